@@ -1,0 +1,622 @@
+//! Facts. Few variants a group; a group or variant arrives with its first real use.
+//!
+//! Each is written as an object whose `type` is `group.variant`, such as `sample.ended`.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{
+    Answer, AskId, Attempt, Audience, BlobId, Input, ItemId, Message, ModelId, Money, Principal, RawJson,
+    Seq, SessionId, ToolName, ToolResult, TurnSettings, Usage,
+};
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The session as a whole.
+    Session(SessionEvent),
+    /// A prompt until rest.
+    Turn(TurnEvent),
+    /// Work that has no richer start or end of its own.
+    Item(ItemEvent),
+    /// What the model is told.
+    Context(ContextEvent),
+    /// An answer asked of the model.
+    Sample(SampleEvent),
+    /// A tool call.
+    Call(CallEvent),
+    /// A question to whoever is there.
+    Ask(AskEvent),
+    /// Something the user should know.
+    Note(NoteEvent),
+    /// Written by a newer build, kept verbatim. A session that holds one is read-only here.
+    Unknown(RawJson),
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Session(event) => event.serialize(serializer),
+            Self::Turn(event) => event.serialize(serializer),
+            Self::Item(event) => event.serialize(serializer),
+            Self::Context(event) => event.serialize(serializer),
+            Self::Sample(event) => event.serialize(serializer),
+            Self::Call(event) => event.serialize(serializer),
+            Self::Ask(event) => event.serialize(serializer),
+            Self::Note(event) => event.serialize(serializer),
+            Self::Unknown(raw) => raw.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Tag<'a> {
+            #[serde(borrow)]
+            r#type: Cow<'a, str>,
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let text = raw.get();
+        let tag: Tag<'_> = serde_json::from_str(text).map_err(serde::de::Error::custom)?;
+        let known = match tag.r#type.split_once('.').map_or("", |(group, _)| group) {
+            "session" => serde_json::from_str(text).map(Self::Session),
+            "turn" => serde_json::from_str(text).map(Self::Turn),
+            "item" => serde_json::from_str(text).map(Self::Item),
+            "context" => serde_json::from_str(text).map(Self::Context),
+            "sample" => serde_json::from_str(text).map(Self::Sample),
+            "call" => serde_json::from_str(text).map(Self::Call),
+            "ask" => serde_json::from_str(text).map(Self::Ask),
+            "note" => serde_json::from_str(text).map(Self::Note),
+            _ => return Ok(Self::Unknown(RawJson(raw))),
+        };
+        // The journal's checksum has vouched for the bytes: what does not fit was written by a newer build.
+        Ok(known.unwrap_or(Self::Unknown(RawJson(raw))))
+    }
+}
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let groups = [
+            generator.subschema_for::<SessionEvent>(),
+            generator.subschema_for::<TurnEvent>(),
+            generator.subschema_for::<ItemEvent>(),
+            generator.subschema_for::<ContextEvent>(),
+            generator.subschema_for::<SampleEvent>(),
+            generator.subschema_for::<CallEvent>(),
+            generator.subschema_for::<AskEvent>(),
+            generator.subschema_for::<NoteEvent>(),
+        ];
+        schemars::json_schema!({
+            "description": "A fact; `type` is `group.variant`. Expect further types from newer versions.",
+            "anyOf": groups,
+        })
+    }
+}
+
+/// The session as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum SessionEvent {
+    /// The first record of every journal.
+    #[serde(rename = "session.opened")]
+    Opened {
+        /// Version of the journal's form: 1.
+        schema: u32,
+        /// The program that wrote it.
+        build: String,
+        /// The session's own id.
+        session: SessionId,
+        /// The folder it works in, absolute. Paths in other events are relative to it.
+        root: String,
+        /// Where it was forked from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked: Option<Fork>,
+    },
+    /// Another process took the session up.
+    #[serde(rename = "session.adopted")]
+    Adopted {
+        /// Its ownership.
+        attempt: Attempt,
+        /// The program.
+        build: String,
+        /// The folder it works in from here on.
+        root: String,
+    },
+    /// Someone is there who can answer asks.
+    #[serde(rename = "session.attached")]
+    Attached {
+        /// Who.
+        audience: Audience,
+    },
+    /// Nobody is there any more.
+    #[serde(rename = "session.detached")]
+    Detached,
+    /// The session was given a title.
+    #[serde(rename = "session.renamed")]
+    Renamed {
+        /// The title.
+        title: String,
+    },
+}
+
+/// Where a session was forked from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fork {
+    /// The other session.
+    pub session: SessionId,
+    /// The last record that both share.
+    pub at: Seq,
+}
+
+/// A prompt until rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum TurnEvent {
+    /// A turn began.
+    #[serde(rename = "turn.started")]
+    Started {
+        /// What the user said.
+        input: Input,
+        /// Who asked.
+        by: Principal,
+        /// What holds during the turn.
+        settings: TurnSettings,
+    },
+    /// The user said something while the turn was under way.
+    #[serde(rename = "turn.steered")]
+    Steered {
+        /// What the user said.
+        input: Input,
+        /// Who asked.
+        by: Principal,
+    },
+    /// The turn is to stop: nothing new starts, and what is under way is cancelled.
+    #[serde(rename = "turn.interrupted")]
+    Interrupted {
+        /// Why.
+        reason: InterruptReason,
+    },
+    /// The turn is at rest.
+    #[serde(rename = "turn.ended")]
+    Ended {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// Why a turn is to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InterruptReason {
+    /// Someone asked for it.
+    Asked(Principal),
+    /// Its time is up.
+    TimeLimit,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The model had nothing more to do.
+    Completed,
+    /// It was stopped.
+    Interrupted,
+    /// A limit was reached.
+    LimitReached {
+        /// Which.
+        limit: LimitKind,
+    },
+    /// The provider failed for good.
+    ProviderFailed {
+        /// How.
+        failure: ProviderFailure,
+    },
+    /// Something of ours failed.
+    Failed {
+        /// What.
+        error: String,
+    },
+}
+
+/// A limit of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// The number of steps.
+    Steps,
+    /// The time.
+    Time,
+    /// The same call came back with the same result again and again.
+    NoProgress,
+}
+
+/// Work that has no richer start or end of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum ItemEvent {
+    /// It is about to start.
+    #[serde(rename = "item.begun")]
+    Begun {
+        /// The item.
+        item: ItemId,
+        /// What it is.
+        what: Work,
+    },
+    /// It failed.
+    #[serde(rename = "item.failed")]
+    Failed {
+        /// The item.
+        item: ItemId,
+        /// How.
+        error: String,
+    },
+}
+
+/// What an item without a richer start is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Putting together what an epoch is made of.
+    Prepare,
+    /// Judging calls; each gets a `call.authorized`.
+    Authorize {
+        /// The calls.
+        calls: Vec<ItemId>,
+    },
+    /// Stopping what is under way; each ends by an event of its own.
+    Cancel {
+        /// What.
+        items: Vec<ItemId>,
+    },
+}
+
+/// What the model is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum ContextEvent {
+    /// A new fixed prefix; messages follow it and are only ever appended.
+    #[serde(rename = "context.epoch")]
+    Epoch {
+        /// The item that prepared it.
+        item: ItemId,
+        /// The model it is for.
+        model: ModelId,
+        /// The system prompt.
+        system: BlobId,
+        /// The tools' names, descriptions and schemas, as a JSON array.
+        tools: BlobId,
+        /// The `turn.settings.tools` that it answers to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offered: Option<Vec<ToolName>>,
+    },
+    /// A message that neither the user nor the model wrote, or that waited for its place.
+    #[serde(rename = "context.added")]
+    Added {
+        /// The message.
+        message: Message,
+        /// Where it comes from.
+        source: ContextSource,
+    },
+}
+
+/// Where an added message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextSource {
+    /// Instruction files (`AGENTS.md`) and facts about the machine.
+    Environment,
+    /// The user, while the turn was under way.
+    Steering,
+    /// The policy against going in circles.
+    NoProgress,
+    /// The policy that has an answer cut at its limit go on.
+    Continued,
+}
+
+/// An answer asked of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum SampleEvent {
+    /// The request is about to be sent.
+    #[serde(rename = "sample.started")]
+    Started {
+        /// The item.
+        item: ItemId,
+        /// The failed sample that it repeats.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_of: Option<ItemId>,
+        /// The model asked.
+        model: ModelId,
+    },
+    /// The answer is there, or there will be none.
+    #[serde(rename = "sample.ended")]
+    Ended {
+        /// The item.
+        item: ItemId,
+        /// What came of it.
+        outcome: SampleOutcome,
+        /// The answer, or as much of it as came before it was stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Message>,
+        /// Tokens.
+        usage: Usage,
+        /// What it cost; absent when no price is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Money>,
+        /// How long it took.
+        timing: Timing,
+        /// For a failure: chance for the time before the next try, in thousandths.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jitter: Option<u16>,
+    },
+}
+
+/// What came of a sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SampleOutcome {
+    /// An answer.
+    Answered {
+        /// Why the model stopped.
+        stop: StopReason,
+    },
+    /// The one attempt failed.
+    Failed {
+        /// How.
+        failure: ProviderFailure,
+    },
+    /// It was cancelled.
+    Interrupted,
+    /// Its owner ended before its end was known; it may have been paid for.
+    Lost,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It was done.
+    EndTurn,
+    /// It waits for its calls' results.
+    ToolUse,
+    /// The limit of output tokens.
+    MaxOutput,
+    /// The provider or the model declined.
+    Refused,
+    /// Something else, in the provider's word.
+    Other(String),
+}
+
+/// How a provider failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderFailure {
+    /// Its class.
+    pub kind: ProviderFailureKind,
+    /// HTTP status, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong, in the server's words where it had any.
+    pub message: String,
+    /// How long the server asks to wait, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Class of a provider's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderFailureKind {
+    /// The server could not be reached, or the connection broke.
+    Connection,
+    /// Nothing came for too long.
+    Timeout,
+    /// Too many requests for now.
+    RateLimited,
+    /// The server is overloaded or failed.
+    Server,
+    /// What came does not follow the protocol.
+    Protocol,
+    /// The key is missing or wrong, or has no right to this.
+    Auth,
+    /// The account has no credit left.
+    Quota,
+    /// The request does not fit the model's context.
+    ContextTooLong,
+    /// The request is wrong, or the model does not exist.
+    BadRequest,
+}
+
+impl ProviderFailureKind {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::Connection | Self::Timeout | Self::RateLimited | Self::Server | Self::Protocol => true,
+            Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest => false,
+        }
+    }
+}
+
+/// How long a sample or call took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    /// Milliseconds until the first piece came; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ms: Option<u64>,
+    /// Milliseconds until the end.
+    pub total_ms: u64,
+}
+
+/// A tool call. Its item is named by the answer that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum CallEvent {
+    /// It was judged.
+    #[serde(rename = "call.authorized")]
+    Authorized {
+        /// The call.
+        item: ItemId,
+        /// The judgement.
+        verdict: Verdict,
+    },
+    /// It is about to run.
+    #[serde(rename = "call.started")]
+    Started {
+        /// The call.
+        item: ItemId,
+        /// In the environment of every process that it starts, so that survivors of a crash are found.
+        marker: String,
+    },
+    /// It ended, or will never start.
+    #[serde(rename = "call.ended")]
+    Ended {
+        /// The call.
+        item: ItemId,
+        /// What the model is told.
+        result: ToolResult,
+        /// The whole output, where the result holds only a part of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        whole: Option<BlobId>,
+        /// Files that it wrote, relative to the root.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wrote: Vec<String>,
+        /// How long it ran; absent when it never did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timing: Option<Timing>,
+    },
+}
+
+/// The judgement of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may run.
+    Allow {
+        /// Whether it could write.
+        writes: bool,
+        /// The rule or mode that allows it.
+        rule: String,
+    },
+    /// It may run if someone says so.
+    Ask {
+        /// What to show and to offer.
+        ask: AskKind,
+    },
+    /// It may not run.
+    Deny {
+        /// The rule or mode that forbids it.
+        rule: String,
+    },
+    /// Its arguments do not fit the tool.
+    InvalidArguments {
+        /// Where they do not, and what was expected.
+        problems: String,
+    },
+    /// There is no such tool.
+    UnknownTool {
+        /// Names that come close, or all of them.
+        offered: Vec<ToolName>,
+    },
+}
+
+/// A question to whoever is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum AskEvent {
+    /// It is open. Its id is the position of this record.
+    #[serde(rename = "ask.opened")]
+    Opened {
+        /// The call that waits for it.
+        item: ItemId,
+        /// What is asked.
+        ask: AskKind,
+    },
+    /// It was answered.
+    #[serde(rename = "ask.answered")]
+    Answered {
+        /// Which.
+        ask: AskId,
+        /// How.
+        answer: Answer,
+        /// By whom.
+        by: Principal,
+    },
+    /// Nobody will answer it: the turn was stopped, or everyone left.
+    #[serde(rename = "ask.withdrawn")]
+    Withdrawn {
+        /// Which.
+        ask: AskId,
+    },
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AskKind {
+    /// May this call run?
+    Permission {
+        /// The tool.
+        tool: ToolName,
+        /// One line: what it would do.
+        title: String,
+        /// The exact command, or the change as a unified diff.
+        detail: String,
+        /// The rule that "always" would add to the session.
+        rule: String,
+    },
+}
+
+/// Something the user should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum NoteEvent {
+    /// A warning.
+    #[serde(rename = "note.warned")]
+    Warned {
+        /// One line, or a few.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_tagged_by_group_and_variant() {
+        let event =
+            Event::Turn(TurnEvent::Ended { outcome: Outcome::LimitReached { limit: LimitKind::Steps } });
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(json, r#"{"type":"turn.ended","outcome":{"kind":"limit_reached","limit":"steps"}}"#);
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
+
+    #[test]
+    fn what_a_newer_build_wrote_is_kept_byte_for_byte() {
+        for json in [
+            r#"{"type":"swarm.planned","plan":{"z":1, "a":2}}"#,
+            r#"{"type":"turn.paused"}"#,
+            r#"{"type":"turn.ended","outcome":{"kind":"evaporated"}}"#,
+        ] {
+            let event: Event = serde_json::from_str(json).unwrap();
+            assert!(matches!(event, Event::Unknown(_)), "{json}");
+            assert_eq!(serde_json::to_string(&event).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn fields_of_newer_builds_are_passed_over() {
+        let json = r#"{"type":"session.renamed","title":"x","colour":"red"}"#;
+        let event: Event = serde_json::from_str(json).unwrap();
+        assert_eq!(event, Event::Session(SessionEvent::Renamed { title: "x".into() }));
+    }
+}

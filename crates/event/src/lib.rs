@@ -1,0 +1,30 @@
+//! The words of the program: plain data that every room shares, and the JSON it is written as.
+//!
+//! Facts ([`Event`], wrapped in a [`Record`]), wishes ([`Op`], wrapped in a [`Submission`]), streamed pieces
+//! ([`Delta`]), messages, usage and money. Nothing here does I/O, reads a clock or knows who is watching.
+//! The JSON is additive from version to version: a field may be added, none is renamed or removed, and what a
+//! newer build wrote is kept verbatim as [`Event::Unknown`].
+
+mod delta;
+mod events;
+mod ids;
+mod message;
+mod op;
+mod record;
+mod settings;
+mod touches;
+mod usage;
+
+pub use delta::{Delta, Piece};
+pub use events::{
+    AskEvent, AskKind, CallEvent, ContextEvent, ContextSource, Event, Fork, InterruptReason, ItemEvent,
+    LimitKind, NoteEvent, Outcome, ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome,
+    SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
+};
+pub use ids::{AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, ToolName, TurnId, UnixMillis};
+pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
+pub use op::{Answer, Audience, Input, Op, Principal, Submission};
+pub use record::{Cause, RawJson, Record};
+pub use settings::{Effort, Mode, Retry, TurnSettings};
+pub use touches::Touches;
+pub use usage::{Money, Usage};

@@ -1,0 +1,112 @@
+//! What a model is told and what it says.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{BlobId, ToolName};
+
+/// Who speaks. (The system prompt belongs to the epoch, not to the messages.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The user, the harness, or the tools.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of the context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, in order.
+    pub parts: Vec<ContentPart>,
+}
+
+impl Message {
+    /// A user's message of one text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self { role: Role::User, parts: vec![ContentPart::text(text)] }
+    }
+
+    /// The text parts, joined by nothing.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.parts
+            .iter()
+            .filter_map(|part| match part {
+                ContentPart::Text { text } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The calls that this message makes, in order.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.parts.iter().filter_map(|part| match part {
+            ContentPart::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+}
+
+/// A part of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ContentPart {
+    /// Plain text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image, kept as a blob.
+    Image {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Where its bytes are.
+        blob: BlobId,
+    },
+    /// What the model thought, as the provider showed it; goes back to the provider whole or not at all.
+    Reasoning {
+        /// Readable part; may be empty.
+        text: String,
+        /// The provider's opaque proof of it, given back unchanged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+    /// The model calls a tool.
+    ToolCall(ToolCall),
+    /// What a tool answered.
+    ToolResult(ToolResult),
+}
+
+impl ContentPart {
+    /// A text part.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
+}
+
+/// A call as the model made it: nothing in it is trusted yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// The provider's id of the call, to be given back with its result.
+    pub id: String,
+    /// The tool's name, as the model wrote it.
+    pub name: ToolName,
+    /// The arguments: the very bytes received, which should be JSON.
+    pub arguments: String,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolResult {
+    /// The provider's id of the call.
+    pub call: String,
+    /// What the model is told.
+    pub text: String,
+    /// Whether the call failed, was refused or was stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub error: bool,
+}

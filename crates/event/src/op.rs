@@ -1,0 +1,105 @@
+//! Wishes: what a surface may ask of a session.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AskId, ContentPart, OpId, TurnSettings};
+
+/// An operation, who asks for it, and an id that makes asking twice harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Submission {
+    /// Made by the surface.
+    pub id: OpId,
+    /// Who asks.
+    pub from: Principal,
+    /// For what.
+    pub op: Op,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Principal {
+    /// The user whose session it is, at a terminal or over standard input.
+    Local,
+    /// Someone else, by the name that an endpoint authenticated.
+    Remote(String),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Op {
+    /// Start a turn.
+    Prompt {
+        /// What the user says.
+        input: Input,
+        /// What holds during the turn.
+        settings: TurnSettings,
+    },
+    /// Say something to a turn under way; it is taken in at the next step.
+    Steer {
+        /// What the user says.
+        input: Input,
+    },
+    /// Answer an open ask.
+    Answer {
+        /// Which.
+        ask: AskId,
+        /// How.
+        answer: Answer,
+    },
+    /// Stop the turn under way.
+    Interrupt,
+    /// Someone is there who can answer asks.
+    Attach {
+        /// Who.
+        audience: Audience,
+    },
+    /// Nobody is there any more.
+    Detach,
+    /// Give the session a title.
+    Rename {
+        /// The title.
+        title: String,
+    },
+}
+
+/// What a user says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Input {
+    /// Texts and images, in order.
+    pub parts: Vec<ContentPart>,
+}
+
+impl Input {
+    /// An input of one text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { parts: vec![ContentPart::text(text)] }
+    }
+}
+
+/// Who can answer an ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// A person at a terminal.
+    Terminal,
+}
+
+/// The answer to an ask for permission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Answer {
+    /// This call may run.
+    Allow,
+    /// This call may run, and so may those that the ask's rule matches, as long as the session lasts.
+    AllowSession,
+    /// This call may not run.
+    Deny {
+        /// Why; the model hears it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}

@@ -1,0 +1,101 @@
+//! What every provider offers.
+
+use std::pin::Pin;
+
+use codetether_event::{Effort, Message, ModelId, Piece, ProviderFailure, StopReason, ToolName, Usage};
+use codetether_files::BlobStore;
+use serde_json::Value;
+pub use tokio_util::sync::CancellationToken as Cancel;
+
+/// A future on the heap, as trait objects need it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A model's endpoint.
+pub trait Provider: Send + Sync {
+    /// Begins a dialogue on this prefix. Reaches no network.
+    fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue>;
+}
+
+/// The fixed prefix of a dialogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epoch {
+    /// The model that is asked.
+    pub model: ModelId,
+    /// The system prompt.
+    pub system: String,
+    /// The tools offered, in the order in which the model sees them.
+    pub tools: Vec<ToolDeclaration>,
+}
+
+/// A tool as the model sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolDeclaration {
+    /// Its name.
+    pub name: ToolName,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub schema: Value,
+}
+
+/// A growing conversation with one model: a cache of wire bytes that only grow, so that the prefix of each
+/// request is the whole of the one before. It can be rebuilt at any time from the context.
+pub trait Dialogue: Send {
+    /// Appends a message.
+    ///
+    /// # Errors
+    /// When an image's blob cannot be read.
+    fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error>;
+
+    /// Asks for the next answer: one attempt. Pieces go to `out` as they come. The answer is *not* appended.
+    ///
+    /// # Errors
+    /// [`SampleError::Failed`] when there is no whole answer, [`SampleError::Interrupted`] when `cancel` fired.
+    fn sample<'a>(
+        &'a mut self,
+        spec: &'a SampleSpec,
+        out: &'a mut (dyn FnMut(Piece) + Send),
+        cancel: &'a Cancel,
+    ) -> BoxFuture<'a, Result<Sampled, SampleError>>;
+}
+
+/// What is asked of one sample.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SampleSpec {
+    /// How hard the model should think; the provider's default when absent.
+    pub effort: Option<Effort>,
+    /// Most tokens of the answer; the provider's default when absent.
+    pub max_output: Option<u32>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sampled {
+    /// The answer: reasoning, text and calls in the order in which they came.
+    pub message: Message,
+    /// Why the model stopped.
+    pub stop: StopReason,
+    /// Tokens, as reported, or estimated and marked so.
+    pub usage: Usage,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SampleError {
+    /// The attempt failed.
+    #[error("{}", .failure.message)]
+    Failed {
+        /// How.
+        failure: ProviderFailure,
+        /// Tokens that were spent all the same, as far as known.
+        usage: Usage,
+    },
+    /// It was cancelled.
+    #[error("interrupted")]
+    Interrupted {
+        /// The text that had come by then, without calls; absent when there was none.
+        partial: Option<Message>,
+        /// Tokens spent: reported, or estimated from what came.
+        usage: Usage,
+    },
+}

@@ -1,0 +1,6 @@
+//! Models behind an endpoint: the [`Provider`] trait and its wires. One attempt at a time: what failed is
+//! classified here and retried, if at all, by whoever decides. Never runs a tool.
+
+mod dialogue;
+
+pub use dialogue::{BoxFuture, Cancel, Dialogue, Epoch, Provider, SampleError, SampleSpec, Sampled, ToolDeclaration};

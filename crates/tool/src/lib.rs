@@ -1,0 +1,186 @@
+//! What a tool is, and all that it may ask of its session. Traits and their types; no tool lives here.
+//!
+//! A tool names what a call would touch ([`Tool::touches`], pure), shows what it would do ([`Tool::preview`]),
+//! and does it ([`Tool::call`]) with nothing but its arguments and a [`ToolContext`]. Whether it may is decided
+//! elsewhere, before.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codetether_event::{ItemId, Piece, ToolName, Touches};
+use codetether_files::Root;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+pub use tokio_util::sync::CancellationToken as Cancel;
+
+/// A future on the heap, as trait objects need it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How a tool is shown to the model. Its bytes are stable: they are part of the cached prefix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// At most 64 of `[A-Za-z0-9_-]`.
+    pub name: ToolName,
+    /// What it does, for the model; short.
+    pub description: String,
+    /// JSON Schema of the arguments: an object.
+    pub schema: Value,
+}
+
+/// Arguments that fit the tool's schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Args(pub Value);
+
+impl Args {
+    /// Reads the arguments as the tool's own type.
+    ///
+    /// # Errors
+    /// When the type asks for more than the schema promised; the model hears it.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ToolError> {
+        T::deserialize(&self.0).map_err(|e| ToolError::ForModel(format!("the arguments do not fit: {e}")))
+    }
+}
+
+/// A tool.
+pub trait Tool: Send + Sync {
+    /// How it is shown to the model.
+    fn spec(&self) -> &ToolSpec;
+
+    /// What a call with these arguments would touch. Pure.
+    fn touches(&self, args: &Args) -> Touches;
+
+    /// What a person is shown when asked for permission: the exact command, or the change as a unified diff.
+    fn preview<'a>(&'a self, args: &'a Args, cx: &'a ToolContext) -> BoxFuture<'a, String>;
+
+    /// Does it. The future may be dropped at any `.await` when the call is cancelled.
+    fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>>;
+}
+
+/// What a tool returns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolOutput {
+    /// What the model is told.
+    pub text: String,
+    /// Whether that is a failure in the tool's own terms, such as a command's non-zero exit.
+    pub failed: bool,
+    /// A file of the session's spool that holds the whole output, where `text` holds only a part.
+    pub whole: Option<PathBuf>,
+    /// Files that were written, relative to the root.
+    pub wrote: Vec<String>,
+}
+
+impl ToolOutput {
+    /// An output of one text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+/// Why a tool returned nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The model must hear it, and can do something about it.
+    #[error("{0}")]
+    ForModel(String),
+    /// The call was cancelled.
+    #[error("interrupted")]
+    Interrupted,
+    /// The run must stop: a fault of ours or of the machine.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Where tools come from.
+pub trait ToolSource: Send + Sync {
+    /// The tools there are, in a stable order. Never blocks.
+    fn manifest(&self) -> Vec<ToolSpec>;
+
+    /// The tool of that name.
+    fn tool(&self, name: &ToolName) -> Option<Arc<dyn Tool>>;
+}
+
+/// Bounds of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of output that go to the model.
+    pub output: usize,
+    /// Longest run of a command that names no time of its own.
+    pub command_time: Duration,
+    /// Longest run of a command whatever it asks for.
+    pub command_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output: 30_000,
+            command_time: Duration::from_secs(120),
+            command_time_max: Duration::from_secs(1_800),
+        }
+    }
+}
+
+/// All that a call has.
+#[derive(Clone)]
+pub struct ToolContext {
+    /// The call.
+    pub call: ItemId,
+    /// The folder that it cannot leave.
+    pub root: Arc<Root>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// Fires when it is to stop.
+    pub cancel: Cancel,
+    /// The way to the session.
+    pub host: Arc<dyn Host>,
+}
+
+/// The only way from a tool to its session.
+pub trait Host: Send + Sync {
+    /// Runs a command, supervised: its own process group, closed input, bounded time and output.
+    ///
+    /// # Errors
+    /// [`ToolError::Interrupted`] when the call was cancelled, [`ToolError::ForModel`] when it cannot be started.
+    fn exec<'a>(&'a self, command: Command, cx: &'a ToolContext) -> BoxFuture<'a, Result<Exit, ToolError>>;
+
+    /// Shows a piece of output while the call runs.
+    fn emit(&self, call: ItemId, piece: Piece);
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Working folder, relative to the root; the root itself when empty.
+    pub dir: String,
+    /// Longest run.
+    pub time: Duration,
+    /// Most bytes of output to keep in memory: half from the start, half from the end.
+    pub output: usize,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// How.
+    pub status: ExitStatus,
+    /// Standard output and error as they came, decoded (invalid UTF-8 replaced); when it was longer than asked
+    /// for, its start and its end with a line between them that says how much is missing.
+    pub output: String,
+    /// A file that holds the whole output, where `output` is only a part.
+    pub whole: Option<PathBuf>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It ran out of time and was killed.
+    TimedOut,
+}
