@@ -129,6 +129,8 @@ pub enum SessionEvent {
         build: String,
         /// The folder it works in from here on.
         root: String,
+        /// Whether a turn that was under way goes on.
+        go_on: bool,
     },
     /// Someone is there who can answer asks.
     #[serde(rename = "session.attached")]
@@ -200,6 +202,10 @@ pub enum InterruptReason {
     Asked(Principal),
     /// Its time is up.
     TimeLimit,
+    /// Its owner ended in the middle of it, and it is not to be taken up again.
+    Abandoned,
+    /// Something of ours failed.
+    Fault(String),
 }
 
 /// How a turn ended.
@@ -237,6 +243,8 @@ pub enum LimitKind {
     Time,
     /// The same call came back with the same result again and again.
     NoProgress,
+    /// The number of tokens of one answer.
+    Output,
 }
 
 /// Work that has no richer start or end of its own.
@@ -298,7 +306,7 @@ pub enum ContextEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offered: Option<Vec<ToolName>>,
     },
-    /// A message that neither the user nor the model wrote, or that waited for its place.
+    /// A message that neither the user nor the model wrote.
     #[serde(rename = "context.added")]
     Added {
         /// The message.
@@ -314,12 +322,8 @@ pub enum ContextEvent {
 pub enum ContextSource {
     /// Instruction files (`AGENTS.md`) and facts about the machine.
     Environment,
-    /// The user, while the turn was under way.
-    Steering,
     /// The policy against going in circles.
     NoProgress,
-    /// The policy that has an answer cut at its limit go on.
-    Continued,
 }
 
 /// An answer asked of the model.
@@ -433,6 +437,8 @@ pub enum ProviderFailureKind {
     ContextTooLong,
     /// The request is wrong, or the model does not exist.
     BadRequest,
+    /// The provider or the model declined to answer.
+    Declined,
 }
 
 impl ProviderFailureKind {
@@ -441,7 +447,7 @@ impl ProviderFailureKind {
     pub fn is_retryable(self) -> bool {
         match self {
             Self::Connection | Self::Timeout | Self::RateLimited | Self::Server | Self::Protocol => true,
-            Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest => false,
+            Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest | Self::Declined => false,
         }
     }
 }
@@ -585,6 +591,9 @@ pub enum NoteEvent {
         /// One line, or a few.
         text: String,
     },
+    /// Time that was waited for has come.
+    #[serde(rename = "note.woke")]
+    Woke,
 }
 
 #[cfg(test)]

@@ -1,1 +1,19 @@
+//! The pure half of a session: the state that a journal folds to, and what follows from it.
+//!
+//! [`State::apply`] folds a record, [`State::accept`] turns a wish into facts, [`State::decide`] names what comes
+//! next, [`State::recover`] closes what a crash left open. Nothing here does I/O, awaits, reads a clock or draws a
+//! random number: the same records always give the same answer, so a session can be replayed, resumed and tested
+//! as a transcript.
 
+mod accept;
+mod effect;
+mod fold;
+mod policy;
+mod recover;
+mod state;
+#[cfg(test)]
+mod transcript;
+
+pub use accept::Refused;
+pub use effect::{Effect, Next, Permit};
+pub use state::{Call, Context, EpochInfo, FailedSample, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};

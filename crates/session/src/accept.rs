@@ -1,0 +1,132 @@
+//! Wishes become facts, or are refused with a reason.
+
+use codetether_event::{
+    Answer, AskEvent, Event, InterruptReason, Op, Principal, SessionEvent, Submission, TurnEvent,
+};
+
+use crate::State;
+
+/// Why a wish was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A turn is under way already.
+    Busy,
+    /// No turn is under way.
+    Idle,
+    /// That ask is not open: it was answered or withdrawn, or never was.
+    NoSuchAsk,
+    /// Only the local user may answer it.
+    NotYours,
+    /// A newer version wrote to this session; this one can only read it.
+    ReadOnly,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "a turn is under way already: steer it, or interrupt it first",
+            Self::Idle => "no turn is under way",
+            Self::NoSuchAsk => "that question is not open (any more)",
+            Self::NotYours => "only the local user may answer that",
+            Self::ReadOnly => {
+                "a newer version of codetether wrote to this session; this one can only read it"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl State {
+    /// The facts that a wish brings about; none when it was taken in before.
+    ///
+    /// # Errors
+    /// [`Refused`] when it does not fit the state, or comes from someone without the right to it.
+    pub fn accept(&self, submission: &Submission) -> Result<Vec<Event>, Refused> {
+        if self.seen.contains(&submission.id) {
+            return Ok(Vec::new());
+        }
+        if self.read_only {
+            return Err(Refused::ReadOnly);
+        }
+        let by = submission.from.clone();
+        let fact = match &submission.op {
+            Op::Prompt { input, settings } => match self.turn {
+                Some(_) => return Err(Refused::Busy),
+                None => {
+                    Event::Turn(TurnEvent::Started { input: input.clone(), by, settings: settings.clone() })
+                }
+            },
+            Op::Steer { input } => match self.turn {
+                Some(_) => Event::Turn(TurnEvent::Steered { input: input.clone(), by }),
+                None => return Err(Refused::Idle),
+            },
+            Op::Interrupt => match &self.turn {
+                Some(turn) if turn.interrupted.is_some() => return Ok(Vec::new()),
+                Some(_) => Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::Asked(by) }),
+                None => return Err(Refused::Idle),
+            },
+            Op::Answer { ask, answer } => {
+                let open = self.turn.iter().flat_map(|turn| &turn.asks).any(|open| open.ask == *ask);
+                match (open, &by, answer) {
+                    (false, ..) => return Err(Refused::NoSuchAsk),
+                    (true, Principal::Remote(_), Answer::Allow | Answer::AllowSession) => {
+                        return Err(Refused::NotYours);
+                    }
+                    (true, ..) => Event::Ask(AskEvent::Answered { ask: *ask, answer: answer.clone(), by }),
+                }
+            }
+            Op::Attach { audience } => Event::Session(SessionEvent::Attached { audience: *audience }),
+            Op::Detach => Event::Session(SessionEvent::Detached),
+            Op::Rename { title } => Event::Session(SessionEvent::Renamed { title: title.clone() }),
+        };
+        Ok(vec![fact])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{Input, OpId, UnixMillis};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transcript::Transcript;
+
+    fn submission(n: u128, from: Principal, op: Op) -> Submission {
+        Submission { id: OpId(Uuid::from_u128(n)), from, op }
+    }
+
+    #[test]
+    fn the_same_operation_is_taken_in_once() {
+        let mut t = Transcript::new();
+        let op = submission(7, Principal::Local, Op::Rename { title: "x".into() });
+        let facts = t.state().accept(&op).unwrap();
+        assert_eq!(facts.len(), 1);
+        t.append_for(op.id, facts);
+        assert_eq!(t.state().accept(&op), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_prompt_waits_for_rest_and_steering_for_a_turn() {
+        let mut t = Transcript::new();
+        let steer = submission(1, Principal::Local, Op::Steer { input: Input::text("left") });
+        assert_eq!(t.state().accept(&steer), Err(Refused::Idle));
+        t.prompt("go");
+        let prompt = Op::Prompt { input: Input::text("again"), settings: Transcript::settings() };
+        assert_eq!(t.state().accept(&submission(2, Principal::Local, prompt)), Err(Refused::Busy));
+        assert_eq!(t.state().accept(&steer).map(|facts| facts.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_remote_caller_cannot_allow_but_may_refuse() {
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", r#"{"command":"rm x"}"#)]).ask_at(UnixMillis(50));
+        let remote = || Principal::Remote("peer".into());
+        for answer in [Answer::Allow, Answer::AllowSession] {
+            let op = submission(3, remote(), Op::Answer { ask, answer });
+            assert_eq!(t.state().accept(&op), Err(Refused::NotYours));
+        }
+        let no = submission(4, remote(), Op::Answer { ask, answer: Answer::Deny { reason: None } });
+        assert_eq!(t.state().accept(&no).map(|facts| facts.len()), Ok(1));
+    }
+}

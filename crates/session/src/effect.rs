@@ -1,0 +1,152 @@
+//! What `decide` can name: the next move, and the effects that a runner carries out.
+
+use codetether_event::{
+    CallEvent, Effort, Event, ItemEvent, ItemId, ModelId, SampleEvent, ToolCall, UnixMillis, Verdict, Work,
+};
+
+use crate::{Phase, State};
+
+/// The next move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Facts that follow from the state; append them and decide again. Never empty.
+    Append(Vec<Event>),
+    /// Effects that may start now, side by side. Their intents are appended first. Never empty.
+    Start(Vec<Effect>),
+    /// Nothing to do until a fact arrives, or until this time.
+    Wait {
+        /// Decide again at this time at the latest.
+        until: Option<UnixMillis>,
+    },
+    /// Nothing is under way and nothing will happen by itself: the session may be unloaded.
+    Rest,
+}
+
+/// Work with a start and an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put together the system prompt, the tools and the first message of an epoch.
+    Prepare {
+        /// Its item.
+        item: ItemId,
+        /// The model that the epoch is for.
+        model: ModelId,
+    },
+    /// Ask the model for an answer: one attempt.
+    Sample {
+        /// Its item.
+        item: ItemId,
+        /// The failed sample that it repeats.
+        retry_of: Option<ItemId>,
+        /// The model.
+        model: ModelId,
+        /// How hard it should think.
+        effort: Option<Effort>,
+        /// Most tokens of the answer.
+        max_output: Option<u32>,
+    },
+    /// Judge calls: validate their arguments, resolve their paths, match the rules.
+    Authorize {
+        /// Its item.
+        item: ItemId,
+        /// The calls.
+        calls: Vec<ItemId>,
+    },
+    /// Run a call that may run.
+    Run {
+        /// The call.
+        call: ItemId,
+    },
+    /// Stop what is under way.
+    Cancel {
+        /// Its item.
+        item: ItemId,
+        /// What to stop.
+        items: Vec<ItemId>,
+    },
+}
+
+impl Effect {
+    /// The item that starts with this effect.
+    #[must_use]
+    pub fn item(&self) -> ItemId {
+        match self {
+            Self::Prepare { item, .. }
+            | Self::Sample { item, .. }
+            | Self::Authorize { item, .. }
+            | Self::Cancel { item, .. } => *item,
+            Self::Run { call } => *call,
+        }
+    }
+}
+
+impl State {
+    /// The fact that goes into the journal before this effect starts.
+    #[must_use]
+    pub fn intent(&self, effect: &Effect) -> Event {
+        match effect {
+            Effect::Prepare { item, .. } => {
+                Event::Item(ItemEvent::Begun { item: *item, what: Work::Prepare })
+            }
+            Effect::Authorize { item, calls } => {
+                Event::Item(ItemEvent::Begun { item: *item, what: Work::Authorize { calls: calls.clone() } })
+            }
+            Effect::Cancel { item, items } => {
+                Event::Item(ItemEvent::Begun { item: *item, what: Work::Cancel { items: items.clone() } })
+            }
+            Effect::Sample { item, retry_of, model, .. } => {
+                Event::Sample(SampleEvent::Started { item: *item, retry_of: *retry_of, model: model.clone() })
+            }
+            Effect::Run { call } => {
+                Event::Call(CallEvent::Started { item: *call, marker: self.marker(*call) })
+            }
+        }
+    }
+
+    /// What the processes of a call carry in their environment, so that survivors of a crash can be found.
+    #[must_use]
+    pub fn marker(&self, call: ItemId) -> String {
+        let session = self.session.map_or_else(String::new, |session| session.to_string());
+        format!("{session}/{}/{call}", self.attempt.0)
+    }
+
+    /// The right to run a call: given only once it was allowed and its start is in the journal.
+    #[must_use]
+    pub fn permit(&self, item: ItemId) -> Option<Permit> {
+        let call = self.turn.as_ref()?.call(item)?;
+        match (&call.phase, &call.verdict) {
+            (Phase::Running, Some(Verdict::Allow { .. })) => {
+                Some(Permit { item, call: call.call.clone(), marker: self.marker(item) })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The right to run one call with the arguments that were judged. Only [`State::permit`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit {
+    item: ItemId,
+    call: ToolCall,
+    marker: String,
+}
+
+impl Permit {
+    /// The call's item.
+    #[must_use]
+    pub fn item(&self) -> ItemId {
+        self.item
+    }
+
+    /// The call that was judged.
+    #[must_use]
+    pub fn call(&self) -> &ToolCall {
+        &self.call
+    }
+
+    /// For the environment of every process that the call starts.
+    #[must_use]
+    pub fn marker(&self) -> &str {
+        &self.marker
+    }
+}

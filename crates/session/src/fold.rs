@@ -1,0 +1,347 @@
+//! The fold: how each fact changes the state. Total: it accepts any journal and never fails.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use codetether_event::{
+    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input, ItemEvent, ItemId,
+    Message, Record, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, ToolResult, TurnEvent, TurnId,
+    UnixMillis, Verdict, Work,
+};
+
+use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
+
+impl State {
+    /// Folds a record into the state.
+    pub fn apply(&mut self, record: &Record) {
+        let before = self.now;
+        self.next = record.seq.plus(1);
+        self.now = self.now.max(record.at);
+        self.attempt = record.attempt;
+        if let Cause::Op(op) = record.cause {
+            self.seen.insert(op);
+        }
+        match &record.event {
+            Event::Session(event) => self.session_event(event, before),
+            Event::Turn(event) => self.turn_event(event, record.seq),
+            Event::Item(event) => self.item_event(event),
+            Event::Context(event) => self.context_event(event, record.seq),
+            Event::Sample(event) => self.sample_event(event, record.seq),
+            Event::Call(event) => self.call_event(event),
+            Event::Ask(event) => self.ask_event(event, record.seq),
+            Event::Note(_) => {}
+            Event::Unknown(_) => self.read_only = true,
+        }
+    }
+
+    fn session_event(&mut self, event: &SessionEvent, before: UnixMillis) {
+        match event {
+            SessionEvent::Opened { session, root, .. } => {
+                self.session = Some(*session);
+                self.root.clone_from(root);
+            }
+            SessionEvent::Adopted { attempt, root, .. } => {
+                self.attempt = *attempt;
+                self.root.clone_from(root);
+                self.audience = None;
+                if let Some(turn) = &mut self.turn {
+                    turn.preparing = None;
+                    turn.authorizing = None;
+                    turn.cancelled = false;
+                    turn.paused = turn.paused.saturating_add(self.now.since(before));
+                }
+            }
+            SessionEvent::Attached { audience } => self.audience = Some(*audience),
+            SessionEvent::Detached => self.audience = None,
+            SessionEvent::Renamed { title } => self.title = Some(title.clone()),
+        }
+    }
+
+    fn turn_event(&mut self, event: &TurnEvent, seq: Seq) {
+        match event {
+            TurnEvent::Started { input, by, settings } => {
+                self.turn = Some(Turn {
+                    id: TurnId(seq),
+                    started: self.now,
+                    by: by.clone(),
+                    settings: settings.clone(),
+                    paused: 0,
+                    pending: vec![input.clone()],
+                    steps: 0,
+                    preparing: None,
+                    authorizing: None,
+                    sampling: None,
+                    failed: None,
+                    answered: None,
+                    step: Step::default(),
+                    asks: Vec::new(),
+                    asking_since: None,
+                    fault: None,
+                    interrupted: None,
+                    cancelled: false,
+                    repeat: None,
+                    nudged: false,
+                    refused: Vec::new(),
+                });
+            }
+            TurnEvent::Steered { input, .. } => {
+                if let Some(turn) = &mut self.turn {
+                    turn.pending.push(input.clone());
+                }
+            }
+            TurnEvent::Interrupted { reason } => {
+                if let Some(turn) = &mut self.turn {
+                    turn.interrupted.get_or_insert_with(|| reason.clone());
+                }
+            }
+            TurnEvent::Ended { outcome } => {
+                self.last = Some(outcome.clone());
+                let Some(mut turn) = self.turn.take() else { return };
+                for call in &mut turn.step.calls {
+                    if !matches!(call.phase, Phase::Ended(_)) {
+                        call.phase = Phase::Ended(not_run(call));
+                    }
+                }
+                turn.close_step(&mut self.context);
+                self.context.take_in(&mut turn.pending);
+            }
+        }
+    }
+
+    fn item_event(&mut self, event: &ItemEvent) {
+        let Some(turn) = &mut self.turn else { return };
+        match event {
+            ItemEvent::Begun { item, what: Work::Prepare } => turn.preparing = Some(*item),
+            ItemEvent::Begun { item, what: Work::Authorize { .. } } => turn.authorizing = Some(*item),
+            ItemEvent::Begun { what: Work::Cancel { .. }, .. } => turn.cancelled = true,
+            ItemEvent::Failed { item, error } => {
+                if turn.preparing == Some(*item) {
+                    turn.preparing = None;
+                }
+                if turn.authorizing == Some(*item) {
+                    turn.authorizing = None;
+                }
+                if turn.interrupted.is_none() {
+                    turn.fault.get_or_insert_with(|| error.clone());
+                }
+            }
+        }
+    }
+
+    fn context_event(&mut self, event: &ContextEvent, seq: Seq) {
+        match event {
+            ContextEvent::Epoch { item, model, system, tools, offered } => {
+                self.context.epoch = Some(EpochInfo {
+                    seq,
+                    model: model.clone(),
+                    system: system.clone(),
+                    tools: tools.clone(),
+                    offered: offered.clone(),
+                });
+                if let Some(turn) = &mut self.turn
+                    && turn.preparing == Some(*item)
+                {
+                    turn.preparing = None;
+                }
+            }
+            ContextEvent::Added { message, source } => {
+                self.context.messages.push(Arc::new(message.clone()));
+                if let Some(turn) = &mut self.turn
+                    && *source == codetether_event::ContextSource::NoProgress
+                {
+                    turn.nudged = true;
+                }
+            }
+        }
+    }
+
+    fn sample_event(&mut self, event: &SampleEvent, seq: Seq) {
+        match event {
+            SampleEvent::Started { item, retry_of, .. } => {
+                self.ledger.samples += 1;
+                let Some(turn) = &mut self.turn else { return };
+                self.context.take_in(&mut turn.pending);
+                turn.sampling = Some(*item);
+                turn.answered = None;
+                if retry_of.is_none() {
+                    turn.steps = turn.steps.saturating_add(1);
+                    turn.failed = None;
+                }
+            }
+            SampleEvent::Ended { item, outcome, message, usage, cost, jitter, .. } => {
+                self.ledger.usage += *usage;
+                match cost {
+                    Some(cost) => self.ledger.cost = self.ledger.cost + *cost,
+                    None => self.ledger.unpriced += 1,
+                }
+                if let Some(message) = message
+                    && !message.parts.is_empty()
+                {
+                    self.context.messages.push(Arc::new(message.clone()));
+                }
+                let Some(turn) = &mut self.turn else { return };
+                turn.sampling = None;
+                let failed = turn.failed.take();
+                match outcome {
+                    SampleOutcome::Answered { stop } => {
+                        turn.answered = Some(stop.clone());
+                        turn.step = proposed(message.as_ref(), seq);
+                    }
+                    SampleOutcome::Failed { failure } => {
+                        turn.failed = Some(FailedSample {
+                            item: *item,
+                            failure: failure.clone(),
+                            at: self.now,
+                            first_at: failed.as_ref().map_or(self.now, |failed| failed.first_at),
+                            tries: failed.map_or(0, |failed| failed.tries).saturating_add(1),
+                            jitter: jitter.unwrap_or(0).min(1000),
+                        });
+                    }
+                    SampleOutcome::Interrupted | SampleOutcome::Lost => {}
+                }
+            }
+        }
+    }
+
+    fn call_event(&mut self, event: &CallEvent) {
+        let Some(turn) = &mut self.turn else { return };
+        let item = match event {
+            CallEvent::Authorized { item, .. }
+            | CallEvent::Started { item, .. }
+            | CallEvent::Ended { item, .. } => *item,
+        };
+        let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
+        match event {
+            CallEvent::Authorized { verdict, .. } => {
+                call.verdict = Some(verdict.clone());
+                call.phase = Phase::Judged;
+                if let Verdict::Deny { rule } = verdict {
+                    let (tool, rule) = (call.call.name.clone(), rule.clone());
+                    turn.refused.push(Refusal { item, tool, rule });
+                }
+                if turn.step.calls.iter().all(|call| call.phase != Phase::Proposed) {
+                    turn.authorizing = None;
+                }
+            }
+            CallEvent::Started { .. } => call.phase = Phase::Running,
+            CallEvent::Ended { result, wrote, .. } => {
+                call.phase = Phase::Ended(result.clone());
+                turn.step.wrote |= !wrote.is_empty();
+                if turn.step.is_closed() {
+                    turn.close_step(&mut self.context);
+                }
+            }
+        }
+    }
+
+    fn ask_event(&mut self, event: &AskEvent, seq: Seq) {
+        let now = self.now;
+        let Some(turn) = &mut self.turn else { return };
+        match event {
+            AskEvent::Opened { item, ask } => {
+                turn.asks.push(OpenAsk { ask: AskId(seq), item: *item, kind: ask.clone() });
+                turn.asking_since.get_or_insert(now);
+                if let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == *item) {
+                    call.phase = Phase::Asked(AskId(seq));
+                }
+            }
+            AskEvent::Answered { ask, answer, .. } => {
+                let Some((kind, call)) = turn.close_ask(*ask, now) else { return };
+                match answer {
+                    Answer::Allow => call.phase = Phase::Proposed,
+                    Answer::AllowSession => {
+                        call.phase = Phase::Proposed;
+                        let codetether_event::AskKind::Permission { rule, .. } = kind;
+                        self.grants.push(rule);
+                    }
+                    Answer::Deny { reason } => call.phase = Phase::Declined(reason.clone()),
+                }
+                call.granted = !matches!(answer, Answer::Deny { .. });
+            }
+            AskEvent::Withdrawn { ask } => {
+                if let Some((_, call)) = turn.close_ask(*ask, now) {
+                    call.phase = Phase::Judged;
+                }
+            }
+        }
+    }
+}
+
+impl Turn {
+    /// Takes an ask off the list; gives what it asked and the call that waited for it.
+    fn close_ask(&mut self, ask: AskId, now: UnixMillis) -> Option<(codetether_event::AskKind, &mut Call)> {
+        let at = self.asks.iter().position(|open| open.ask == ask)?;
+        let open = self.asks.remove(at);
+        if self.asks.is_empty()
+            && let Some(since) = self.asking_since.take()
+        {
+            self.paused = self.paused.saturating_add(now.since(since));
+        }
+        let call = self.step.calls.iter_mut().find(|call| call.item == open.item)?;
+        Some((open.kind, call))
+    }
+
+    /// Puts the results into the context, in the order of the calls.
+    fn close_step(&mut self, context: &mut Context) {
+        if self.step.calls.is_empty() {
+            return;
+        }
+        let step = std::mem::take(&mut self.step);
+        let key = fingerprint(&step);
+        let times = match self.repeat {
+            Some((last, times)) if last == key && !step.wrote => times.saturating_add(1),
+            _ => {
+                self.nudged = false;
+                1
+            }
+        };
+        self.repeat = Some((key, times));
+        self.answered = None;
+        let parts = step
+            .calls
+            .into_iter()
+            .filter_map(|call| match call.phase {
+                Phase::Ended(result) => Some(ContentPart::ToolResult(result)),
+                _ => None,
+            })
+            .collect();
+        context.messages.push(Arc::new(Message { role: Role::User, parts }));
+    }
+}
+
+impl Context {
+    /// Makes messages of what the user said.
+    fn take_in(&mut self, pending: &mut Vec<Input>) {
+        for input in pending.drain(..) {
+            self.messages.push(Arc::new(Message { role: Role::User, parts: input.parts }));
+        }
+    }
+}
+
+fn proposed(message: Option<&Message>, seq: Seq) -> Step {
+    let calls = message.into_iter().flat_map(Message::calls).enumerate();
+    let calls = calls.map(|(index, call)| Call {
+        item: ItemId::call(seq, index),
+        call: call.clone(),
+        verdict: None,
+        granted: false,
+        phase: Phase::Proposed,
+    });
+    Step { calls: calls.collect(), wrote: false }
+}
+
+/// Two steps with the same calls and the same results have the same fingerprint.
+fn fingerprint(step: &Step) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for call in &step.calls {
+        (call.call.name.as_str(), &call.call.arguments).hash(&mut hasher);
+        if let Phase::Ended(result) = &call.phase {
+            (&result.text, result.error).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn not_run(call: &Call) -> ToolResult {
+    ToolResult { call: call.call.id.clone(), text: "not run: the turn ended before".into(), error: true }
+}

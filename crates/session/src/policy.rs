@@ -1,0 +1,74 @@
+//! What comes next: an ordered table of policies. The first that applies decides; their order is the design.
+
+mod ask;
+mod authorise;
+mod bad_arguments;
+mod denied;
+mod end;
+mod fault;
+mod interrupt;
+mod max_steps;
+mod max_time;
+mod no_progress;
+mod prepare;
+mod retry;
+mod run;
+mod sample;
+mod steering;
+mod unknown_tool;
+mod wait;
+
+use codetether_event::{CallEvent, Event, ToolResult};
+
+use crate::{Call, Next, State, Turn};
+
+/// Looks at the state and either says what comes next or does not apply. Only called while a turn is under way.
+type Policy = fn(&State, &Turn) -> Option<Next>;
+
+const POLICIES: &[Policy] = &[
+    fault::policy,         // a failure of ours stops the turn
+    max_time::policy,      // so does its time
+    interrupt::policy,     // what is to stop is cancelled, closed and ended; nothing below starts then
+    unknown_tool::policy,  // what can never run is answered at once …
+    bad_arguments::policy, //
+    denied::policy,        //
+    authorise::policy,     // … and what was not judged is judged
+    ask::policy,           // whoever is there is asked
+    run::policy,           // what may run runs
+    wait::policy,          // while anything is under way, nothing below applies
+    retry::policy,         // a failed sample is tried again, or ends the turn
+    steering::policy,      // an answer does not end the turn while the user has said more
+    end::policy,           // an answer without calls ends it
+    no_progress::policy,   // going in circles: the model is told, then it ends
+    max_steps::policy,     // the number of steps
+    prepare::policy,       // the prefix for this model and these tools
+    sample::policy,        // the next step
+];
+
+impl State {
+    /// The next move. Pure; it proposes nothing that is under way already.
+    #[must_use]
+    pub fn decide(&self) -> Next {
+        let Some(turn) = &self.turn else { return Next::Rest };
+        if self.read_only {
+            return Next::Rest;
+        }
+        POLICIES.iter().find_map(|policy| policy(self, turn)).unwrap_or(Next::Rest)
+    }
+}
+
+/// The end of a call that does not run.
+fn unstarted(call: &Call, text: String) -> Event {
+    Event::Call(CallEvent::Ended {
+        item: call.item,
+        result: ToolResult { call: call.call.id.clone(), text, error: true },
+        whole: None,
+        wrote: Vec::new(),
+        timing: None,
+    })
+}
+
+/// The facts, unless there are none.
+fn append(facts: Vec<Event>) -> Option<Next> {
+    (!facts.is_empty()).then_some(Next::Append(facts))
+}

@@ -1,0 +1,81 @@
+//! A call that needs a yes: whoever is there is asked; when nobody is, it is refused, and the run says so.
+
+use codetether_event::{AskEvent, AskKind, CallEvent, Event, Verdict};
+
+use super::append;
+use crate::{Next, Phase, State, Turn};
+
+pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
+    let mut facts = Vec::new();
+    for call in &turn.step.calls {
+        let Some(Verdict::Ask { ask }) = &call.verdict else { continue };
+        let AskKind::Permission { rule, .. } = ask;
+        match (&call.phase, call.granted, state.audience) {
+            (Phase::Judged, true, _) => facts.push(Event::Call(CallEvent::Authorized {
+                item: call.item,
+                verdict: Verdict::Allow { writes: true, rule: "answered".into() },
+            })),
+            (Phase::Judged, false, Some(_)) => {
+                facts.push(Event::Ask(AskEvent::Opened { item: call.item, ask: ask.clone() }));
+            }
+            (Phase::Judged, false, None) => facts.push(Event::Call(CallEvent::Authorized {
+                item: call.item,
+                verdict: Verdict::Deny {
+                    rule: format!("nobody is here to allow it; it takes the mode or the rule `{rule}`"),
+                },
+            })),
+            (Phase::Asked(ask), _, None) => facts.push(Event::Ask(AskEvent::Withdrawn { ask: *ask })),
+            _ => {}
+        }
+    }
+    append(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{Answer, Outcome, UnixMillis};
+
+    use super::*;
+    use crate::transcript::Transcript;
+
+    #[test]
+    fn with_nobody_there_an_ask_is_a_refusal() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("bash", "{}")]).judge_ask(0);
+        t.settle();
+        assert!(t.last_results()[0].contains("nobody is here to allow it"), "{:?}", t.last_results());
+        assert_eq!(t.state().turn.as_ref().unwrap().refused.len(), 1);
+    }
+
+    #[test]
+    fn an_allowed_call_runs_once_it_was_judged_again() {
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(9));
+        assert_eq!(t.decide(), Next::Wait { until: None });
+        t.answer(ask, Answer::Allow);
+        t.start();
+        t.judge_ask(0);
+        t.settle();
+        assert!(
+            matches!(t.decide(), Next::Start(effects) if matches!(effects[0], crate::Effect::Run { .. }))
+        );
+    }
+
+    #[test]
+    fn always_adds_the_rule_to_the_session() {
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(9));
+        t.answer(ask, Answer::AllowSession);
+        assert_eq!(t.state().grants, ["bash(x)"]);
+    }
+
+    #[test]
+    fn an_ask_is_withdrawn_when_everyone_leaves() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(9));
+        t.append(vec![Event::Session(codetether_event::SessionEvent::Detached)]);
+        t.settle();
+        assert!(t.last_results()[0].contains("nobody is here"));
+        assert_ne!(t.state().last, Some(Outcome::Interrupted));
+    }
+}

@@ -1,0 +1,45 @@
+//! A turn whose model or selection of tools has no prefix yet gets one; a prefix that fits is kept, byte for byte.
+
+use codetether_event::ItemId;
+
+use crate::{Effect, Next, State, Turn};
+
+pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
+    let settings = &turn.settings;
+    let fits = state
+        .context
+        .epoch
+        .as_ref()
+        .is_some_and(|epoch| epoch.model == settings.model && epoch.offered == settings.tools);
+    if fits {
+        return None;
+    }
+    Some(Next::Start(vec![Effect::Prepare { item: ItemId::at(state.next), model: settings.model.clone() }]))
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{ModelId, StopReason};
+
+    use super::*;
+    use crate::transcript::Transcript;
+
+    #[test]
+    fn a_prefix_is_prepared_once_and_again_for_another_model() {
+        let mut t = Transcript::bare();
+        t.prompt("go");
+        assert!(matches!(&t.start()[..], [Effect::Prepare { .. }]));
+        t.epoch();
+        t.sample();
+        t.answer_text("hi", StopReason::EndTurn);
+        t.settle();
+        t.prompt("again");
+        assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[0], Effect::Sample { .. })));
+        t.sample();
+        t.answer_text("hi", StopReason::EndTurn);
+        t.settle();
+        t.settings_mut().model = ModelId::new("other/model");
+        t.prompt("once more");
+        assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[0], Effect::Prepare { .. })));
+    }
+}

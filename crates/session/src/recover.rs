@@ -1,0 +1,115 @@
+//! What a crash left open is closed by facts.
+
+use codetether_event::{
+    CallEvent, Event, InterruptReason, SampleEvent, SampleOutcome, Timing, ToolResult, TurnEvent, Usage,
+};
+
+use crate::{Phase, State};
+
+impl State {
+    /// The facts that close what was under way when the session's owner ended: an open sample is lost, an open
+    /// call may have run. Open asks and judged calls stay. With `go_on` false the turn is given up as well.
+    ///
+    /// Call it on the state after the `session.adopted` record, and after whatever survived was killed.
+    #[must_use]
+    pub fn recover(&self, go_on: bool) -> Vec<Event> {
+        let Some(turn) = &self.turn else { return Vec::new() };
+        let mut facts = Vec::new();
+        if let Some(item) = turn.sampling {
+            facts.push(Event::Sample(SampleEvent::Ended {
+                item,
+                outcome: SampleOutcome::Lost,
+                message: None,
+                usage: Usage { input: self.context_tokens(), estimated: true, ..Usage::default() },
+                cost: None,
+                timing: Timing::default(),
+                jitter: None,
+            }));
+        }
+        for call in turn.step.calls.iter().filter(|call| call.phase == Phase::Running) {
+            facts.push(Event::Call(CallEvent::Ended {
+                item: call.item,
+                result: ToolResult {
+                    call: call.call.id.clone(),
+                    text: "interrupted: the program ended while this call was running; it may have run, wholly or \
+                           in part, so look before you do it again"
+                        .into(),
+                    error: true,
+                },
+                whole: None,
+                wrote: Vec::new(),
+                timing: None,
+            }));
+        }
+        if !go_on && turn.interrupted.is_none() {
+            facts.push(Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::Abandoned }));
+        }
+        facts
+    }
+
+    /// About how many tokens the context holds: a quarter of its characters.
+    fn context_tokens(&self) -> u64 {
+        let bytes: usize = self.context.messages.iter().flat_map(|message| &message.parts).map(weight).sum();
+        u64::try_from(bytes / 4).unwrap_or(u64::MAX)
+    }
+}
+
+fn weight(part: &codetether_event::ContentPart) -> usize {
+    use codetether_event::ContentPart;
+    match part {
+        ContentPart::Text { text } | ContentPart::Reasoning { text, .. } => text.len(),
+        ContentPart::Image { .. } => 4_000,
+        ContentPart::ToolCall(call) => call.name.as_str().len() + call.arguments.len(),
+        ContentPart::ToolResult(result) => result.text.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::Outcome;
+
+    use super::*;
+    use crate::Next;
+    use crate::transcript::Transcript;
+
+    #[test]
+    fn a_lost_sample_is_charged_and_asked_for_again() {
+        let mut t = Transcript::new();
+        t.prompt("a question of forty characters, or so, ok").sample();
+        t.crash(true);
+        assert!(t.state().ledger.usage.estimated && t.state().ledger.usage.input >= 10);
+        assert!(
+            matches!(t.decide(), Next::Start(effects) if matches!(effects[0], crate::Effect::Sample { .. }))
+        );
+    }
+
+    #[test]
+    fn a_call_that_was_running_may_have_run() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("write", "{}")]).allow(0, true).run(0);
+        t.crash(true);
+        let last = t.state().context.messages.last().unwrap().clone();
+        let codetether_event::ContentPart::ToolResult(result) = &last.parts[0] else { panic!("{last:?}") };
+        assert!(result.error && result.text.contains("may have run"), "{}", result.text);
+    }
+
+    #[test]
+    fn a_turn_that_is_not_taken_up_ends_interrupted() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("write", "{}"), ("read", "{}")]).allow(0, true).run(0);
+        t.crash(false);
+        t.settle();
+        assert_eq!(t.state().turn, None);
+        assert_eq!(t.state().last, Some(Outcome::Interrupted));
+    }
+
+    #[test]
+    fn time_without_an_owner_does_not_count() {
+        let mut t = Transcript::new();
+        t.settings_mut().max_time_ms = Some(1_000);
+        t.prompt("go").sample();
+        t.pass(10_000_000);
+        t.crash(true);
+        assert!(matches!(t.decide(), Next::Start(_)), "{:?}", t.decide());
+    }
+}

@@ -1,0 +1,267 @@
+//! What a journal folds to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use codetether_event::{
+    AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, Message, ModelId, Money, OpId,
+    Outcome, Principal, ProviderFailure, Seq, SessionId, StopReason, ToolCall, ToolName, ToolResult, TurnId,
+    TurnSettings, UnixMillis, Usage, Verdict,
+};
+
+/// Everything that the next move depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The session's id, once it was opened.
+    pub session: Option<SessionId>,
+    /// The folder it works in.
+    pub root: String,
+    /// Its title, if it was given one.
+    pub title: Option<String>,
+    /// The ownership under which records are written now.
+    pub attempt: Attempt,
+    /// The position of the next record.
+    pub next: Seq,
+    /// The time of the last record: the only clock there is.
+    pub now: UnixMillis,
+    /// Who can answer asks.
+    pub audience: Option<Audience>,
+    /// Rules that were allowed for the rest of the session.
+    pub grants: Vec<String>,
+    /// What the model is told.
+    pub context: Context,
+    /// What was spent. Never rewinds.
+    pub ledger: Ledger,
+    /// The turn under way.
+    pub turn: Option<Turn>,
+    /// How the last turn ended.
+    pub last: Option<Outcome>,
+    /// Operations that were taken in already.
+    pub(crate) seen: HashSet<OpId>,
+    /// Whether a newer build wrote something that this one does not know.
+    pub read_only: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            session: None,
+            root: String::new(),
+            title: None,
+            attempt: Attempt(1),
+            next: Seq(1),
+            now: UnixMillis(0),
+            audience: None,
+            grants: Vec::new(),
+            context: Context::default(),
+            ledger: Ledger::default(),
+            turn: None,
+            last: None,
+            seen: HashSet::new(),
+            read_only: false,
+        }
+    }
+}
+
+/// What the model is told: a fixed prefix and messages that are only appended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The prefix in force.
+    pub epoch: Option<EpochInfo>,
+    /// The messages, in order.
+    pub messages: Vec<Arc<Message>>,
+}
+
+/// A fixed prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochInfo {
+    /// Position of the record that opened it; names it.
+    pub seq: Seq,
+    /// The model that it is for.
+    pub model: ModelId,
+    /// The system prompt.
+    pub system: BlobId,
+    /// The tools, as a JSON array.
+    pub tools: BlobId,
+    /// The selection of tools that it answers to.
+    pub offered: Option<Vec<ToolName>>,
+}
+
+/// What was spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ledger {
+    /// Tokens of all samples.
+    pub usage: Usage,
+    /// What they cost, as far as prices are known.
+    pub cost: Money,
+    /// Samples whose price is not known.
+    pub unpriced: u64,
+    /// Samples asked for, retries among them.
+    pub samples: u64,
+}
+
+/// A prompt until rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// When it began.
+    pub started: UnixMillis,
+    /// Who asked.
+    pub by: Principal,
+    /// What holds during it.
+    pub settings: TurnSettings,
+    /// Milliseconds that do not count against its time: an ask was open, or nobody owned the session.
+    pub paused: u64,
+    /// What the user said that no sample has seen yet.
+    pub pending: Vec<Input>,
+    /// Answers asked for, retries not counted.
+    pub steps: u32,
+    /// The preparation under way.
+    pub preparing: Option<ItemId>,
+    /// The judging under way.
+    pub authorizing: Option<ItemId>,
+    /// The sample under way.
+    pub sampling: Option<ItemId>,
+    /// The last sample, if it failed.
+    pub failed: Option<FailedSample>,
+    /// Why the last answer stopped, until the next one is asked for.
+    pub answered: Option<StopReason>,
+    /// The calls of the last answer.
+    pub step: Step,
+    /// The asks that are open.
+    pub asks: Vec<OpenAsk>,
+    /// Since when at least one has been.
+    pub asking_since: Option<UnixMillis>,
+    /// What failed on our side.
+    pub fault: Option<String>,
+    /// That it is to stop.
+    pub interrupted: Option<InterruptReason>,
+    /// Whether what was under way has been told to stop.
+    pub cancelled: bool,
+    /// The last step's calls and results, as a hash, and how many steps running had the same.
+    pub repeat: Option<(u64, u32)>,
+    /// Whether the model was told that it goes in circles, and has not left the circle since.
+    pub nudged: bool,
+    /// Calls that permission refused.
+    pub refused: Vec<Refusal>,
+}
+
+impl Turn {
+    /// The call of that item.
+    #[must_use]
+    pub fn call(&self, item: ItemId) -> Option<&Call> {
+        self.step.calls.iter().find(|call| call.item == item)
+    }
+
+    /// When its time is up; none while nobody counts.
+    #[must_use]
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        if !self.asks.is_empty() {
+            return None;
+        }
+        self.settings.max_time_ms.map(|limit| self.started.plus(limit).plus(self.paused))
+    }
+
+    /// The items under way that end by a fact of their own.
+    pub fn open(&self) -> impl Iterator<Item = ItemId> {
+        let work = [self.preparing, self.authorizing, self.sampling].into_iter().flatten();
+        work.chain(self.step.calls.iter().filter(|call| call.phase == Phase::Running).map(|call| call.item))
+    }
+}
+
+/// A sample that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedSample {
+    /// Its item.
+    pub item: ItemId,
+    /// How.
+    pub failure: ProviderFailure,
+    /// When.
+    pub at: UnixMillis,
+    /// When the first try of this step failed.
+    pub first_at: UnixMillis,
+    /// Tries of this step so far.
+    pub tries: u32,
+    /// Chance for the time before the next try, in thousandths.
+    pub jitter: u16,
+}
+
+/// One answer's calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// In the order in which the model made them.
+    pub calls: Vec<Call>,
+    /// Whether any of them wrote a file.
+    pub wrote: bool,
+}
+
+impl Step {
+    /// Whether every call has ended (also when there is none).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.calls.iter().all(|call| matches!(call.phase, Phase::Ended(_)))
+    }
+}
+
+/// A call and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its item.
+    pub item: ItemId,
+    /// As the model made it.
+    pub call: ToolCall,
+    /// The last judgement.
+    pub verdict: Option<Verdict>,
+    /// Whether someone has allowed this very call.
+    pub granted: bool,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+impl Call {
+    /// Whether it could write; a call that is not judged yet counts as one that could.
+    #[must_use]
+    pub fn could_write(&self) -> bool {
+        !matches!(self.verdict, Some(Verdict::Allow { writes: false, .. }))
+    }
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// To be judged.
+    Proposed,
+    /// Judged.
+    Judged,
+    /// Someone was asked.
+    Asked(AskId),
+    /// Someone said no.
+    Declined(Option<String>),
+    /// Under way.
+    Running,
+    /// Over.
+    Ended(ToolResult),
+}
+
+/// An open ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAsk {
+    /// Its id.
+    pub ask: AskId,
+    /// The call that waits for it.
+    pub item: ItemId,
+    /// What is asked.
+    pub kind: AskKind,
+}
+
+/// A call that permission refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The call.
+    pub item: ItemId,
+    /// The tool.
+    pub tool: ToolName,
+    /// The rule or mode that refused it.
+    pub rule: String,
+}

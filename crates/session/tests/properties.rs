@@ -1,0 +1,321 @@
+//! The three properties of the pure half, on random sessions: `decide` reaches rest or a wait in bounded steps and
+//! proposes nothing that is under way; any prefix of a journal recovers; the live state equals the replayed one.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use codetether_event::{
+    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input,
+    ItemEvent, ItemId, Message, Mode, ModelId, Op, OpId, Principal, ProviderFailure, ProviderFailureKind,
+    Record, Retry, Role, SampleEvent, SampleOutcome, SessionEvent, SessionId, StopReason, Submission, Timing,
+    ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict,
+};
+use codetether_session::{Effect, Next, State};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+/// A runner whose every choice comes from a list of bytes.
+struct World {
+    state: State,
+    records: Vec<Record>,
+    clock: u64,
+    open: Vec<Effect>,
+    choices: std::vec::IntoIter<u8>,
+    ops: u128,
+}
+
+impl World {
+    fn new(choices: Vec<u8>) -> Self {
+        let mut world = Self {
+            state: State::default(),
+            records: Vec::new(),
+            clock: 1,
+            open: Vec::new(),
+            choices: choices.into_iter(),
+            ops: 0,
+        };
+        world.append(
+            vec![Event::Session(SessionEvent::Opened {
+                schema: 1,
+                build: "test".into(),
+                session: SessionId(Uuid::from_u128(9)),
+                root: "/r".into(),
+                forked: None,
+            })],
+            Cause::Timer,
+        );
+        world
+    }
+
+    fn choose(&mut self, n: u8) -> u8 {
+        self.choices.next().map_or(0, |choice| choice % n)
+    }
+
+    fn append(&mut self, events: Vec<Event>, cause: Cause) {
+        for event in events {
+            let record = Record {
+                seq: self.state.next,
+                attempt: Attempt(1),
+                at: UnixMillis(self.clock),
+                turn: self.state.turn.as_ref().map(|turn| turn.id),
+                cause,
+                event,
+            };
+            let json = serde_json::to_string(&record).unwrap();
+            let read: Record = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, record, "a record reads back as it was written");
+            self.state.apply(&record);
+            self.records.push(record);
+        }
+    }
+
+    /// Drives until rest, a wait, or a start; every start is checked and recorded.
+    fn settle(&mut self) -> Next {
+        for _ in 0..64 {
+            match self.state.decide() {
+                Next::Append(facts) => {
+                    assert!(!facts.is_empty());
+                    self.append(facts, Cause::Timer);
+                }
+                Next::Start(effects) => {
+                    assert!(!effects.is_empty());
+                    for effect in effects {
+                        let item = effect.item();
+                        assert!(
+                            self.open.iter().all(|open| open.item() != item),
+                            "{item} is under way already"
+                        );
+                        let intent = self.state.intent(&effect);
+                        self.append(vec![intent], Cause::Timer);
+                        match effect {
+                            Effect::Cancel { items, .. } => {
+                                let open: Vec<ItemId> = self.open.iter().map(Effect::item).collect();
+                                assert!(items.iter().all(|item| open.contains(item)));
+                            }
+                            effect => self.open.push(effect),
+                        }
+                    }
+                }
+                next => return next,
+            }
+        }
+        panic!("decide does not come to rest: {:?}", self.state.decide());
+    }
+
+    fn submit(&mut self, op: Op) {
+        self.ops += 1;
+        let id = OpId(Uuid::from_u128(self.ops));
+        if let Ok(facts) = self.state.accept(&Submission { id, from: Principal::Local, op }) {
+            self.append(facts, Cause::Op(id));
+        }
+    }
+
+    fn prompt(&mut self) {
+        let settings = TurnSettings {
+            model: ModelId::new(format!("test/{}", self.choose(2))),
+            mode: Mode::Ask,
+            effort: None,
+            max_output: None,
+            max_steps: u32::from(self.choose(5)),
+            max_time_ms: (self.choose(3) == 0).then_some(5_000),
+            tools: None,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            retry: Retry { max_tries: 3, base_ms: 100, max_total_ms: 10_000 },
+        };
+        self.submit(Op::Prompt { input: Input::text("go"), settings });
+    }
+
+    /// One open effect ends, in one of the ways in which it can.
+    fn end_one(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let at = usize::from(self.choose(8)) % self.open.len();
+        let effect = self.open.remove(at);
+        let events = match effect {
+            Effect::Prepare { item, model } => match self.choose(6) {
+                0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                _ => vec![Event::Context(ContextEvent::Epoch {
+                    item,
+                    model,
+                    system: BlobId::new("a"),
+                    tools: BlobId::new("b"),
+                    offered: None,
+                })],
+            },
+            Effect::Authorize { item, calls } => match self.choose(8) {
+                0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                _ => calls.into_iter().map(|item| self.verdict(item)).collect(),
+            },
+            Effect::Sample { item, .. } => vec![self.answer(item)],
+            Effect::Run { call } => {
+                let id = self.state.turn.as_ref().unwrap().call(call).unwrap().call.id.clone();
+                let text = format!("r{}", self.choose(2));
+                vec![Event::Call(CallEvent::Ended {
+                    item: call,
+                    result: ToolResult { call: id, text, error: self.choose(2) == 0 },
+                    whole: None,
+                    wrote: Vec::new(),
+                    timing: Some(Timing::default()),
+                })]
+            }
+            Effect::Cancel { .. } => unreachable!("a cancel is never open"),
+        };
+        self.append(events, Cause::Timer);
+    }
+
+    fn verdict(&mut self, item: ItemId) -> Event {
+        let tool = ToolName::new("bash");
+        let verdict = match self.choose(6) {
+            0 => Verdict::Deny { rule: "no".into() },
+            1 => Verdict::InvalidArguments { problems: "x".into() },
+            2 => Verdict::UnknownTool { offered: vec![tool] },
+            3 => Verdict::Ask {
+                ask: AskKind::Permission {
+                    tool,
+                    title: "t".into(),
+                    detail: "d".into(),
+                    rule: "bash(x)".into(),
+                },
+            },
+            n => Verdict::Allow { writes: n == 4, rule: "yes".into() },
+        };
+        Event::Call(CallEvent::Authorized { item, verdict })
+    }
+
+    fn answer(&mut self, item: ItemId) -> Event {
+        let calls = self.choose(4);
+        let parts = (0..calls).map(|n| {
+            ContentPart::ToolCall(ToolCall {
+                id: format!("{item}-{n}"),
+                name: ToolName::new("bash"),
+                arguments: "{}".into(),
+            })
+        });
+        let message = Message { role: Role::Assistant, parts: parts.collect() };
+        let kind = match self.choose(2) {
+            0 => ProviderFailureKind::Server,
+            _ => ProviderFailureKind::Auth,
+        };
+        let (outcome, message) = match self.choose(6) {
+            0 => {
+                let failure =
+                    ProviderFailure { kind, status: None, message: "x".into(), retry_after_ms: None };
+                (SampleOutcome::Failed { failure }, None)
+            }
+            1 => (SampleOutcome::Interrupted, None),
+            _ => (SampleOutcome::Answered { stop: StopReason::EndTurn }, Some(message)),
+        };
+        Event::Sample(SampleEvent::Ended {
+            item,
+            outcome,
+            message,
+            usage: Usage::default(),
+            cost: None,
+            timing: Timing::default(),
+            jitter: Some(u16::from(self.choose(255))),
+        })
+    }
+
+    /// Something happens that nobody in the session planned.
+    fn happen(&mut self) {
+        self.clock += u64::from(self.choose(50)) * 10;
+        let ask = self.state.turn.iter().flat_map(|turn| &turn.asks).map(|open| open.ask).next();
+        match self.choose(12) {
+            0 => self.submit(Op::Interrupt),
+            1 => self.submit(Op::Steer { input: Input::text("also") }),
+            2 => self.submit(Op::Attach { audience: Audience::Terminal }),
+            3 => self.submit(Op::Detach),
+            4 => self.clock += 6_000,
+            5 | 6 => {
+                if let Some(ask) = ask {
+                    let answer = match self.choose(3) {
+                        0 => Answer::Allow,
+                        1 => Answer::AllowSession,
+                        _ => Answer::Deny { reason: None },
+                    };
+                    self.submit(Op::Answer { ask, answer });
+                }
+            }
+            7 => {
+                // The owner dies; another takes over.
+                self.open.clear();
+                let go_on = self.choose(2) == 0;
+                self.adopt(go_on);
+            }
+            _ => self.end_one(),
+        }
+        let tick = Event::Note(codetether_event::NoteEvent::Warned { text: "tick".into() });
+        self.append(vec![tick], Cause::Timer);
+    }
+
+    fn adopt(&mut self, go_on: bool) {
+        let (attempt, build, root) = (Attempt(1), "test".into(), "/r".into());
+        let adopted = SessionEvent::Adopted { attempt, build, root, go_on };
+        self.append(vec![Event::Session(adopted)], Cause::Recovery);
+        let facts = self.state.recover(go_on);
+        self.append(facts, Cause::Recovery);
+    }
+}
+
+fn replay(records: &[Record]) -> State {
+    let mut state = State::default();
+    records.iter().for_each(|record| state.apply(record));
+    state
+}
+
+/// Every call that the model made has exactly one result, right after, in order.
+fn check_results(state: &State) {
+    let messages = &state.context.messages;
+    for (at, message) in messages.iter().enumerate() {
+        let calls: Vec<&str> = message.calls().map(|call| call.id.as_str()).collect();
+        if calls.is_empty() {
+            continue;
+        }
+        let next = messages.get(at + 1);
+        let results: Vec<&str> = next
+            .into_iter()
+            .flat_map(|next| &next.parts)
+            .filter_map(|part| match part {
+                ContentPart::ToolResult(result) => Some(result.call.as_str()),
+                _ => None,
+            })
+            .collect();
+        let open = state.turn.is_some() && next.is_none();
+        assert!(open || results == calls, "calls {calls:?}, results {results:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300)))]
+
+    #[test]
+    fn every_session_comes_to_rest_replays_and_recovers(choices in proptest::collection::vec(any::<u8>(), 0..400), cut in any::<prop::sample::Index>()) {
+        let mut world = World::new(choices);
+        while world.choices.len() > 0 {
+            match world.settle() {
+                Next::Rest => {
+                    prop_assert!(world.open.is_empty(), "at rest nothing is under way");
+                    check_results(&world.state);
+                    world.prompt();
+                }
+                _ => world.happen(),
+            }
+        }
+        prop_assert_eq!(&replay(&world.records), &world.state);
+
+        // Any prefix recovers, and an abandoned turn comes to rest by itself.
+        let prefix = &world.records[..=cut.index(world.records.len())];
+        for go_on in [true, false] {
+            let mut again = World::new(Vec::new());
+            again.records = prefix.to_vec();
+            again.state = replay(prefix);
+            again.clock = again.state.now.0 + 10;
+            again.adopt(go_on);
+            let next = again.settle();
+            if !go_on {
+                prop_assert_eq!(next, Next::Rest);
+                check_results(&again.state);
+            }
+        }
+    }
+}
