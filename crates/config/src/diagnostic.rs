@@ -1,0 +1,93 @@
+//! Errors in settings: what is wrong, where, and what to write instead.
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+use crate::layer::{KEYS, NARROWING_KEYS};
+
+/// An error in settings.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum ConfigError {
+    /// A source of settings is wrong.
+    #[error("cannot read the settings: {message}")]
+    #[diagnostic(code(codetether::settings))]
+    Wrong {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+        /// The text that is wrong.
+        #[source_code]
+        source_code: NamedSource<String>,
+        /// Where in it.
+        #[label("here")]
+        span: Option<SourceSpan>,
+    },
+    /// A file cannot be read.
+    #[error(transparent)]
+    #[diagnostic(code(codetether::settings::file))]
+    File(#[from] codetether_files::Error),
+}
+
+/// Where a text of settings comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    User,
+    Project,
+    Flag,
+    Environment,
+}
+
+impl ConfigError {
+    pub(crate) fn from_toml(error: &toml::de::Error, kind: Kind, name: &str, text: &str) -> Self {
+        let (message, help) = explain(error.message(), kind);
+        let span = error.span().map(SourceSpan::from);
+        Self::Wrong {
+            message,
+            help,
+            source_code: NamedSource::new(name, text.to_owned()).with_language("TOML"),
+            span,
+        }
+    }
+
+    pub(crate) fn at(name: &str, text: &str, part: &str, message: String, help: Option<String>) -> Self {
+        let span = text.find(part).filter(|_| !part.is_empty()).map(|at| SourceSpan::from((at, part.len())));
+        Self::Wrong { message, help, source_code: NamedSource::new(name, text.to_owned()), span }
+    }
+}
+
+/// serde's words, made ours.
+fn explain(message: &str, kind: Kind) -> (String, Option<String>) {
+    let first = message.lines().next().unwrap_or(message);
+    let Some(rest) = first.strip_prefix("unknown field `") else { return (first.to_owned(), None) };
+    let Some((key, rest)) = rest.split_once('`') else { return (first.to_owned(), None) };
+    if kind == Kind::Project && KEYS.contains(&key) && !NARROWING_KEYS.contains(&key) {
+        return (
+            format!("a project's own file cannot set `{key}`"),
+            Some(format!(
+                "set it in your own settings; a project can narrow {} only",
+                list(NARROWING_KEYS.iter())
+            )),
+        );
+    }
+    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let help = near(key, known.iter().copied())
+        .map(|near| format!("did you mean `{near}`?"))
+        .or_else(|| Some(format!("known here: {}", list(known.iter()))));
+    (format!("unknown key `{key}`"), help)
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The candidate that was probably meant.
+pub(crate) fn near<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| {
+            (strsim::osa_distance(word, candidate), word.len().abs_diff(candidate.len()), candidate)
+        })
+        .filter(|(distance, _, candidate)| *distance <= 1.max(candidate.len() / 3))
+        .min_by_key(|(distance, by_length, _)| (*distance, *by_length))
+        .map(|(_, _, candidate)| candidate)
+}
