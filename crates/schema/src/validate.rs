@@ -1,0 +1,220 @@
+//! Checking a value against a schema, in words that help a model mend it.
+
+use std::fmt;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value;
+
+use crate::arguments::kind;
+
+/// Violations that are shown.
+const SHOWN: usize = 8;
+/// Characters of a value that are repeated.
+const ECHO: usize = 60;
+
+/// A schema that is no schema.
+#[derive(Debug, thiserror::Error)]
+#[error("not a valid JSON Schema: {0}")]
+pub struct Error(String);
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Validator {
+    compiled: jsonschema::Validator,
+    properties: Vec<String>,
+}
+
+/// One thing that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where, as a JSON pointer; empty for the whole.
+    pub at: String,
+    /// What was expected.
+    pub problem: String,
+}
+
+/// All that does not fit; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations {
+    /// The first few.
+    pub shown: Vec<Violation>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, Violation { at, problem }) in self.shown.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            match at.as_str() {
+                "" => write!(f, "{separator}{problem}")?,
+                at => write!(f, "{separator}`{at}`: {problem}")?,
+            }
+        }
+        if self.more > 0 {
+            write!(f, "; and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violations {}
+
+impl Validator {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    /// When it is no schema, or refers to something outside itself.
+    pub fn new(schema: &Value) -> Result<Self, Error> {
+        let compiled =
+            jsonschema::validator_for(schema).map_err(|error| Error(bounded(&error.to_string())))?;
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let properties = properties.map(|object| object.keys().cloned().collect()).unwrap_or_default();
+        Ok(Self { compiled, properties })
+    }
+
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// All that does not fit.
+    pub fn validate(&self, value: &Value) -> Result<(), Violations> {
+        if self.compiled.is_valid(value) {
+            return Ok(());
+        }
+        let mut all = self.compiled.iter_errors(value).map(|error| Violation {
+            at: error.instance_path().to_string(),
+            problem: self.problem(error.kind(), error.instance(), || error.to_string()),
+        });
+        let shown: Vec<Violation> = all.by_ref().take(SHOWN).collect();
+        Err(Violations { shown, more: all.count() })
+    }
+
+    fn problem(
+        &self,
+        error: &ValidationErrorKind,
+        instance: &Value,
+        otherwise: impl Fn() -> String,
+    ) -> String {
+        let text = match error {
+            ValidationErrorKind::Required { property } => {
+                format!("`{}` is missing", property.as_str().unwrap_or_default())
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let names: Vec<String> = unexpected.iter().map(|name| self.unexpected(name)).collect();
+                names.join("; ")
+            }
+            ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => {
+                format!("must be of type {expected}, not {}", kind(instance))
+            }
+            ValidationErrorKind::Enum { options } => {
+                format!("must be one of {options}, not {}", echo(instance))
+            }
+            ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Minimum { limit } => {
+                format!("must be at least {limit}, not {}", echo(instance))
+            }
+            ValidationErrorKind::Maximum { limit } => {
+                format!("must be at most {limit}, not {}", echo(instance))
+            }
+            ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
+            ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
+            ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} items"),
+            ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} items"),
+            _ => otherwise(),
+        };
+        bounded(&text)
+    }
+
+    fn unexpected(&self, name: &str) -> String {
+        let near = self
+            .properties
+            .iter()
+            .map(|known| (strsim::osa_distance(known, name), known))
+            .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
+            .min();
+        match near {
+            Some((_, known)) => format!("there is no `{}`; did you mean `{known}`?", bounded(name)),
+            None => {
+                let known: Vec<String> = self.properties.iter().map(|known| format!("`{known}`")).collect();
+                format!("there is no `{}`; there is {}", bounded(name), known.join(", "))
+            }
+        }
+    }
+}
+
+/// The value, or its beginning.
+fn echo(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(ECHO) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(400) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problems(value: &Value) -> String {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "path": { "type": "string" },
+                "limit": { "type": "integer", "minimum": 1, "maximum": 9 },
+                "kind": { "enum": ["file", "folder"] },
+                "tags": { "type": "array", "items": { "type": "string" } }
+            },
+            "required": ["path"],
+            "additionalProperties": false
+        });
+        match Validator::new(&schema).unwrap().validate(value) {
+            Ok(()) => "fits".into(),
+            Err(violations) => violations.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_fits_fits() {
+        assert_eq!(problems(&json!({ "path": "a", "limit": 1, "kind": "file", "tags": ["x"] })), "fits");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_so_that_it_can_be_mended() {
+        assert_eq!(problems(&json!({})), "`path` is missing");
+        assert_eq!(problems(&json!({ "path": 1 })), "`/path`: must be of type string, not a number");
+        assert_eq!(problems(&json!({ "path": "a", "limit": 0 })), "`/limit`: must be at least 1, not 0");
+        assert_eq!(
+            problems(&json!({ "path": "a", "kind": "x".repeat(500) })).len(),
+            "`/kind`: must be one of [\"file\",\"folder\"], not \"…".len() + ECHO - 1
+        );
+        assert_eq!(
+            problems(&json!({ "path": "a", "tags": ["a", 2] })),
+            "`/tags/1`: must be of type string, not a number"
+        );
+        assert!(problems(&json!({ "file_path": "a" })).contains("there is no `file_path`"));
+        assert!(problems(&json!({ "path": "a", "limits": 1 })).contains("did you mean `limit`?"));
+    }
+
+    #[test]
+    fn the_text_is_bounded_however_much_is_wrong() {
+        let value = json!({ "path": "a", "tags": vec![1; 10_000] });
+        let text = problems(&value);
+        assert!(text.ends_with("and 9992 more") && text.len() < 1_000, "{}", text.len());
+    }
+
+    #[test]
+    fn nothing_outside_the_schema_is_followed() {
+        assert!(Validator::new(&json!({ "$ref": "http://127.0.0.1:1/x.json" })).is_err());
+        assert!(Validator::new(&json!({ "$ref": "file:///etc/passwd" })).is_err());
+        assert!(Validator::new(&json!({ "type": 5 })).is_err());
+    }
+}
