@@ -1,1 +1,78 @@
+//! The built-in tools, one a file: `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`. Each does what its call
+//! says within the bounds of its context, and never decides whether it may.
+//!
+//! Paths are relative to the context's root, which cannot be left. Every output is bounded and says so when the
+//! bound was hit, and how to see more.
 
+mod bash;
+mod diff;
+mod edit;
+mod glob;
+mod grep;
+mod image;
+mod list;
+mod near;
+mod off_thread;
+mod place;
+mod read;
+mod text;
+mod walk;
+mod write;
+
+use std::sync::Arc;
+
+use codetether_event::ToolName;
+use codetether_tool::{Tool, ToolSource, ToolSpec};
+use schemars::JsonSchema;
+
+pub use bash::Bash;
+pub use edit::Edit;
+pub use glob::Glob;
+pub use grep::Grep;
+pub use list::List;
+pub use read::Read;
+pub use write::Write;
+
+/// All built-in tools, in the order in which they are shown to the model.
+#[must_use]
+pub fn tools() -> Vec<Arc<dyn Tool>> {
+    vec![
+        Arc::new(Read::default()),
+        Arc::new(Write::default()),
+        Arc::new(Edit::default()),
+        Arc::new(List::default()),
+        Arc::new(Glob::default()),
+        Arc::new(Grep::default()),
+        Arc::new(Bash::default()),
+    ]
+}
+
+/// The built-in tools as a source.
+pub struct Builtin {
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+impl Default for Builtin {
+    fn default() -> Self {
+        Self { tools: tools() }
+    }
+}
+
+impl ToolSource for Builtin {
+    fn manifest(&self) -> Vec<ToolSpec> {
+        self.tools.iter().map(|tool| tool.spec().clone()).collect()
+    }
+
+    fn tool(&self, name: &ToolName) -> Option<Arc<dyn Tool>> {
+        self.tools.iter().find(|tool| tool.spec().name == *name).cloned()
+    }
+}
+
+/// A specification with the schema of the arguments' type.
+fn spec<A: JsonSchema>(name: &str, description: &str) -> ToolSpec {
+    ToolSpec {
+        name: ToolName::new(name),
+        description: description.to_owned(),
+        schema: codetether_schema::of::<A>(),
+    }
+}

@@ -1,0 +1,69 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use codetether_tool::{Command, Exit, ExitStatus, ToolOutput};
+use serde_json::json;
+
+use crate::bench::Bench;
+
+#[tokio::test]
+async fn a_command_goes_to_the_host_as_it_is() {
+    let bench = Bench::new();
+    bench.told("bash", json!({"command": "echo \"$X\" && ls"})).await;
+    let expected = Command {
+        argv: ["bash", "-c", "echo \"$X\" && ls"].map(str::to_owned).to_vec(),
+        dir: String::new(),
+        time: bench.cx.limits.command_time,
+        output: 29_700,
+    };
+    assert_eq!(*bench.host.ran.lock().unwrap(), [expected]);
+    assert_eq!(bench.preview("bash", json!({"command": "rm x"})).await, "rm x");
+}
+
+#[tokio::test]
+async fn its_time_is_what_was_asked_for_within_bounds() {
+    let bench = Bench::new();
+    for timeout in [0, 5, u64::MAX] {
+        bench.told("bash", json!({"command": "true", "timeout": timeout})).await;
+    }
+    let times: Vec<Duration> = bench.host.ran.lock().unwrap().iter().map(|command| command.time).collect();
+    assert_eq!(times, [1, 5, 1_800].map(Duration::from_secs));
+}
+
+#[tokio::test]
+async fn the_end_is_told() {
+    let bench = Bench::new();
+    let spool = PathBuf::from("/spool/1");
+    let cases = [
+        (ExitStatus::Code(0), "", None, "[no output]\n"),
+        (ExitStatus::Code(0), "out\n", None, "out\n"),
+        (ExitStatus::Code(2), "err", None, "err\n[exit code 2]\n"),
+        (ExitStatus::Signal(9), "", None, "[no output]\n[killed by signal 9]\n"),
+        (ExitStatus::TimedOut, "x\n", None, "x\n[killed after 120 s; `timeout` gives it longer]\n"),
+        (
+            ExitStatus::Code(0),
+            "a\n",
+            Some(spool),
+            "a\n[the output was too long to show; run it through `head`, `tail` or `grep`, or into a file, to see more]\n",
+        ),
+    ];
+    for (status, output, whole, text) in cases {
+        *bench.host.exit.lock().unwrap() = Exit { status, output: output.into(), whole: whole.clone() };
+        let got = bench.call("bash", json!({"command": "x"})).await.unwrap();
+        let failed = status != ExitStatus::Code(0);
+        assert_eq!(got, ToolOutput { text: text.into(), failed, whole, wrote: Vec::new() });
+    }
+    *bench.host.exit.lock().unwrap() = Exit { status: ExitStatus::TimedOut, output: "x".into(), whole: None };
+    let got = bench.told("bash", json!({"command": "x", "timeout": 9_999})).await;
+    assert_eq!(got, "x\n[killed after 1800 s, the longest that is allowed]\n");
+}
+
+#[tokio::test]
+async fn output_is_bounded_whatever_the_host_returns() {
+    let bench = Bench::new();
+    let output = format!("start{}end", "\u{FFFD}".repeat(30_000));
+    *bench.host.exit.lock().unwrap() = Exit { status: ExitStatus::Code(0), output, whole: None };
+    let got = bench.told("bash", json!({"command": "x"})).await;
+    assert!(got.len() <= bench.cx.limits.output && got.starts_with("start") && got.ends_with("end\n"));
+    assert!(got.contains(" bytes left out ...]"));
+}

@@ -1,0 +1,112 @@
+use std::os::unix::fs::FileTypeExt;
+
+use codetether_tool::{ToolError, ToolOutput};
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+/// Every way of naming a file for every tool that takes one.
+fn calls(path: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("read", json!({"path": path})),
+        ("write", json!({"path": path, "content": "overwritten"})),
+        ("edit", json!({"path": path, "old": "secret", "new": "changed"})),
+        ("list", json!({"path": path})),
+        ("glob", json!({"pattern": "**", "path": path})),
+        ("grep", json!({"pattern": "secret", "path": path})),
+    ]
+}
+
+fn is_refused(got: &Result<ToolOutput, ToolError>) -> bool {
+    matches!(got, Err(ToolError::ForModel(text)) if !text.contains("secret line"))
+}
+
+#[tokio::test]
+async fn no_path_leads_out() {
+    let bench = Bench::new();
+    let secret = bench.outside("secret.txt", "secret line\n");
+    let folder = secret.parent().unwrap().to_owned();
+    bench.file("inside/x", "");
+    bench.link("link", &secret);
+    bench.link("up", "..");
+    bench.link("inside/folder", &folder);
+    let absolute = secret.to_str().unwrap();
+    let paths = [
+        "../secret.txt",
+        "inside/../../secret.txt",
+        absolute,
+        "link",
+        "up/secret.txt",
+        "up",
+        "..",
+        "/",
+        "/etc/passwd",
+        "inside/folder",
+        "inside/folder/secret.txt",
+        "/proc/self/environ",
+    ];
+    for path in paths {
+        for (tool, args) in calls(path) {
+            let got = bench.call(tool, args).await;
+            assert!(is_refused(&got), "{tool} {path}: {got:?}");
+        }
+        let preview = bench.preview("write", json!({"path": path, "content": "x"})).await;
+        assert!(!preview.contains("secret line"), "{path}: {preview}");
+    }
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret line\n");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing was made beside the root");
+}
+
+#[tokio::test]
+async fn no_walk_follows_a_link_out() {
+    let bench = Bench::new();
+    let secret = bench.outside("secret.txt", "secret line\n");
+    bench.link("folder", secret.parent().unwrap());
+    bench.link("file.txt", &secret);
+    bench.link("loop", ".");
+    assert_eq!(bench.told("grep", json!({"pattern": "secret"})).await, "no match in 0 files\n");
+    assert_eq!(bench.told("glob", json!({"pattern": "*.txt"})).await, "file.txt\n");
+}
+
+#[tokio::test]
+async fn a_pipe_or_a_device_does_not_hold_us() {
+    let bench = Bench::new();
+    let fifo = bench.path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    for (tool, args) in calls("fifo") {
+        let got = bench.call(tool, args).await;
+        assert!(is_refused(&got), "{tool}: {got:?}");
+    }
+    assert!(fifo.metadata().unwrap().file_type().is_fifo(), "it was not replaced");
+    assert_eq!(bench.told("grep", json!({"pattern": "x"})).await, "no match in 0 files\n");
+}
+
+#[tokio::test]
+async fn odd_paths_are_answered() {
+    let bench = Bench::new();
+    for path in ["", "\0", "a\0b", "\u{202e}x", &"x".repeat(10_000), &"x/".repeat(5_000)] {
+        for (tool, args) in calls(path) {
+            if !matches!((tool, path), ("list" | "glob" | "grep", "")) && tool != "write" {
+                let got = bench.call(tool, args).await;
+                assert!(is_refused(&got), "{tool} {path:?}: {got:?}");
+            }
+        }
+    }
+    for path in ["", "\0", "a\0b"] {
+        let got = bench.call("write", json!({"path": path, "content": "x"})).await;
+        assert!(is_refused(&got), "{path:?}: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_of_another_shape_are_answered() {
+    let bench = Bench::new();
+    for tool in ["read", "write", "edit", "list", "glob", "grep", "bash"] {
+        for args in [json!(null), json!([]), json!("x"), json!({"path": 1, "command": 1, "pattern": 1})] {
+            let got = bench.call(tool, args.clone()).await;
+            assert!(is_refused(&got), "{tool} {args}: {got:?}");
+            assert!(!bench.preview(tool, args).await.is_empty());
+        }
+    }
+}

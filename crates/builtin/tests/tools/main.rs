@@ -1,0 +1,14 @@
+//! What each tool does to real files, and what it does with hostile arguments.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod bash;
+mod bench;
+mod edit;
+mod glob;
+mod grep;
+mod hostile;
+mod list;
+mod manifest;
+mod read;
+mod write;

@@ -1,0 +1,66 @@
+use codetether_builtin::Builtin;
+use codetether_event::{ToolName, Touches};
+use codetether_tool::ToolSource;
+use serde_json::json;
+
+use crate::bench::touches;
+
+#[test]
+fn the_tools_are_small_and_in_a_stable_order() {
+    let manifest = Builtin::default().manifest();
+    let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(names, ["read", "write", "edit", "list", "glob", "grep", "bash"]);
+    let shown: Vec<_> = manifest
+        .iter()
+        .map(|spec| json!({"name": spec.name, "description": spec.description, "parameters": spec.schema}))
+        .collect();
+    let bytes = serde_json::to_string(&shown).unwrap().len();
+    assert!(bytes < 4_500, "{bytes}");
+    assert!(Builtin::default().tool(&ToolName::new("no-such-tool")).is_none());
+}
+
+#[test]
+fn a_schema_is_what_a_model_needs_and_no_more() {
+    let manifest = Builtin::default().manifest();
+    let read = serde_json::to_string_pretty(&manifest[0].schema).unwrap();
+    insta::assert_snapshot!(read, @r#"
+    {
+      "type": "object",
+      "properties": {
+        "path": {
+          "type": "string",
+          "description": "Relative to the workspace"
+        },
+        "offset": {
+          "type": "integer",
+          "description": "First line, from 1",
+          "minimum": 0
+        },
+        "limit": {
+          "type": "integer",
+          "description": "Number of lines, 2000 by default",
+          "minimum": 0
+        }
+      },
+      "required": [
+        "path"
+      ],
+      "additionalProperties": false
+    }
+    "#);
+}
+
+#[test]
+fn what_a_call_touches_is_told_before_it_runs() {
+    let reads = |path: &str| Touches { reads: vec![path.into()], ..Touches::default() };
+    assert_eq!(touches("read", json!({"path": "a"})), reads("a"));
+    assert_eq!(touches("list", json!({})), reads("."));
+    assert_eq!(touches("glob", json!({"pattern": "*", "path": "b"})), reads("b"));
+    assert_eq!(touches("grep", json!({"pattern": "x"})), reads("."));
+    let write = touches("write", json!({"path": "a", "content": ""}));
+    assert_eq!(write, Touches { writes: vec!["a".into()], ..Touches::default() });
+    let edit = touches("edit", json!({"path": "a", "old": "x", "new": "y"}));
+    assert_eq!(edit, Touches { writes: vec!["a".into()], ..reads("a") });
+    let bash = touches("bash", json!({"command": "rm -rf x"}));
+    assert_eq!(bash, Touches { commands: vec!["rm -rf x".into()], ..Touches::default() });
+}

@@ -1,0 +1,109 @@
+//! One owner at a time, and everyone else hears who it is. The kernel drops the lock when its owner ends, however
+//! it ends; the file stays.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::{Error, open_append};
+
+/// Most bytes of an owner's name that are read back.
+const OWNER_MAX: u64 = 256;
+
+/// Exclusive ownership of what a file stands for, until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Someone has it.
+    #[error("`{}` is in use by {owner}", path.display())]
+    Held {
+        /// Process id, and what the owner wrote about itself.
+        owner: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be used.
+    #[error(transparent)]
+    File(#[from] Error),
+}
+
+impl Lock {
+    /// Takes the lock without waiting and writes `owner` (one line) beside this process's id into the file, for
+    /// others to read.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another has it, be it in this process.
+    pub fn acquire(path: impl AsRef<Path>, owner: &str) -> Result<Self, LockError> {
+        let path = path.as_ref();
+        loop {
+            let mut file = open_append(path, 0o600)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::AGAIN) => {
+                    return Err(LockError::Held { owner: owner_of(file), path: path.to_owned() });
+                }
+                Err(error) => return Err(Error::new("lock", path, error).into()),
+            }
+            // Whoever had it may have removed the file in the meantime: then this is a lock on nothing.
+            if is_at(&file, path).map_err(Error::of("lock", path))? {
+                let line = format!("process {} ({})\n", std::process::id(), owner.replace('\n', " "));
+                file.set_len(0)
+                    .and_then(|()| file.write_all(line.as_bytes()))
+                    .map_err(Error::of("write", path))?;
+                return Ok(Self { _file: file });
+            }
+        }
+    }
+}
+
+fn owner_of(mut file: File) -> String {
+    let mut text = Vec::new();
+    let read = file.rewind().and_then(|()| file.take(OWNER_MAX).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    if read.is_err() || text.is_empty() { "another process".to_owned() } else { text }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_refused_and_hears_of_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::acquire(&path, "the\nfirst").unwrap();
+        let refused = Lock::acquire(&path, "the second").unwrap_err();
+        let owner = format!("process {} (the first)", std::process::id());
+        assert_eq!(refused.to_string(), format!("`{}` is in use by {owner}", path.display()));
+        drop(lock);
+        Lock::acquire(&path, "the second").unwrap();
+    }
+
+    #[test]
+    fn a_lock_on_a_removed_file_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let _old = Lock::acquire(&path, "old").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _new = Lock::acquire(&path, "new").unwrap();
+        assert!(matches!(Lock::acquire(&path, "third"), Err(LockError::Held { .. })));
+    }
+}

@@ -1,0 +1,248 @@
+//! A folder that cannot be left: every path is taken relative to it, and checked when it is opened, not before.
+//! Never asks whether something may be read or written, only where it is.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, OFlags};
+use rustix::io::Errno;
+
+use crate::atomic::{Permission, replace_at};
+use crate::resolve::{Beneath, LINKS_MAX};
+use crate::{Durability, Error, RootError};
+
+/// How often a folder that moves while it is looked at is looked at again.
+const LOOKS: usize = 16;
+
+/// The folder.
+#[derive(Debug)]
+pub struct Root {
+    beneath: Beneath,
+}
+
+/// A normalised path relative to a root: no `.` and no `..` among its names; the root itself is `.`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(String);
+
+impl RelPath {
+    /// With `/` between names.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<Path> for RelPath {
+    fn as_ref(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+impl Root {
+    /// Opens a folder as a root. It stays this folder, whatever happens to its name.
+    ///
+    /// # Errors
+    /// When it is not a folder or cannot be opened.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let path = dir.canonicalize().map_err(Error::of("open the folder", dir))?;
+        let beneath = Beneath::open(path).map_err(Error::of("open the folder", dir))?;
+        Ok(Self { beneath })
+    }
+
+    /// Its absolute path when it was opened, free of links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.beneath.path()
+    }
+
+    /// Where a path leads by its text alone: relative ones and absolute ones below the root are accepted. An empty
+    /// path is the root. Looks at no file, so links are not followed: opening checks again.
+    ///
+    /// # Errors
+    /// [`RootError::Outside`] and [`RootError::Invalid`].
+    pub fn relative(&self, path: &str) -> Result<RelPath, RootError> {
+        if path.contains('\0') {
+            return Err(RootError::Invalid { path: path.to_owned() });
+        }
+        let mut absolute = PathBuf::new();
+        for component in self.path().join(path).components() {
+            match component {
+                Component::ParentDir => drop(absolute.pop()),
+                Component::CurDir => {}
+                other => absolute.push(other),
+            }
+        }
+        let outside = || RootError::Outside { path: path.to_owned() };
+        let relative = absolute.strip_prefix(self.path()).map_err(|_| outside())?;
+        let relative = relative.to_str().ok_or_else(outside)?;
+        Ok(RelPath(if relative.is_empty() { ".".to_owned() } else { relative.to_owned() }))
+    }
+
+    /// Opens a regular file for reading. Does not wait for a pipe's writer.
+    ///
+    /// # Errors
+    /// [`RootError::IsDirectory`] and [`RootError::NotAFile`] when it is something else.
+    pub fn open_file(&self, path: &str) -> Result<File, RootError> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.resolve("read", path, flags)?;
+        let kind = file.metadata().map_err(Error::of("read", &self.path().join(path)))?.file_type();
+        match (kind.is_dir(), kind.is_file()) {
+            (true, _) => Err(RootError::IsDirectory { path: path.to_owned() }),
+            (_, true) => Ok(file),
+            _ => Err(RootError::NotAFile { path: path.to_owned() }),
+        }
+    }
+
+    /// The content of a regular file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// Those of [`open_file`](Self::open_file), and [`RootError::TooLarge`].
+    pub fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, RootError> {
+        let file = self.open_file(path)?;
+        let failed = || self.path().join(path);
+        let length = file.metadata().map_err(|cause| Error::new("read", failed(), cause))?.len();
+        let too_large = |bytes| RootError::TooLarge { path: path.to_owned(), bytes, max };
+        if length > max {
+            return Err(too_large(length));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        file.take(max.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|cause| Error::new("read", failed(), cause))?;
+        // It may have grown, and some files of the system say that they are empty.
+        if bytes.len() as u64 > max { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+    }
+
+    /// What is known of a file or folder; of a link, what it leads to.
+    ///
+    /// # Errors
+    /// When there is none, or it is outside.
+    pub fn metadata(&self, path: &str) -> Result<Metadata, RootError> {
+        let file = self.resolve("look at", path, OFlags::PATH)?;
+        Ok(file.metadata().map_err(Error::of("look at", &self.path().join(path)))?)
+    }
+
+    /// The absolute path of a folder, free of links at the time of asking: where to start a walk or a command. The
+    /// names below it are for the caller to check again.
+    ///
+    /// # Errors
+    /// [`RootError::NotADirectory`] when it is something else.
+    pub fn open_dir(&self, path: &str) -> Result<PathBuf, RootError> {
+        for _ in 0..LOOKS {
+            let folder = self.resolve("open the folder", path, OFlags::PATH | OFlags::DIRECTORY)?;
+            let failed = |cause| RootError::Io(Error::new("open the folder", self.path().join(path), cause));
+            let opened = folder.metadata().map_err(failed)?;
+            let Ok(real) = self.path().join(self.relative(path)?).canonicalize() else { continue };
+            let Ok(named) = std::fs::symlink_metadata(&real) else { continue };
+            if real.starts_with(self.path()) && (named.dev(), named.ino()) == (opened.dev(), opened.ino()) {
+                return Ok(real);
+            }
+        }
+        Err(RootError::Outside { path: path.to_owned() })
+    }
+
+    /// Writes a file or replaces it, at once or not at all, and makes missing folders above it. What was there keeps
+    /// its permissions. A link is kept and the file that it leads to is replaced, if that lies in the root too.
+    ///
+    /// # Errors
+    /// [`RootError::IsDirectory`] and [`RootError::NotAFile`] when something else is there; an error of kind
+    /// `PermissionDenied` when the file there is write-protected.
+    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RootError> {
+        let relative = self.relative(path)?;
+        self.replace(Path::new(relative.as_str()), bytes).map_err(|refusal| match refusal {
+            // There is a file where a folder would have to be.
+            Refusal::System(Errno::NOTDIR) => {
+                RootError::Io(Error::new("write", self.path().join(relative.as_str()), Errno::NOTDIR))
+            }
+            Refusal::System(error) => self.refused("write", path, error),
+            Refusal::NotAFile => RootError::NotAFile { path: path.to_owned() },
+            Refusal::Io(cause) => {
+                RootError::Io(Error::new("write", self.path().join(relative.as_str()), cause))
+            }
+        })
+    }
+
+    fn replace(&self, relative: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+        let mut path = relative.to_owned();
+        for _ in 0..=LINKS_MAX {
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(Errno::ISDIR.into());
+            };
+            let dir = self.beneath.resolve_or_make_dir(folder)?;
+            let mode = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => Permission::Masked(0o666),
+                Err(error) => return Err(error.into()),
+                Ok(there) => match FileType::from_raw_mode(there.st_mode) {
+                    FileType::RegularFile if there.st_mode & 0o222 == 0 => return Err(Errno::ACCESS.into()),
+                    // New content does not inherit the right to run as someone else.
+                    FileType::RegularFile => Permission::Exactly(there.st_mode & 0o777),
+                    FileType::Directory => return Err(Errno::ISDIR.into()),
+                    FileType::Symlink => {
+                        let target = match rustix::fs::readlinkat(&dir, name, Vec::new()) {
+                            // It is no link any more: look again.
+                            Err(Errno::INVAL | Errno::NOENT) => continue,
+                            target => target?,
+                        };
+                        let target: &std::ffi::OsStr =
+                            std::os::unix::ffi::OsStrExt::from_bytes(target.to_bytes());
+                        path = self.beneath.link_target(folder, Path::new(target))?;
+                        continue;
+                    }
+                    _ => return Err(Refusal::NotAFile),
+                },
+            };
+            return replace_at(dir.as_fd(), Path::new(name), bytes, mode, Durability::Cached)
+                .map_err(Refusal::Io);
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    fn resolve(&self, action: &'static str, path: &str, flags: OFlags) -> Result<File, RootError> {
+        let relative = self.relative(path)?;
+        self.beneath
+            .resolve(Path::new(relative.as_str()), flags)
+            .map(File::from)
+            .map_err(|error| self.refused(action, path, error))
+    }
+
+    fn refused(&self, action: &'static str, path: &str, error: Errno) -> RootError {
+        let given = path.to_owned();
+        match error {
+            Errno::XDEV => RootError::Outside { path: given },
+            Errno::NOENT => RootError::NotFound { path: given },
+            Errno::ISDIR => RootError::IsDirectory { path: given },
+            Errno::NOTDIR => RootError::NotADirectory { path: given },
+            // What opening a socket or a pipe that nobody writes says.
+            Errno::NXIO => RootError::NotAFile { path: given },
+            error => RootError::Io(Error::new(action, self.path().join(path), error)),
+        }
+    }
+}
+
+/// Why nothing was written.
+enum Refusal {
+    System(Errno),
+    NotAFile,
+    Io(std::io::Error),
+}
+
+impl From<Errno> for Refusal {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;

@@ -1,0 +1,287 @@
+//! One supervised run of one command. Waits for the command's exit, not for its output to be closed: something that
+//! it left behind may hold that for ever.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, ioctl_fionread};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Output;
+use crate::{Ended, Error, kill_marked};
+
+/// How long a command that is told to stop may tidy up before it is killed.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What one read takes; also what a pipe holds by default.
+const READ: usize = 64 * 1024;
+
+/// What to run, and within which bounds.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Program and arguments. A program without a slash is looked for in the `PATH` of `env`.
+    pub argv: Vec<OsString>,
+    /// The folder to run in.
+    pub dir: PathBuf,
+    /// The whole environment; nothing else is inherited. [`crate::environment`] makes one without secrets.
+    pub env: Vec<(OsString, OsString)>,
+    /// Added to the environment; when the command is stopped, whatever carries it is killed, even outside the group.
+    pub marker: Option<Marker>,
+    /// Longest run.
+    pub time: Duration,
+    /// Bytes of output to keep in memory: half from the start, half from the end.
+    pub keep: usize,
+    /// A new file for the whole output, created (owner only) once that is longer than `keep`.
+    pub spool: PathBuf,
+    /// Most bytes of output that go into that file.
+    pub spool_max: u64,
+}
+
+/// A variable that only the processes of one run have in their environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// The variable.
+    pub name: String,
+    /// A value that nothing else has.
+    pub value: String,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal that was not ours.
+    Signal(i32),
+    /// It ran out of time and was killed.
+    TimedOut,
+    /// It was told to stop and was killed.
+    Cancelled,
+}
+
+/// Runs a command to its end, within its bounds. Standard output and error come through one pipe, in the order in
+/// which they were written; `on_output` sees every piece, cut anywhere, also inside characters (see
+/// [`crate::Decoder`]).
+///
+/// When the time is up or `cancel` fires, the group gets SIGTERM, at most 250 ms later SIGKILL, and then everything
+/// that carries the marker is killed. When the command ends by itself, what it left running in the background goes
+/// on, but its output is no longer read. Dropping the future kills the group at once.
+///
+/// # Errors
+/// When the command cannot be started or watched. Its own failure is a [`Status`].
+pub async fn run(
+    spec: Spec,
+    on_output: &mut (dyn FnMut(&[u8]) + Send),
+    cancel: &CancellationToken,
+) -> Result<Ended, Error> {
+    let program = spec.argv.first().ok_or(Error::Empty)?.to_string_lossy().into_owned();
+    let start = Instant::now();
+    let (mut group, pipe) = spawn(&spec, &program)?;
+    let watch = |source| Error::Watch { program: program.clone(), source };
+
+    let mut output = Output::new(spec.keep, spec.spool, spec.spool_max);
+    let mut pipe = Pipe {
+        receiver: Some(Receiver::from_owned_fd(pipe).map_err(watch)?),
+        buffer: Vec::with_capacity(READ),
+    };
+    let mut take = |piece: &[u8]| {
+        output.push(piece);
+        on_output(piece);
+    };
+
+    let mut exit = pin!(exited(group.leader));
+    let mut time = pin!(tokio::time::sleep(spec.time));
+    let mut cancelled = pin!(cancel.cancelled());
+    let stopped = loop {
+        tokio::select! {
+            biased;
+            () = &mut cancelled => break Some(Status::Cancelled),
+            () = &mut time => break Some(Status::TimedOut),
+            exited = &mut exit => { exited.map_err(watch)?; break None }
+            piece = pipe.read() => take(piece.map_err(watch)?),
+        }
+    };
+    if stopped.is_some() {
+        group.signal(Signal::TERM);
+        let mut is_exited = false;
+        // Over when the command has exited and nothing holds its output any more: all of the group are gone.
+        let tidied = async {
+            while !is_exited || pipe.receiver.is_some() {
+                tokio::select! {
+                    exited = &mut exit, if !is_exited => { exited?; is_exited = true; }
+                    piece = pipe.read() => take(piece?),
+                }
+            }
+            Ok(())
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(GRACE, tidied).await {
+            return Err(watch(error));
+        }
+        group.signal(Signal::KILL);
+        if !is_exited {
+            exit.await.map_err(watch)?;
+        }
+    }
+    pipe.drain(&mut take).map_err(watch)?;
+    let status = group.reap().map_err(watch)?;
+    if let (Some(_), Some(Marker { name, value })) = (stopped, spec.marker) {
+        let sweep = tokio::task::spawn_blocking(move || kill_marked(&name, &value));
+        sweep.await.map_err(|error| watch(io::Error::other(error)))??;
+    }
+    let status = stopped.unwrap_or_else(|| match (status.code(), status.signal()) {
+        (Some(code), _) => Status::Code(code),
+        (None, signal) => Status::Signal(signal.unwrap_or_default()),
+    });
+    Ok(output.finish(status, start.elapsed()))
+}
+
+/// Starts the command as the leader of a group of its own, and returns the end of the pipe that its output comes
+/// from.
+fn spawn(spec: &Spec, program: &str) -> Result<(Group, OwnedFd), Error> {
+    let failed = |source| Error::Start { program: program.to_owned(), source };
+    let name = spec.argv.first().ok_or(Error::Empty)?;
+    let path = find(name, spec).ok_or_else(|| Error::NotFound { program: program.to_owned() })?;
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    // With a path for a program and nothing to do in the child, `Command` takes its `posix_spawn` way, which does
+    // not copy our page tables. The command is dropped at the end, and with it our ends for writing.
+    let mut command = Command::new(path);
+    command
+        .arg0(name)
+        .args(spec.argv.iter().skip(1))
+        .current_dir(&spec.dir)
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().map_err(failed)?)
+        .stderr(writer)
+        .process_group(0);
+    if let Some(Marker { name, value }) = &spec.marker {
+        command.env(name, value);
+    }
+    let child = command.spawn().map_err(|source| {
+        if spec.dir.is_dir() {
+            failed(source)
+        } else {
+            Error::NoFolder { program: program.to_owned(), dir: spec.dir.clone() }
+        }
+    })?;
+    let leader = Pid::from_child(&child);
+    Ok((Group { leader, child: Some(child) }, reader.into()))
+}
+
+/// Where the program is: what a shell would run in the folder and with the `PATH` of the specification.
+fn find(name: &OsStr, spec: &Spec) -> Option<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        let path = spec.dir.join(name);
+        return path.exists().then_some(path);
+    }
+    let path = spec.env.iter().rfind(|(variable, _)| variable == "PATH").map(|(_, value)| value.as_os_str());
+    let runs = |file: Metadata| file.is_file() && file.permissions().mode() & 0o111 != 0;
+    std::env::split_paths(path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin")))
+        .map(|folder| spec.dir.join(folder).join(name))
+        .find(|path| !name.is_empty() && path.metadata().is_ok_and(runs))
+}
+
+/// A running process group. Dropped before it was reaped, it kills all of it.
+struct Group {
+    leader: Pid,
+    /// Until it is reaped, the leader's number, and so the group's, cannot go to anyone else.
+    child: Option<Child>,
+}
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if self.child.is_some() {
+            // Fails only when nobody is left.
+            let _ = kill_process_group(self.leader, signal);
+        }
+    }
+
+    /// Takes the exit status; the leader must have exited.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        let mut child = self.child.take().ok_or_else(|| io::Error::other("it was reaped already"))?;
+        child.wait()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        if let Some(mut child) = self.child.take() {
+            // It dies within microseconds, unless the kernel holds it: that must not hold us.
+            let _ = std::thread::Builder::new().name("reap".to_owned()).spawn(move || child.wait());
+        }
+    }
+}
+
+/// Resolves when the process has exited, and leaves it to be reaped.
+async fn exited(pid: Pid) -> io::Result<()> {
+    match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        Ok(handle) => {
+            #[allow(unsafe_code, reason = "the runtime has no safe way to watch a file descriptor")]
+            // SAFETY: the `AsyncFd` owns the handle, and an `OwnedFd` names the same open file until it is dropped.
+            let handle = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }?;
+            handle.readable().await.map(|_| ())
+        }
+        // Kernels and sandboxes without pidfds.
+        Err(_) => {
+            let wait = move || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)??;
+            Ok(())
+        }
+    }
+}
+
+/// Our end of the output.
+struct Pipe {
+    /// `None` once the other end was closed.
+    receiver: Option<Receiver>,
+    buffer: Vec<u8>,
+}
+
+impl Pipe {
+    /// The next piece; pending for ever once there can be none.
+    async fn read(&mut self) -> io::Result<&[u8]> {
+        let Some(receiver) = &mut self.receiver else { return pending().await };
+        self.buffer.clear();
+        if receiver.read_buf(&mut self.buffer).await? == 0 {
+            self.receiver = None;
+        }
+        Ok(&self.buffer)
+    }
+
+    /// Takes what is there at this moment, and no more: something may still be writing.
+    fn drain(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let Some(receiver) = &self.receiver else { return Ok(()) };
+        let mut left = ioctl_fionread(receiver)?;
+        while left > 0 {
+            self.buffer.clear();
+            // Not through the runtime, which may not have heard yet that there is something to read.
+            match rustix::io::read(receiver, spare_capacity(&mut self.buffer)) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(count) => left = left.saturating_sub(count as u64),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            take(&self.buffer);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! What must hold of every command that is run, with real processes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use codetether_sandbox::{Ended, Error, Marker, Spec, Status, environment, kill_marked, run};
+use rustix::process::{Pid, test_kill_process};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+struct Bench {
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn spec(&self, script: &str) -> Spec {
+        Spec {
+            argv: ["bash", "-c", script].map(OsString::from).to_vec(),
+            dir: self.dir.path().to_owned(),
+            env: environment(std::env::vars_os(), []),
+            marker: None,
+            time: Duration::from_secs(60),
+            keep: 1024,
+            spool: self.path("spool/out"),
+            spool_max: 1 << 30,
+        }
+    }
+
+    /// The number that the script wrote into the file, of a process that still lives or lived.
+    fn pid(&self, name: &str) -> Pid {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    }
+}
+
+async fn end(spec: Spec) -> Ended {
+    run(spec, &mut |_| {}, &CancellationToken::new()).await.unwrap()
+}
+
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    test_kill_process(pid).is_ok() && !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z")
+}
+
+/// Waits until it is gone: a killed process takes a moment.
+fn wait_gone(pid: Pid) {
+    let start = Instant::now();
+    while is_alive(pid) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{pid:?} is still alive");
+        std::thread::yield_now();
+    }
+}
+
+fn kill(pid: Pid) {
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+#[tokio::test]
+async fn output_of_both_streams_comes_in_order_with_the_exit_code() {
+    let bench = Bench::new();
+    let mut live = Vec::new();
+    let spec = bench.spec("echo out; echo err >&2; echo out again; pwd; cat; exit 3");
+    let ended =
+        run(spec, &mut |piece| live.extend_from_slice(piece), &CancellationToken::new()).await.unwrap();
+    let folder = bench.dir.path().canonicalize().unwrap();
+    assert_eq!(ended.text(), format!("out\nerr\nout again\n{}\n", folder.display()));
+    assert_eq!(ended.status, Status::Code(3));
+    assert_eq!(live, ended.head, "live output is all output");
+    assert_eq!((ended.whole, ended.whole_lacks), (None, None));
+}
+
+#[tokio::test]
+async fn a_signal_that_was_not_ours_is_reported() {
+    assert_eq!(end(Bench::new().spec("kill -SEGV $$")).await.status, Status::Signal(11));
+}
+
+#[tokio::test]
+async fn a_grandchild_that_holds_the_output_does_not_hold_us() {
+    let bench = Bench::new();
+    let ended = end(bench.spec("sleep 600 & echo $! > pid; echo done")).await;
+    let sleeper = bench.pid("pid");
+    assert!(is_alive(sleeper), "what was started on purpose goes on");
+    kill(sleeper);
+    assert_eq!((ended.status, ended.text().as_str()), (Status::Code(0), "done\n"));
+    assert!(ended.took < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_grandchild_that_floods_the_output_does_not_hold_us() {
+    let bench = Bench::new();
+    let ended = end(bench.spec("yes & echo $! > pid; while [ ! -s pid ]; do :; done")).await;
+    kill(bench.pid("pid"));
+    assert_eq!(ended.status, Status::Code(0));
+}
+
+#[tokio::test]
+async fn the_end_of_time_kills_the_whole_group() {
+    let bench = Bench::new();
+    let mut spec =
+        bench.spec("trap '' TERM; bash -c 'trap \"\" TERM; echo $$ > pid; while :; do sleep 1; done' & wait");
+    spec.time = Duration::from_millis(400);
+    let ended = end(spec).await;
+    assert_eq!(ended.status, Status::TimedOut);
+    assert!(ended.took < Duration::from_secs(20));
+    wait_gone(bench.pid("pid"));
+}
+
+#[tokio::test]
+async fn a_stopped_command_may_tidy_up_first() {
+    let bench = Bench::new();
+    let mut spec = bench.spec("trap 'echo tidied; exit 0' TERM; echo ready; while :; do :; done");
+    let cancel = CancellationToken::new();
+    spec.keep = 4096;
+    let ended = run(
+        spec,
+        &mut |piece| {
+            if piece.starts_with(b"ready") {
+                cancel.cancel()
+            }
+        },
+        &cancel,
+    )
+    .await
+    .unwrap();
+    assert_eq!((ended.status, ended.text().as_str()), (Status::Cancelled, "ready\ntidied\n"));
+}
+
+#[tokio::test]
+async fn what_left_its_group_is_found_by_its_marker() {
+    let bench = Bench::new();
+    let mut spec = bench.spec("setsid -f bash -c 'echo $$ > pid; echo up; exec sleep 600' & wait; sleep 600");
+    spec.marker =
+        Some(Marker { name: "CODETETHER_CALL".into(), value: format!("test-{}-left", std::process::id()) });
+    let cancel = CancellationToken::new();
+    let ended = run(spec, &mut |_| cancel.cancel(), &cancel).await.unwrap();
+    assert_eq!(ended.status, Status::Cancelled);
+    wait_gone(bench.pid("pid"));
+}
+
+#[tokio::test]
+async fn dropping_the_run_kills_the_group() {
+    let bench = Bench::new();
+    let ready = CancellationToken::new();
+    let mut said = |_: &[u8]| ready.cancel();
+    let never = CancellationToken::new();
+    let running = run(bench.spec("sleep 600 & echo $! > pid; echo ready; wait"), &mut said, &never);
+    tokio::select! {
+        _ = running => panic!("it cannot have ended"),
+        () = ready.cancelled() => {}
+    }
+    wait_gone(bench.pid("pid"));
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_stay_in_bounds() {
+    let bench = Bench::new();
+    let mut spec = bench.spec("printf start; head -c 104857600 /dev/zero; printf end");
+    spec.spool_max = 1 << 20;
+    let ended = end(spec).await;
+    assert_eq!((ended.status, ended.total), (Status::Code(0), 104_857_600 + 8));
+    assert_eq!((ended.head.len(), ended.tail.len()), (512, 512));
+    assert!(ended.head.starts_with(b"start\0") && ended.tail.ends_with(b"\0end"));
+    let file = ended.whole.unwrap().metadata().unwrap();
+    assert!(file.len() > 1 << 20 && file.len() < (1 << 20) + 200);
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o600);
+    assert!(ended.whole_lacks.is_some());
+}
+
+#[tokio::test]
+async fn the_environment_is_what_was_given_and_nothing_else() {
+    let bench = Bench::new();
+    let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+    let parent = std::env::vars_os().chain([pair("OPENAI_API_KEY", "sk-secret"), pair("GITHUB_TOKEN", "x")]);
+    let mut spec = bench.spec("");
+    spec.argv = vec!["env".into()];
+    spec.keep = 1 << 20;
+    spec.env = environment(parent, [pair("GRANTED_KEY", "yes")]);
+    spec.marker = Some(Marker { name: "MARK".into(), value: "1".into() });
+    let mut expected: Vec<String> = spec
+        .env
+        .iter()
+        .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+        .chain(["MARK=1".to_owned()])
+        .collect();
+    expected.sort();
+    let text = end(spec).await.text();
+    let mut got: Vec<&str> = text.lines().collect();
+    got.sort_unstable();
+    assert_eq!(got, expected);
+    assert!(
+        text.contains("GRANTED_KEY=yes") && !text.contains("sk-secret") && !text.contains("GITHUB_TOKEN")
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("plain"), "not a program").unwrap();
+    let error = |change: fn(&mut Spec)| {
+        let mut spec = bench.spec("true");
+        change(&mut spec);
+        async { run(spec, &mut |_| {}, &CancellationToken::new()).await.unwrap_err() }
+    };
+    assert!(matches!(error(|spec| spec.argv.clear()).await, Error::Empty));
+    let missing = error(|spec| spec.argv = vec!["no-such-program".into()]).await;
+    assert_eq!(missing.to_string(), "cannot run `no-such-program`: there is no such program in PATH");
+    let refused = error(|spec| spec.argv = vec!["./plain".into()]).await;
+    assert_eq!(refused.to_string(), "cannot run `./plain`: Permission denied (os error 13)");
+    assert!(matches!(error(|spec| spec.dir = "/no/such/folder".into()).await, Error::NoFolder { .. }));
+    assert!(matches!(
+        error(|spec| spec.argv = vec!["bash".into(), "a\0b".into()]).await,
+        Error::Start { .. }
+    ));
+    assert!(matches!(error(|spec| spec.argv.push("x".repeat(1 << 20).into())).await, Error::Start { .. }));
+}
+
+#[tokio::test]
+async fn a_command_that_is_cancelled_before_it_starts_ends_at_once() {
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let ended = run(Bench::new().spec("sleep 600"), &mut |_| {}, &cancel).await.unwrap();
+    assert_eq!(ended.status, Status::Cancelled);
+}
+
+#[tokio::test]
+async fn orphans_are_found_by_their_marker_and_others_are_left() {
+    let bench = Bench::new();
+    let name = "CODETETHER_CALL";
+    let value = format!("test-{}-orphan", std::process::id());
+    let mut spec = bench.spec(
+        "for i in 1 2 3; do setsid -f bash -c 'echo $$ > pid.'$i'; exec sleep 600'; done
+         CODETETHER_CALL=other setsid -f bash -c 'echo $$ > other; exec sleep 600'
+         while [ ! -s pid.1 ] || [ ! -s pid.2 ] || [ ! -s pid.3 ] || [ ! -s other ]; do sleep 0.01; done",
+    );
+    spec.marker = Some(Marker { name: name.into(), value: value.clone() });
+    end(spec).await;
+    assert!(is_alive(bench.pid("pid.1")));
+    assert_eq!(kill_marked(name, &value).unwrap(), 3);
+    for orphan in ["pid.1", "pid.2", "pid.3"] {
+        wait_gone(bench.pid(orphan));
+    }
+    assert!(is_alive(bench.pid("other")));
+    kill(bench.pid("other"));
+    assert_eq!(kill_marked(name, &value).unwrap(), 0);
+}
