@@ -1,1 +1,36 @@
+//! The runner: drives a session by what its state decides, behind one gate, for any number of watchers.
+//!
+//! [`Opening`] opens, resumes or forks a session and gives a [`Hosted`]: wishes go in by [`Hosted::submit`],
+//! records and streamed pieces come out by [`Hosted::subscribe`]. Never knows which surface is watching.
 
+mod authorise;
+mod gate;
+mod host;
+mod hosted;
+mod hub;
+mod live;
+mod prepare;
+
+use codetether_event::SessionId;
+pub use hosted::{Hosted, Opening, SubmitError};
+pub use hub::{Cursor, Frame, Subscription};
+pub use live::{FindProvider, Parts, now};
+
+/// Why a session could not be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal could not be read or written.
+    #[error(transparent)]
+    Journal(#[from] codetether_journal::Error),
+    /// A file or folder could not be opened.
+    #[error(transparent)]
+    Files(#[from] codetether_files::Error),
+    /// A newer build wrote to the session.
+    #[error(
+        "session {0} was written by a newer version of codetether: this one can show it, not go on with it"
+    )]
+    ReadOnly(SessionId),
+    /// A part of the program broke.
+    #[error("a part of the program broke: {0}")]
+    Broken(String),
+}

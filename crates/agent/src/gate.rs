@@ -1,0 +1,128 @@
+//! The one gate: no tool runs but through here, and only with a permit that the journal's state gave.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codetether_event::{BlobId, Timing, ToolResult};
+use codetether_files::{BlobStore, Root};
+use codetether_secret::Redactor;
+use codetether_session::Permit;
+use codetether_tool::{Args, Cancel, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
+use futures_util::FutureExt;
+
+/// How long a cancelled call may take to end by itself before it is dropped.
+const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of a result that go to the model, whatever the tool says.
+const RESULT: usize = 100_000;
+
+pub(crate) struct Gate {
+    pub(crate) tools: Arc<dyn ToolSource>,
+    pub(crate) root: Arc<Root>,
+    pub(crate) limits: Limits,
+    pub(crate) blobs: BlobStore,
+    pub(crate) redactor: Arc<Redactor>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) struct CallEnd {
+    pub(crate) result: ToolResult,
+    pub(crate) whole: Option<BlobId>,
+    pub(crate) wrote: Vec<String>,
+    pub(crate) timing: Timing,
+    /// Why the run must stop.
+    pub(crate) fault: Option<String>,
+}
+
+impl Gate {
+    /// Runs the call that the permit is for; by value, so that it runs once.
+    pub(crate) async fn run(&self, permit: Permit, host: Arc<dyn Host>, cancel: Cancel) -> CallEnd {
+        let started = Instant::now();
+        let outcome = self.outcome(&permit, host, cancel).await;
+        let mut fault = None;
+        let output = match outcome {
+            Ok(output) => output,
+            Err(ToolError::ForModel(text)) => ToolOutput { text, failed: true, ..ToolOutput::default() },
+            Err(ToolError::Interrupted) => ToolOutput {
+                text: "interrupted before it ended".into(),
+                failed: true,
+                ..ToolOutput::default()
+            },
+            Err(ToolError::Fatal(text)) => {
+                fault = Some(format!("`{}` failed: {text}", permit.call().name));
+                ToolOutput { text, failed: true, ..ToolOutput::default() }
+            }
+        };
+        let (text, mut whole) = self.bounded(self.redactor.redact(&output.text).into_owned());
+        if let Some(path) = output.whole {
+            match self.blobs.put_file(&path) {
+                Ok(blob) => whole = Some(blob),
+                Err(error) => {
+                    fault.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+        CallEnd {
+            result: ToolResult { call: permit.call().id.clone(), text, error: output.failed },
+            whole,
+            wrote: output.wrote,
+            timing: Timing {
+                first_ms: None,
+                total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            },
+            fault,
+        }
+    }
+
+    async fn outcome(
+        &self,
+        permit: &Permit,
+        host: Arc<dyn Host>,
+        cancel: Cancel,
+    ) -> Result<ToolOutput, ToolError> {
+        let call = permit.call();
+        let tool = self
+            .tools
+            .tool(&call.name)
+            .ok_or_else(|| ToolError::ForModel(format!("there is no tool `{}` any more", call.name)))?;
+        let args = Args(codetether_schema::parse_arguments(&call.arguments).map_err(ToolError::ForModel)?);
+        let cx = ToolContext {
+            call: permit.item(),
+            root: self.root.clone(),
+            limits: self.limits,
+            cancel: cancel.clone(),
+            host,
+        };
+        let run = AssertUnwindSafe(tool.call(args, &cx)).catch_unwind();
+        tokio::select! {
+            outcome = run => outcome.unwrap_or_else(|panic| {
+                Err(ToolError::ForModel(format!("the tool broke down: {}", panic_text(&*panic))))
+            }),
+            () = late(&cancel) => Err(ToolError::Interrupted),
+        }
+    }
+
+    /// The text, cut in the middle when it is too long; the whole is a blob then.
+    fn bounded(&self, text: String) -> (String, Option<BlobId>) {
+        if text.len() <= RESULT {
+            return (text, None);
+        }
+        let head = text.floor_char_boundary(RESULT / 2);
+        let tail = text.ceil_char_boundary(text.len() - RESULT / 2);
+        let (first, last) = (text.get(..head).unwrap_or_default(), text.get(tail..).unwrap_or_default());
+        let short = format!("{first}\n[… {} bytes left out …]\n{last}", tail - head);
+        (short, self.blobs.put(text.as_bytes()).ok())
+    }
+}
+
+/// Some time after the cancelling.
+async fn late(cancel: &Cancel) {
+    cancel.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}

@@ -1,0 +1,78 @@
+//! A tool's way to its session: commands run supervised, output is shown as it comes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use codetether_event::{ItemId, Piece};
+use codetether_sandbox::{Decoder, Marker, Spec, Status};
+use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
+
+use crate::hub::Hub;
+
+/// The variable that processes of a call carry, so that survivors of a crash can be found.
+pub(crate) const MARKER: &str = "CODETETHER_CALL";
+/// Most bytes of one command's output that are kept on disk.
+const SPOOL_MAX: u64 = 1 << 30;
+
+/// The host of one call.
+pub(crate) struct CallHost {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
+    pub(crate) spool: PathBuf,
+    pub(crate) marker: String,
+    pub(crate) commands: AtomicU64,
+}
+
+impl Host for CallHost {
+    fn exec<'a>(&'a self, command: Command, cx: &'a ToolContext) -> BoxFuture<'a, Result<Exit, ToolError>> {
+        Box::pin(async move {
+            let dir = match command.dir.as_str() {
+                "" => cx.root.path().to_owned(),
+                dir => cx.root.open_dir(dir).map_err(|e| ToolError::ForModel(e.to_string()))?,
+            };
+            codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
+            let number = self.commands.fetch_add(1, Ordering::Relaxed);
+            let spec = Spec {
+                argv: command.argv.iter().map(OsString::from).collect(),
+                dir,
+                env: self.environment.to_vec(),
+                marker: Some(Marker { name: MARKER.into(), value: self.marker.clone() }),
+                time: command.time,
+                keep: command.output,
+                spool: self.spool.join(format!("{}-{number}", cx.call)),
+                spool_max: SPOOL_MAX,
+            };
+            let mut decoder = Decoder::default();
+            let mut show = |bytes: &[u8]| {
+                let text = decoder.push(bytes);
+                if !text.is_empty() {
+                    self.hub.piece(cx.call, Piece::Output(text));
+                }
+            };
+            let ended = codetether_sandbox::run(spec, &mut show, &cx.cancel)
+                .await
+                .map_err(|e| ToolError::ForModel(e.to_string()))?;
+            let rest = decoder.finish();
+            if !rest.is_empty() {
+                self.hub.piece(cx.call, Piece::Output(rest));
+            }
+            let status = match ended.status {
+                Status::Code(code) => ExitStatus::Code(code),
+                Status::Signal(signal) => ExitStatus::Signal(signal),
+                Status::TimedOut => ExitStatus::TimedOut,
+                Status::Cancelled => return Err(ToolError::Interrupted),
+            };
+            let mut output = ended.text();
+            if let Some(lacks) = &ended.whole_lacks {
+                output.push_str(&format!("\n[the whole output is not kept: {lacks}]\n"));
+            }
+            Ok(Exit { status, output, whole: ended.whole })
+        })
+    }
+
+    fn emit(&self, call: ItemId, piece: Piece) {
+        self.hub.piece(call, piece);
+    }
+}

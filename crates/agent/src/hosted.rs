@@ -1,0 +1,260 @@
+//! Sessions hosted in this process: opened, resumed or forked, then driven by a task of their own.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use codetether_event::{
+    Attempt, Audience, Cause, Event, Fork, NoteEvent, Op, OpId, Principal, Record, Seq, SessionEvent,
+    SessionId, Submission,
+};
+use codetether_files::{BlobStore, Root};
+use codetether_journal::{Durable, Handle, Journals, Layout, Opened};
+use codetether_session::{Phase, Refused, State};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
+
+use crate::RunError;
+use crate::authorise::Authoriser;
+use crate::host::MARKER;
+use crate::hub::{Cursor, Hub, Subscription};
+use crate::live::{Live, Parts, Submitted, drive};
+
+/// Version of the journal's form.
+const SCHEMA: u32 = 1;
+/// Wishes that may wait for the session to take them in.
+const OPS: usize = 64;
+
+/// What opening a session takes.
+pub struct Opening {
+    /// Where sessions are.
+    pub layout: Layout,
+    /// What writes them.
+    pub journals: Journals,
+    /// What the session works with.
+    pub parts: Parts,
+    /// Who is there to answer asks.
+    pub audience: Option<Audience>,
+    /// This program's name and version.
+    pub build: String,
+}
+
+/// A session that this process drives.
+pub struct Hosted {
+    id: SessionId,
+    opened_after: Seq,
+    turn_under_way: bool,
+    blobs: BlobStore,
+    ops: mpsc::Sender<Submitted>,
+    hub: Arc<Hub>,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+/// Why a wish brought nothing about.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The session ended; [`Hosted::close`] says why.
+    #[error("the session has ended")]
+    Ended,
+}
+
+impl Opening {
+    /// Opens a new session in this folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or the journal not be written.
+    pub async fn create(self, root: PathBuf) -> Result<Hosted, RunError> {
+        let root = Root::open(&root)?;
+        let id = SessionId(Uuid::now_v7());
+        let journal = self.journals.create::<Event>(&self.layout, id, &owner())?;
+        let opened = SessionEvent::Opened {
+            schema: SCHEMA,
+            build: self.build.clone(),
+            session: id,
+            root: root.path().display().to_string(),
+            forked: None,
+        };
+        let mut live = self.live(root, State::default(), journal, &[]);
+        let mut facts = vec![Event::Session(opened)];
+        facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
+        live.1.append(facts, Cause::Timer, Durable::Written).await?;
+        Ok(host(id, Seq(0), live))
+    }
+
+    /// Takes up a session where its last owner left it. With `go_on` a turn that was under way goes on; else it
+    /// is closed. The session works in `root`, or in its own folder when that is `None`.
+    ///
+    /// # Errors
+    /// When the journal is damaged, owned by another process or written by a newer build, or the folder is gone.
+    pub async fn resume(self, id: SessionId, root: Option<PathBuf>, go_on: bool) -> Result<Hosted, RunError> {
+        let Opened { handle, records, torn } = self.journals.open::<Event>(&self.layout, id, &owner())?;
+        let mut state = State::default();
+        records.iter().for_each(|record| state.apply(record));
+        if state.read_only {
+            return Err(RunError::ReadOnly(id));
+        }
+        let root = root.unwrap_or_else(|| PathBuf::from(&state.root));
+        let root = Root::open(&root)?;
+        // What survived its owner is ended first, so that nothing writes behind our back.
+        let calls = state.turn.iter().flat_map(|turn| &turn.step.calls);
+        for call in calls.filter(|call| call.phase == Phase::Running) {
+            codetether_sandbox::kill_marked(MARKER, &state.marker(call.item))
+                .map_err(|e| RunError::Broken(e.to_string()))?;
+        }
+        let attempt = Attempt(state.attempt.0.saturating_add(1));
+        let adopted = SessionEvent::Adopted {
+            attempt,
+            build: self.build.clone(),
+            root: root.path().display().to_string(),
+            go_on,
+        };
+        state.attempt = attempt;
+        let opened_after = Seq(state.next.0.saturating_sub(1));
+        let (ops, mut live, hub) = self.live(root, state, handle, &records);
+        let mut facts = vec![Event::Session(adopted)];
+        facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
+        facts.extend(torn.map(|torn| {
+            let text =
+                format!("the last {} bytes of the journal were not whole and were cut off", torn.bytes);
+            Event::Note(NoteEvent::Warned { text })
+        }));
+        live.append(facts, Cause::Recovery, Durable::Written).await?;
+        let recovered = live.state.recover(go_on);
+        live.append(recovered, Cause::Recovery, Durable::Written).await?;
+        Ok(host(id, opened_after, (ops, live, hub)))
+    }
+
+    /// Makes a new session that shares another's past, and takes it up.
+    ///
+    /// # Errors
+    /// As [`Opening::resume`]; the other session is only read.
+    pub async fn fork(self, from: SessionId, root: Option<PathBuf>) -> Result<Hosted, RunError> {
+        let id = SessionId(Uuid::now_v7());
+        let build = self.build.clone();
+        let at = codetether_journal::read::<Event>(self.layout.journal(from))?
+            .records
+            .last()
+            .map_or(Seq(0), |record| record.seq);
+        codetether_journal::fork::<Event>(&self.layout, from, id, at, |mut record: Record| {
+            if let Event::Session(SessionEvent::Opened { session, forked, build: made_by, .. }) =
+                &mut record.event
+            {
+                *session = id;
+                *made_by = build;
+                *forked = Some(Fork { session: from, at });
+            }
+            record
+        })?;
+        self.resume(id, root, false).await
+    }
+
+    fn live(
+        &self,
+        root: Root,
+        state: State,
+        journal: Handle<Event>,
+        records: &[Record],
+    ) -> (mpsc::Sender<Submitted>, Live, Arc<Hub>) {
+        let root = Arc::new(root);
+        let blobs = journal.blobs().clone();
+        let (sender, ops) = mpsc::channel(OPS);
+        let recent = records.iter().rev().take(256).rev().cloned().map(Arc::new);
+        let hub = Hub::new(journal.path().to_owned(), recent);
+        let spool = self.layout.session(journal.id()).join("spool");
+        let live = Live {
+            state,
+            journal,
+            hub: hub.clone(),
+            gate: Arc::new(self.parts.gate(root, blobs)),
+            authoriser: Arc::new(Authoriser::new(self.parts.tools.clone())),
+            providers: self.parts.providers.clone(),
+            environment: self.parts.environment.clone(),
+            spool,
+            ops,
+            effects: JoinSet::new(),
+            cancels: HashMap::new(),
+            dialogue: None,
+            syncing: None,
+        };
+        (sender, live, hub)
+    }
+}
+
+/// The task that drives the session from here on.
+fn host(
+    id: SessionId,
+    opened_after: Seq,
+    (ops, mut live, hub): (mpsc::Sender<Submitted>, Live, Arc<Hub>),
+) -> Hosted {
+    let closing = hub.clone();
+    let blobs = live.gate.blobs.clone();
+    let turn_under_way = live.state.turn.as_ref().is_some_and(|turn| turn.interrupted.is_none());
+    let task = tokio::spawn(async move {
+        let outcome = drive(&mut live).await;
+        live.effects.abort_all();
+        closing.close();
+        outcome
+    });
+    Hosted { id, opened_after, turn_under_way, blobs, ops, hub, task }
+}
+
+/// Who holds the lock, for whoever finds it held.
+fn owner() -> String {
+    format!("process {}", std::process::id())
+}
+
+impl Hosted {
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The last record from before this process took the session up.
+    #[must_use]
+    pub fn opened_after(&self) -> Seq {
+        self.opened_after
+    }
+
+    /// The session's blobs, for what an input refers to.
+    #[must_use]
+    pub fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    /// Whether a turn was under way when the session was opened, and goes on.
+    #[must_use]
+    pub fn turn_under_way(&self) -> bool {
+        self.turn_under_way
+    }
+
+    /// Asks for something; gives the position of the last fact that it brought about.
+    ///
+    /// # Errors
+    /// When the wish is refused, or the session has ended.
+    pub async fn submit(&self, from: Principal, op: Op) -> Result<Seq, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission { id: OpId(Uuid::now_v7()), from, op };
+        self.ops.send((submission, reply)).await.map_err(|_| SubmitError::Ended)?;
+        Ok(answer.await.map_err(|_| SubmitError::Ended)??)
+    }
+
+    /// Watches the session from this cursor on.
+    #[must_use]
+    pub fn subscribe(&self, cursor: Cursor) -> Subscription {
+        self.hub.subscribe(cursor)
+    }
+
+    /// Waits until the session is at rest, then lets it go.
+    ///
+    /// # Errors
+    /// Why it could not be driven to its rest.
+    pub async fn close(self) -> Result<(), RunError> {
+        drop(self.ops);
+        self.task.await.map_err(|e| RunError::Broken(e.to_string()))?
+    }
+}

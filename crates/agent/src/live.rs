@@ -1,0 +1,403 @@
+//! The runner: appends facts, starts effects, waits for the next fact. It decides nothing.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use codetether_event::{
+    CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, ProviderFailure, ProviderFailureKind,
+    Record, SampleEvent, SampleOutcome, Seq, Submission, Timing, ToolName, TurnEvent, TurnId, UnixMillis,
+    Usage,
+};
+use codetether_files::{BlobStore, Root};
+use codetether_journal::Durable;
+use codetether_provider::{Cancel, Dialogue, Provider, SampleError, SampleSpec, Sampled};
+use codetether_session::{Effect, Next, Permit, Refused, State};
+use codetether_tool::{ToolContext, ToolSource};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::RunError;
+use crate::authorise::{Authoriser, Circumstances};
+use crate::gate::{CallEnd, Gate};
+use crate::host::CallHost;
+use crate::hub::Hub;
+use crate::prepare;
+
+/// Finds the provider of a model; an error says what is missing.
+pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
+
+pub(crate) type Submitted = (Submission, oneshot::Sender<Result<Seq, Refused>>);
+
+/// A session's state and all that works on it. One task owns it.
+pub(crate) struct Live {
+    pub(crate) state: State,
+    pub(crate) journal: codetether_journal::Handle<Event>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) authoriser: Arc<Authoriser>,
+    pub(crate) providers: Arc<FindProvider>,
+    pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
+    pub(crate) spool: PathBuf,
+    pub(crate) ops: mpsc::Receiver<Submitted>,
+    pub(crate) effects: JoinSet<End>,
+    pub(crate) cancels: HashMap<ItemId, Cancel>,
+    pub(crate) dialogue: Option<Held>,
+    /// A sync of results that overlaps the next request.
+    pub(crate) syncing: Option<oneshot::Receiver<Result<(), codetether_journal::Error>>>,
+}
+
+/// A dialogue and how much of the context it has.
+pub(crate) struct Held {
+    epoch: Seq,
+    pushed: usize,
+    dialogue: Box<dyn Dialogue>,
+}
+
+/// How an effect ended.
+pub(crate) struct End {
+    item: ItemId,
+    facts: Vec<Event>,
+    held: Option<Held>,
+}
+
+/// Drives the session until it is at rest and nobody holds it any more.
+pub(crate) async fn drive(live: &mut Live) -> Result<(), RunError> {
+    loop {
+        match live.state.decide() {
+            Next::Append(facts) => {
+                let cause = Cause::After(Seq(live.state.next.0.saturating_sub(1)));
+                live.append(facts, cause, Durable::Written).await?;
+            }
+            Next::Start(effects) => live.start(effects).await?,
+            Next::Wait { until } => live.next(until).await?,
+            Next::Rest => {
+                if !live.idle().await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Writes facts, then lets the state and the readers know.
+    pub(crate) async fn append(
+        &mut self,
+        facts: Vec<Event>,
+        cause: Cause,
+        durable: Durable,
+    ) -> Result<(), RunError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let at = now();
+        let mut seq = self.state.next;
+        let mut turn = self.state.turn.as_ref().map(|turn| turn.id);
+        let mut ends = false;
+        let mut records = Vec::with_capacity(facts.len());
+        for event in facts {
+            if let Event::Turn(TurnEvent::Started { .. }) = event {
+                turn = Some(TurnId(seq));
+            }
+            let ended = matches!(event, Event::Turn(TurnEvent::Ended { .. }));
+            ends |= ended;
+            records.push(Record { seq, attempt: self.state.attempt, at, turn, cause, event });
+            if ended {
+                turn = None;
+            }
+            seq = seq.plus(1);
+        }
+        let durable = if ends { Durable::Synced } else { durable };
+        self.journal.append(&records, durable).await?;
+        for record in records {
+            self.state.apply(&record);
+            self.hub.record(Arc::new(record));
+        }
+        Ok(())
+    }
+
+    /// Writes the intents of effects, then starts them.
+    async fn start(&mut self, effects: Vec<Effect>) -> Result<(), RunError> {
+        let intents = effects.iter().map(|effect| self.state.intent(effect)).collect();
+        let cause = Cause::After(Seq(self.state.next.0.saturating_sub(1)));
+        let durable = if effects.iter().any(|effect| self.could_write(effect)) {
+            Durable::Synced
+        } else {
+            Durable::Written
+        };
+        self.append(intents, cause, durable).await?;
+        for effect in effects {
+            match effect {
+                Effect::Prepare { item, model } => self.prepare(item, model),
+                Effect::Authorize { item, calls } => self.authorise(item, &calls),
+                Effect::Sample { item, model, effort, max_output, .. } => {
+                    self.syncing = Some(self.journal.sync());
+                    self.sample(item, &model, SampleSpec { effort, max_output });
+                }
+                Effect::Run { call } => {
+                    if let Some(permit) = self.state.permit(call) {
+                        self.run(permit);
+                    }
+                }
+                Effect::Cancel { items, .. } => {
+                    items.iter().filter_map(|item| self.cancels.get(item)).for_each(Cancel::cancel);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn could_write(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Run { call } => self
+                .state
+                .turn
+                .as_ref()
+                .and_then(|turn| turn.call(*call))
+                .is_none_or(|call| call.could_write()),
+            _ => false,
+        }
+    }
+
+    fn cancel_for(&mut self, item: ItemId) -> Cancel {
+        let cancel = Cancel::new();
+        self.cancels.insert(item, cancel.clone());
+        cancel
+    }
+
+    fn prepare(&mut self, item: ItemId, model: ModelId) {
+        let offered = self.state.turn.as_ref().and_then(|turn| turn.settings.tools.clone());
+        let first = self.state.context.epoch.is_none();
+        let gate = self.gate.clone();
+        self.effects.spawn(async move {
+            let facts = prepare::prepare(item, model, offered, first, &*gate.tools, &gate.blobs, &gate.root)
+                .unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
+            End { item, facts, held: None }
+        });
+    }
+
+    fn authorise(&mut self, item: ItemId, calls: &[ItemId]) {
+        let Some(turn) = &self.state.turn else { return };
+        let calls: Vec<_> = calls
+            .iter()
+            .filter_map(|call| turn.call(*call))
+            .map(|call| (call.item, call.call.clone()))
+            .collect();
+        let circumstances =
+            Circumstances { settings: turn.settings.clone(), grants: self.state.grants.clone() };
+        let cancel = self.cancel_for(item);
+        let (gate, authoriser) = (self.gate.clone(), self.authoriser.clone());
+        let host = self.host(String::new());
+        self.effects.spawn(async move {
+            let judging = async {
+                let mut facts = Vec::with_capacity(calls.len());
+                for (item, call) in calls {
+                    let cx = ToolContext {
+                        call: item,
+                        root: gate.root.clone(),
+                        limits: gate.limits,
+                        cancel: cancel.clone(),
+                        host: host.clone(),
+                    };
+                    let verdict = authoriser.verdict(&call, &circumstances, &cx).await?;
+                    facts.push(Event::Call(CallEvent::Authorized { item, verdict }));
+                }
+                Ok(facts)
+            };
+            let outcome = tokio::select! {
+                outcome = judging => outcome,
+                () = cancel.cancelled() => Err("interrupted".to_owned()),
+            };
+            let facts = outcome.unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
+            End { item, facts, held: None }
+        });
+    }
+
+    fn host(&self, marker: String) -> Arc<CallHost> {
+        Arc::new(CallHost {
+            hub: self.hub.clone(),
+            environment: self.environment.clone(),
+            spool: self.spool.clone(),
+            marker,
+            commands: AtomicU64::new(0),
+        })
+    }
+
+    fn run(&mut self, permit: Permit) {
+        let item = permit.item();
+        let cancel = self.cancel_for(item);
+        let host = self.host(permit.marker().to_owned());
+        let gate = self.gate.clone();
+        self.effects.spawn(async move {
+            let CallEnd { result, whole, wrote, timing, fault } = gate.run(permit, host, cancel).await;
+            let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing) };
+            let mut facts = vec![Event::Call(ended)];
+            facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
+            End { item, facts, held: None }
+        });
+    }
+
+    fn sample(&mut self, item: ItemId, model: &ModelId, spec: SampleSpec) {
+        let cancel = self.cancel_for(item);
+        let hub = self.hub.clone();
+        let started = Instant::now();
+        let held = self.dialogue(model);
+        self.effects.spawn(async move {
+            let mut first = None;
+            let (outcome, held) = match held {
+                Err(failure) => (Err(SampleError::Failed { failure, usage: Usage::default() }), None),
+                Ok(mut held) => {
+                    let mut out = |piece| {
+                        first.get_or_insert_with(|| millis(started.elapsed()));
+                        hub.piece(item, piece);
+                    };
+                    let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
+                    (outcome, Some(held))
+                }
+            };
+            let timing = Timing { first_ms: first, total_ms: millis(started.elapsed()) };
+            End { item, facts: vec![Event::Sample(ended(item, outcome, timing))], held }
+        });
+    }
+
+    /// The dialogue of the epoch in force, with all of the context in it.
+    fn dialogue(&mut self, model: &ModelId) -> Result<Held, ProviderFailure> {
+        let failure = |message: String| ProviderFailure {
+            kind: ProviderFailureKind::BadRequest,
+            status: None,
+            message,
+            retry_after_ms: None,
+        };
+        let context = &self.state.context;
+        let Some(info) = &context.epoch else { return Err(failure("the session has no epoch".into())) };
+        let mut held = match self.dialogue.take() {
+            Some(held) if held.epoch == info.seq => held,
+            _ => {
+                let provider = (self.providers)(model).map_err(failure)?;
+                let epoch =
+                    prepare::epoch(model, &info.system, &info.tools, &self.gate.blobs).map_err(failure)?;
+                Held { epoch: info.seq, pushed: 0, dialogue: provider.dialogue(&epoch) }
+            }
+        };
+        for message in context.messages.iter().skip(held.pushed) {
+            held.dialogue.push(message, &self.gate.blobs).map_err(|e| failure(e.to_string()))?;
+            held.pushed += 1;
+        }
+        Ok(held)
+    }
+
+    /// Waits for the next fact: an effect's end, a wish, or the time.
+    async fn next(&mut self, until: Option<UnixMillis>) -> Result<(), RunError> {
+        let wake = async {
+            match until {
+                Some(until) => tokio::time::sleep(Duration::from_millis(until.since(now()))).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(joined) = self.effects.join_next() => self.ended(joined).await,
+            Some(submitted) = self.ops.recv() => self.accept(submitted).await,
+            () = wake => {
+                self.append(vec![Event::Note(NoteEvent::Woke)], Cause::Timer, Durable::Written).await
+            }
+        }
+    }
+
+    /// Waits for a wish; false when nobody can have one any more.
+    async fn idle(&mut self) -> Result<bool, RunError> {
+        match self.ops.recv().await {
+            Some(submitted) => self.accept(submitted).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn ended(&mut self, joined: Result<End, tokio::task::JoinError>) -> Result<(), RunError> {
+        let End { item, facts, held } = joined.map_err(|e| RunError::Broken(e.to_string()))?;
+        self.cancels.remove(&item);
+        if held.is_some() {
+            self.dialogue = held;
+        }
+        // What the model is answered upon must be as durable as the answer.
+        if let Some(syncing) = self.syncing.take() {
+            syncing.await.map_err(|_| RunError::Broken("the journal's writer ended".into()))??;
+        }
+        let cause = Cause::After(item.seq);
+        self.append(facts, cause, Durable::Written).await
+    }
+
+    async fn accept(&mut self, (submission, reply): Submitted) -> Result<(), RunError> {
+        match self.state.accept(&submission) {
+            Ok(facts) => {
+                self.append(facts, Cause::Op(submission.id), Durable::Written).await?;
+                // Whoever asked may have gone.
+                let _ = reply.send(Ok(Seq(self.state.next.0.saturating_sub(1))));
+            }
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ended(item: ItemId, outcome: Result<Sampled, SampleError>, timing: Timing) -> SampleEvent {
+    let (outcome, message, usage, jitter) = match outcome {
+        Ok(Sampled { message, stop, usage }) => {
+            (SampleOutcome::Answered { stop }, Some(message), usage, None)
+        }
+        Err(SampleError::Failed { failure, usage }) => {
+            (SampleOutcome::Failed { failure }, None, usage, Some(jitter()))
+        }
+        Err(SampleError::Interrupted { partial, usage }) => {
+            (SampleOutcome::Interrupted, partial, usage, None)
+        }
+    };
+    SampleEvent::Ended { item, outcome, message, usage, cost: None, timing, jitter }
+}
+
+/// A number from 0 to 1000 by chance.
+fn jitter() -> u16 {
+    let (high, low) = uuid::Uuid::now_v7().as_u64_pair();
+    u16::try_from((high ^ low) % 1001).unwrap_or(0)
+}
+
+/// The time, for records.
+#[must_use]
+pub fn now() -> UnixMillis {
+    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a live session is made of, besides its journal.
+#[derive(Clone)]
+pub struct Parts {
+    /// The tools there are.
+    pub tools: Arc<dyn ToolSource>,
+    /// Finds the provider of a model.
+    pub providers: Arc<FindProvider>,
+    /// The environment of every command.
+    pub environment: Arc<Vec<(OsString, OsString)>>,
+    /// Bounds of every call.
+    pub limits: codetether_tool::Limits,
+    /// Takes known secrets out of what tools return.
+    pub redactor: Arc<codetether_secret::Redactor>,
+}
+
+impl Parts {
+    pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore) -> Gate {
+        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor: self.redactor.clone() }
+    }
+
+    /// The names of the tools there are.
+    #[must_use]
+    pub fn tool_names(&self) -> Vec<ToolName> {
+        self.tools.manifest().into_iter().map(|spec| spec.name).collect()
+    }
+}

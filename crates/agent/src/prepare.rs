@@ -1,0 +1,104 @@
+//! What an epoch is made of: the system prompt, the tools, and a first message about the place.
+
+use codetether_event::{
+    BlobId, ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, Role, ToolName,
+};
+use codetether_files::{BlobStore, Root, RootError};
+use codetether_provider::{Epoch, ToolDeclaration};
+use codetether_tool::ToolSource;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const SYSTEM: &str = include_str!("../../../prompts/system.md");
+/// Most bytes of an instruction file that go into the context.
+const INSTRUCTIONS: usize = 32 * 1024;
+
+/// A tool as it stands in the tools' blob.
+#[derive(Serialize, Deserialize)]
+struct Declared {
+    name: ToolName,
+    description: String,
+    schema: Value,
+}
+
+/// The facts that open an epoch, and the first message when there was none before.
+///
+/// # Errors
+/// When a tool that was asked for does not exist, or a blob cannot be written.
+pub(crate) fn prepare(
+    item: ItemId,
+    model: ModelId,
+    offered: Option<Vec<ToolName>>,
+    first: bool,
+    tools: &dyn ToolSource,
+    blobs: &BlobStore,
+    root: &Root,
+) -> Result<Vec<Event>, String> {
+    let specs = tools.manifest();
+    if let Some(unknown) = offered.iter().flatten().find(|name| !specs.iter().any(|spec| spec.name == **name))
+    {
+        let names: Vec<_> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
+        return Err(format!("there is no tool `{unknown}` to offer; there is {}", names.join(", ")));
+    }
+    let declared: Vec<Declared> = specs
+        .into_iter()
+        .filter(|spec| offered.as_ref().is_none_or(|offered| offered.contains(&spec.name)))
+        .map(|spec| Declared { name: spec.name, description: spec.description, schema: spec.schema })
+        .collect();
+    let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
+    let system = blobs.put(SYSTEM.as_bytes()).map_err(|e| e.to_string())?;
+    let tools = blobs.put(&json).map_err(|e| e.to_string())?;
+    let mut facts = vec![Event::Context(ContextEvent::Epoch { item, model, system, tools, offered })];
+    if first {
+        let message = Message { role: Role::User, parts: vec![ContentPart::text(environment(root)?)] };
+        facts.push(Event::Context(ContextEvent::Added { message, source: ContextSource::Environment }));
+    }
+    Ok(facts)
+}
+
+/// The prefix that an epoch's blobs hold.
+///
+/// # Errors
+/// When a blob cannot be read or is not what it should be.
+pub(crate) fn epoch(
+    model: &ModelId,
+    system: &BlobId,
+    tools: &BlobId,
+    blobs: &BlobStore,
+) -> Result<Epoch, String> {
+    let system =
+        String::from_utf8(blobs.get(system).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+    let json = blobs.get(tools).map_err(|e| e.to_string())?;
+    let declared: Vec<Declared> = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
+    let tools = declared
+        .into_iter()
+        .map(|tool| ToolDeclaration { name: tool.name, description: tool.description, schema: tool.schema })
+        .collect();
+    Ok(Epoch { model: model.clone(), system, tools })
+}
+
+/// What the model should know of the place. Volatile, so it is a message and not part of the prefix.
+fn environment(root: &Root) -> Result<String, String> {
+    let mut text = format!(
+        "<environment>\nproject folder: {}\nplatform: {} {}\ndate: {}\n</environment>",
+        root.path().display(),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        jiff::Zoned::now().date(),
+    );
+    match root.read("AGENTS.md", 16 << 20) {
+        Ok(bytes) => {
+            let mut instructions = String::from_utf8_lossy(&bytes).into_owned();
+            if instructions.len() > INSTRUCTIONS {
+                instructions.truncate(instructions.floor_char_boundary(INSTRUCTIONS));
+                instructions.push_str("\n[cut: the file is longer than 32 KiB]");
+            }
+            text.push_str("\n<instructions from=\"AGENTS.md\">\n");
+            text.push_str(instructions.trim_end());
+            text.push_str("\n</instructions>");
+        }
+        Err(RootError::NotFound { .. }) => {}
+        Err(error) => text.push_str(&format!("\n<note>{error}, so its instructions are unknown</note>")),
+    }
+    Ok(text)
+}
