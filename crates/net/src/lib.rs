@@ -1,1 +1,153 @@
+//! The HTTP client: one pool of connections, TLS roots, proxies. Knows no protocol above HTTP.
+//!
+//! Nothing is loaded that is not needed: a client for a plain `http` address reads no certificates.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore};
+use url::{Host, Url};
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("`{url}` is not an address: {reason}; write it as `https://HOST/…` or `http://127.0.0.1:PORT/…`")]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The client cannot be built.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A client for requests below this address. Clones share its connections.
+///
+/// For `https` the system's certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's
+/// where the system has none. The usual proxy variables are honoured, but never for this machine itself. Redirects
+/// are not followed: a key must not travel to where it was not meant to go.
+///
+/// # Errors
+/// When the address is none, or TLS cannot be set up.
+pub fn client(base_url: &str) -> Result<Client, Error> {
+    let url = parse(base_url)?;
+    let mut builder = Client::builder()
+        .user_agent(concat!("codetether/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(30))
+        .redirect(Policy::none())
+        .referer(false)
+        .tls_backend_preconfigured(tls(url.scheme() == "https")?);
+    if is_loopback_host(&url) {
+        builder = builder.no_proxy();
+    }
+    Ok(builder.build()?)
+}
+
+/// Whether this address is on this machine.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_loopback_host(&url))
+}
+
+fn is_loopback_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+fn parse(base_url: &str) -> Result<Url, Error> {
+    let wrong = |reason: String| Error::Address { url: base_url.to_owned(), reason };
+    let url = Url::parse(base_url).map_err(|error| wrong(error.to_string()))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(wrong(format!("the scheme `{other}` is not supported"))),
+    }
+}
+
+/// The one crypto provider of the program; certificates only where they will be used.
+fn tls(with_roots: bool) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    if with_roots {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Tls(error.to_string()))?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for url in [
+            "http://127.0.0.1:8080/v1",
+            "http://127.9.9.9",
+            "http://[::1]:1/",
+            "http://localhost",
+            "http://LOCALHOST/x",
+            "http://[::ffff:127.0.0.1]/",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.example",
+            "https://10.0.0.1",
+            "http://user@host:1/127.0.0.1",
+            "nonsense",
+            "",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_made_for_http_and_https_only() {
+        assert!(client("http://127.0.0.1:1/v1").is_ok());
+        assert!(client("https://api.example.com/v1").is_ok());
+        for (url, word) in [
+            ("api.example.com", "not an address"),
+            ("ftp://h", "`ftp` is not supported"),
+            ("", "not an address"),
+        ] {
+            let problem = client(url).unwrap_err().to_string();
+            assert!(problem.contains(word), "{problem}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_read_only_for_https() {
+        // An empty store trusts nobody, so that even a mistaken use of the plain client for TLS fails closed.
+        assert!(tls(false).is_ok());
+        assert!(tls(true).is_ok());
+    }
+}
