@@ -1,1 +1,26 @@
-fn main() {}
+//! The binary `codetether`: arguments, the composition of the rooms, and exit codes. It contains no logic of its
+//! own; each command is one file.
+
+mod args;
+mod commands;
+mod exit;
+mod models;
+mod place;
+mod printer;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(&error),
+    };
+    match commands::dispatch(args) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -8,25 +8,36 @@ use crate::layer::{KEYS, NARROWING_KEYS};
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum ConfigError {
     /// A source of settings is wrong.
-    #[error("cannot read the settings: {message}")]
-    #[diagnostic(code(codetether::settings))]
-    Wrong {
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        #[help]
-        help: Option<String>,
-        /// The text that is wrong.
-        #[source_code]
-        source_code: NamedSource<String>,
-        /// Where in it.
-        #[label("here")]
-        span: Option<SourceSpan>,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wrong(Box<Wrong>),
     /// A file cannot be read.
     #[error(transparent)]
     #[diagnostic(code(codetether::settings::file))]
     File(#[from] codetether_files::Error),
+}
+
+/// What is wrong with a source of settings.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("cannot read the settings: {message}")]
+#[diagnostic(code(codetether::settings))]
+pub struct Wrong {
+    message: String,
+    #[help]
+    help: Option<String>,
+    #[source_code]
+    source_code: NamedSource<String>,
+    #[label("here")]
+    span: Option<SourceSpan>,
+}
+
+impl Wrong {
+    /// The part of the source that is wrong.
+    #[must_use]
+    pub fn part(&self) -> Option<&str> {
+        let span = self.span?;
+        self.source_code.inner().get(span.offset()..span.offset() + span.len())
+    }
 }
 
 /// Where a text of settings comes from.
@@ -42,18 +53,24 @@ impl ConfigError {
     pub(crate) fn from_toml(error: &toml::de::Error, kind: Kind, name: &str, text: &str) -> Self {
         let (message, help) = explain(error.message(), kind);
         let span = error.span().map(SourceSpan::from);
-        Self::Wrong {
-            message,
-            help,
-            source_code: NamedSource::new(name, text.to_owned()).with_language("TOML"),
-            span,
-        }
+        wrong(message, help, name, text, span)
     }
 
     pub(crate) fn at(name: &str, text: &str, part: &str, message: String, help: Option<String>) -> Self {
         let span = text.find(part).filter(|_| !part.is_empty()).map(|at| SourceSpan::from((at, part.len())));
-        Self::Wrong { message, help, source_code: NamedSource::new(name, text.to_owned()), span }
+        wrong(message, help, name, text, span)
     }
+}
+
+fn wrong(
+    message: String,
+    help: Option<String>,
+    name: &str,
+    text: &str,
+    span: Option<SourceSpan>,
+) -> ConfigError {
+    let source_code = NamedSource::new(name, text.to_owned());
+    ConfigError::Wrong(Box::new(Wrong { message, help, source_code, span }))
 }
 
 /// serde's words, made ours.

@@ -10,7 +10,7 @@ mod duration;
 mod layer;
 mod load;
 
-pub use diagnostic::ConfigError;
+pub use diagnostic::{ConfigError, Wrong};
 pub use duration::Seconds;
 pub use layer::{Layer, Narrowing, Provider, RetryLayer, ToolCalls};
 pub use load::{ENVIRONMENT, PROJECT_FILE, Settings, Sources, load};

@@ -109,7 +109,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
             .map_err(|error| ConfigError::from_toml(&error, Kind::Project, PROJECT_FILE, &text))?;
         check_rules(&project.deny, PROJECT_FILE, Some(&text))?;
     }
-    narrow(finish(merged), project)
+    Ok(narrow(finish(merged), project))
 }
 
 /// The text of a settings file; `None` when there is no such file.
@@ -251,7 +251,7 @@ fn names(tools: Vec<String>) -> Vec<ToolName> {
     tools.into_iter().map(ToolName::new).collect()
 }
 
-fn narrow(mut settings: Settings, project: Narrowing) -> Result<Settings, ConfigError> {
+fn narrow(mut settings: Settings, project: Narrowing) -> Settings {
     fn lower<T: Ord>(ours: Option<T>, theirs: Option<T>) -> Option<T> {
         match (ours, theirs) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
@@ -266,7 +266,7 @@ fn narrow(mut settings: Settings, project: Narrowing) -> Result<Settings, Config
         (Some(ours), Some(theirs)) => Some(ours.into_iter().filter(|tool| theirs.contains(tool)).collect()),
         (ours, theirs) => ours.or(theirs),
     };
-    Ok(settings)
+    settings
 }
 
 #[cfg(test)]
@@ -275,23 +275,19 @@ mod tests {
 
     use super::*;
 
-    struct Sandbox(tempfile::TempDir);
-
-    impl Sandbox {
-        fn new(user: &str, project: &str) -> (Self, Sources) {
-            let dir = tempfile::tempdir().unwrap();
-            let (user_path, project_path) = (dir.path().join("config.toml"), dir.path().join("project.toml"));
-            let options = codetether_files::WriteOptions::default();
-            codetether_files::write_atomic(&user_path, user.as_bytes(), &options).unwrap();
-            codetether_files::write_atomic(&project_path, project.as_bytes(), &options).unwrap();
-            let sources =
-                Sources { user: Some(user_path), project: Some(project_path), ..Sources::default() };
-            (Self(dir), sources)
-        }
+    /// The folder must be kept as long as the sources are read.
+    fn sources(user: &str, project: &str) -> (tempfile::TempDir, Sources) {
+        let dir = tempfile::tempdir().unwrap();
+        let (user_path, project_path) = (dir.path().join("config.toml"), dir.path().join("project.toml"));
+        let options = codetether_files::WriteOptions::default();
+        codetether_files::write_atomic(&user_path, user.as_bytes(), &options).unwrap();
+        codetether_files::write_atomic(&project_path, project.as_bytes(), &options).unwrap();
+        let sources = Sources { user: Some(user_path), project: Some(project_path), ..Sources::default() };
+        (dir, sources)
     }
 
     fn load_from(user: &str, project: &str) -> Result<Settings, ConfigError> {
-        let (_keep, sources) = Sandbox::new(user, project);
+        let (_keep, sources) = sources(user, project);
         load(&sources)
     }
 
@@ -299,17 +295,15 @@ mod tests {
     fn problem(user: &str, project: &str) -> String {
         let error = load_from(user, project).unwrap_err();
         let help = error.help().map(|help| help.to_string()).unwrap_or_default();
-        let ConfigError::Wrong { source_code, span, .. } = &error else { return error.to_string() };
-        let pointed =
-            span.and_then(|span| source_code.inner().get(span.offset()..span.offset() + span.len()));
-        format!("{error}\nat: {}\nhelp: {help}", pointed.unwrap_or("-"))
+        let ConfigError::Wrong(wrong) = &error else { return error.to_string() };
+        format!("{error}\nat: {}\nhelp: {help}", wrong.part().unwrap_or("-"))
     }
 
     #[test]
     fn later_layers_win_and_rules_add_up() {
         let user =
             "model = \"a/b\"\nmax_steps = 7\nallow = [\"bash(ls)\"]\n[providers.x]\nbase_url = \"http://h\"";
-        let (_keep, mut sources) = Sandbox::new(user, "");
+        let (_keep, mut sources) = sources(user, "");
         sources.environment =
             vec![("CODETETHER_MODEL".into(), "c/d".into()), ("CODETETHER_CALL".into(), "x".into())];
         sources.overrides =

@@ -56,10 +56,14 @@ async fn many(journals: &Journals, layout: &Layout) {
 }
 
 async fn list(journals: &Journals, layout: &Layout) {
+    let mut made = Vec::new();
     for n in 101..LISTED {
+        let started = Instant::now();
         let mut handle = journals.create(layout, id(n), "figures").unwrap();
+        made.push(started.elapsed());
         appends(&mut handle, 3, Durable::Written).await;
     }
+    show("create a session", made, (LISTED - 101) as usize);
     let catalogue = Catalogue::<Texts>::new(layout.clone());
     let started = Instant::now();
     assert_eq!(catalogue.list(&Filter::default(), usize::MAX).unwrap().len(), LISTED as usize);

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::io::BufReader;
 use std::marker::PhantomData;
+use std::thread;
 
 use codetether_event::{Record, SessionId, UnixMillis};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use serde::de::DeserializeOwned;
 
-use crate::index::{Index, Unusable, listed};
+use crate::index::{Index, Known, Unusable, listed};
 use crate::read::{End, scan};
 use crate::{Error, Layout};
 
@@ -181,16 +182,27 @@ impl<I: Indexed> Catalogue<I> {
     }
 
     fn current(&self) -> Result<Current, Error> {
-        let stamps = self.stamps()?;
+        let path = self.layout.index();
+        // Looking at ten thousand files and reading as many rows takes about the same time.
+        let (stamps, loaded) = thread::scope(|scope| {
+            let load = || path.exists().then(|| Index::load(&path));
+            let loading = thread::Builder::new().spawn_scoped(scope, load);
+            (self.stamps(), loading.ok().and_then(|loading| loading.join().ok()).flatten())
+        });
+        let stamps = stamps?;
         if stamps.is_empty() {
             return Ok(Current { sessions: Vec::new(), unindexed: Vec::new() });
         }
-        let path = self.layout.index();
-        let indexed = self.update(&stamps).or_else(|unusable| match unusable {
-            Unusable::Spoilt => Index::remove(&path).and_then(|()| self.update(&stamps)),
-            Unusable::Unavailable => Err(unusable),
-        });
-        Ok(indexed.unwrap_or_else(|_| {
+        let loaded = loaded.unwrap_or_else(|| Index::load(&path));
+        let updated =
+            loaded.and_then(|loaded| self.update(loaded, &stamps)).or_else(|unusable| match unusable {
+                Unusable::Spoilt => {
+                    Index::remove(&path)?;
+                    self.update(Index::load(&path)?, &stamps)
+                }
+                Unusable::Unavailable => Err(unusable),
+            });
+        Ok(updated.unwrap_or_else(|_| {
             let sessions: Vec<_> = stamps.iter().filter_map(|(id, stamp)| self.look(*id, *stamp)).collect();
             let unindexed = sessions.iter().map(|(_, listed, _)| listed.id).collect();
             Current { sessions: sessions.into_iter().map(|(_, listed, _)| listed).collect(), unindexed }
@@ -198,9 +210,11 @@ impl<I: Indexed> Catalogue<I> {
     }
 
     /// Takes what the index knows, and tells it what it does not.
-    fn update(&self, stamps: &[(SessionId, Stamp)]) -> Result<Current, Unusable> {
-        let mut index = Index::open(&self.layout.index())?;
-        let mut known = index.all()?;
+    fn update(
+        &self,
+        (mut index, mut known): (Index, Known),
+        stamps: &[(SessionId, Stamp)],
+    ) -> Result<Current, Unusable> {
         let mut sessions = Vec::with_capacity(stamps.len());
         let mut changed = Vec::new();
         for (id, stamp) in stamps {

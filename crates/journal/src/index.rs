@@ -47,6 +47,9 @@ pub(crate) struct Index {
     db: Connection,
 }
 
+/// What the index knows, and of which state of each journal.
+pub(crate) type Known = HashMap<SessionId, (Stamp, Listed)>;
+
 /// What became of an attempt to use the index.
 #[derive(Debug)]
 pub(crate) enum Unusable {
@@ -123,8 +126,14 @@ impl Index {
         Ok(())
     }
 
-    /// All that is known, and of which state of each journal.
-    pub(crate) fn all(&self) -> Result<HashMap<SessionId, (Stamp, Listed)>, Unusable> {
+    /// Opens the index and reads all that it knows.
+    pub(crate) fn load(path: &Path) -> Result<(Self, Known), Unusable> {
+        let index = Self::open(path)?;
+        let known = index.all()?;
+        Ok((index, known))
+    }
+
+    fn all(&self) -> Result<Known, Unusable> {
         let mut query = self.db.prepare(
             "SELECT id, size, modified, damaged, title, project, created, updated, turns, tokens, cost_micros
              FROM sessions",

@@ -86,6 +86,7 @@ impl Syncs {
                 file.sync();
                 queue = self.queue();
             } else if queue.is_closed {
+                queue.threads -= 1;
                 return;
             } else {
                 queue.idle += 1;

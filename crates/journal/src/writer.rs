@@ -6,9 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use codetether_event::SessionId;
 use codetether_files::{BlobStore, Lock};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::handle::Durable;
@@ -26,6 +28,9 @@ const ROOM_UNIT: usize = 1 << 10;
 
 /// Callers that may wait for one file's sync.
 const WAITING_MAX: usize = 1_024;
+
+/// How long the thread stays awake for the next append.
+const AWAKE: Duration = Duration::from_micros(20);
 
 const STACK: usize = 256 << 10;
 
@@ -103,13 +108,27 @@ impl Drop for Inner {
 }
 
 fn work(mut queue: mpsc::Receiver<Job>, syncs: &Arc<Syncs>) {
-    while let Some(Job { file, bytes, durable, reply, _room }) = queue.blocking_recv() {
+    while let Some(Job { file, bytes, durable, reply, _room }) = next(&mut queue) {
         match (file.write(&bytes), durable) {
             (Ok(()), Durable::Synced) => syncs.ask(file, reply),
             (written, _) => {
                 drop(file);
                 let _ = reply.send(written);
             }
+        }
+    }
+}
+
+/// The next append. Appends come in bursts, and sleeping and waking costs more than writing: so before sleeping this
+/// looks a few times whether there is another.
+fn next(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    let idle_since = Instant::now();
+    loop {
+        match queue.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if idle_since.elapsed() < AWAKE => thread::yield_now(),
+            Err(TryRecvError::Empty) => return queue.blocking_recv(),
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn client(base_url: &str) -> Result<Client, Error> {
         .tcp_keepalive(Duration::from_secs(30))
         .redirect(Policy::none())
         .referer(false)
-        .tls_backend_preconfigured(tls(url.scheme() == "https")?);
+        .tls_backend_preconfigured(tls(roots(&url))?);
     if is_loopback_host(&url) {
         builder = builder.no_proxy();
     }
@@ -84,15 +84,21 @@ fn parse(base_url: &str) -> Result<Url, Error> {
     }
 }
 
-/// The one crypto provider of the program; certificates only where they will be used.
-fn tls(with_roots: bool) -> Result<ClientConfig, Error> {
+/// Whom to trust: nobody where TLS is not used, so that no certificates are read for nothing, and so that a mistaken
+/// use of such a client for TLS fails closed.
+fn roots(url: &Url) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    if with_roots {
+    if url.scheme() == "https" {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
     }
+    roots
+}
+
+/// TLS with the one crypto provider of the program.
+fn tls(roots: RootCertStore) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -146,8 +152,8 @@ mod tests {
 
     #[test]
     fn certificates_are_read_only_for_https() {
-        // An empty store trusts nobody, so that even a mistaken use of the plain client for TLS fails closed.
-        assert!(tls(false).is_ok());
-        assert!(tls(true).is_ok());
+        let roots = |url: &str| roots(&Url::parse(url).unwrap());
+        assert!(roots("http://127.0.0.1:1/v1").is_empty());
+        assert!(!roots("https://api.example.com/v1").is_empty());
     }
 }

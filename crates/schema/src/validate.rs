@@ -21,7 +21,7 @@ pub struct Error(String);
 #[derive(Debug)]
 pub struct Validator {
     compiled: jsonschema::Validator,
-    properties: Vec<String>,
+    schema: Value,
 }
 
 /// One thing that does not fit.
@@ -68,9 +68,7 @@ impl Validator {
     pub fn new(schema: &Value) -> Result<Self, Error> {
         let compiled =
             jsonschema::validator_for(schema).map_err(|error| Error(bounded(&error.to_string())))?;
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let properties = properties.map(|object| object.keys().cloned().collect()).unwrap_or_default();
-        Ok(Self { compiled, properties })
+        Ok(Self { compiled, schema: schema.clone() })
     }
 
     /// Checks a value.
@@ -83,7 +81,8 @@ impl Validator {
         }
         let mut all = self.compiled.iter_errors(value).map(|error| Violation {
             at: error.instance_path().to_string(),
-            problem: self.problem(error.kind(), error.instance(), || error.to_string()),
+            problem: self
+                .problem(error.kind(), error.instance(), error.schema_path().as_str(), || error.to_string()),
         });
         let shown: Vec<Violation> = all.by_ref().take(SHOWN).collect();
         Err(Violations { shown, more: all.count() })
@@ -93,6 +92,7 @@ impl Validator {
         &self,
         error: &ValidationErrorKind,
         instance: &Value,
+        rule: &str,
         otherwise: impl Fn() -> String,
     ) -> String {
         let text = match error {
@@ -100,7 +100,7 @@ impl Validator {
                 format!("`{}` is missing", property.as_str().unwrap_or_default())
             }
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let names: Vec<String> = unexpected.iter().map(|name| self.unexpected(name)).collect();
+                let names: Vec<String> = unexpected.iter().map(|name| self.unexpected(name, rule)).collect();
                 names.join("; ")
             }
             ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => {
@@ -125,17 +125,21 @@ impl Validator {
         bounded(&text)
     }
 
-    fn unexpected(&self, name: &str) -> String {
-        let near = self
-            .properties
+    /// What to say of a property that is not in the object schema whose rule, at this pointer, refused it.
+    fn unexpected(&self, name: &str, rule: &str) -> String {
+        let object = rule.rsplit_once('/').map_or("", |(object, _)| object);
+        let known = self.schema.pointer(object).and_then(|schema| schema.get("properties")?.as_object());
+        let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
+        let near = known
             .iter()
             .map(|known| (strsim::osa_distance(known, name), known))
             .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
             .min();
         match near {
             Some((_, known)) => format!("there is no `{}`; did you mean `{known}`?", bounded(name)),
+            None if known.is_empty() => format!("there is no `{}`", bounded(name)),
             None => {
-                let known: Vec<String> = self.properties.iter().map(|known| format!("`{known}`")).collect();
+                let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
                 format!("there is no `{}`; there is {}", bounded(name), known.join(", "))
             }
         }
@@ -171,7 +175,12 @@ mod tests {
                 "path": { "type": "string" },
                 "limit": { "type": "integer", "minimum": 1, "maximum": 9 },
                 "kind": { "enum": ["file", "folder"] },
-                "tags": { "type": "array", "items": { "type": "string" } }
+                "tags": { "type": "array", "items": { "type": "string" } },
+                "range": {
+                    "type": "object",
+                    "properties": { "first": { "type": "integer" }, "last": { "type": "integer" } },
+                    "additionalProperties": false
+                }
             },
             "required": ["path"],
             "additionalProperties": false
@@ -202,6 +211,8 @@ mod tests {
         );
         assert!(problems(&json!({ "file_path": "a" })).contains("there is no `file_path`"));
         assert!(problems(&json!({ "path": "a", "limits": 1 })).contains("did you mean `limit`?"));
+        let nested = problems(&json!({ "path": "a", "range": { "fist": 1 } }));
+        assert_eq!(nested, "`/range`: there is no `fist`; did you mean `first`?");
     }
 
     #[test]

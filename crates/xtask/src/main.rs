@@ -1,1 +1,73 @@
-fn main() {}
+//! What a contributor runs: `cargo xtask demo`, `test`, `ci`, `bench`, `prove`.
+//!
+//! It sets up what is missing (in the user's cache directory), says each command before it runs it, and leaves the
+//! work to the tools themselves. It is never shipped, and nothing that is shipped may use it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it writes only to its own cache, where a file lost to a power cut is made again"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod ci;
+mod demo;
+mod deny;
+mod failure;
+mod places;
+mod process;
+mod prove;
+mod test;
+mod tools;
+
+use failure::Failure;
+
+/// Tasks of this repository.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Set up a real local model and let codetether do a small job with it
+    Demo {
+        /// With a tiny model: checks that the run ends cleanly and the log is sound, not that the job is done
+        #[arg(long)]
+        smoke: bool,
+    },
+    /// Set up and pass all tests
+    Test,
+    /// Format, lints, tests, documentation, dependencies, and a smoke of the demo
+    Ci,
+    /// Measure the release binary, and print each figure beside its aim
+    Bench {
+        /// Only these groups of figures: start, turns, stream, many, journal
+        groups: Vec<String>,
+    },
+    /// The long proofs: many kills, many cases, fuzzing
+    Prove(prove::Extent),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Demo { smoke: false } => demo::run(&demo::FULL),
+        Task::Demo { smoke: true } => demo::run(&demo::SMOKE),
+        Task::Test => test::run(),
+        Task::Ci => ci::run(),
+        Task::Bench { groups } => bench::run(&groups),
+        Task::Prove(extent) => prove::run(&extent),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -110,8 +110,14 @@ impl Model<'_> {
     }
 }
 
+/// As many cases as `PROPTEST_CASES` says; without it few, since each syncs real files.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 48, ..config } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_journal_keeps_its_promise(steps in prop::collection::vec(step(), 1..24)) {

@@ -21,7 +21,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
             (Phase::Judged, false, None) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
                 verdict: Verdict::Deny {
-                    rule: format!("nobody is here to allow it; it takes the mode or the rule `{rule}`"),
+                    rule: format!("nobody is here to allow it; the rule `{rule}` or a wider mode would"),
                 },
             })),
             (Phase::Asked(ask), _, None) => facts.push(Event::Ask(AskEvent::Withdrawn { ask: *ask })),

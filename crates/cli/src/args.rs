@@ -1,0 +1,239 @@
+//! The command line. The doc comments are the manual.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use codetether_config::Seconds;
+use codetether_event::{Effort, Mode};
+
+/// An AI coding agent in one small binary: journaled, crash-safe and fast.
+#[derive(Debug, Parser)]
+#[command(
+    name = "codetether",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do a job: ask a model, run its tool calls, until it is done.
+    ///
+    /// Text of the model goes to standard output, everything else to standard error.
+    ///
+    /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 answer does not fit its schema ·
+    /// 7 refused by permission · 130 interrupted.
+    Run(Box<RunArgs>),
+    /// Look at sessions, or tidy them up.
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Check that everything is in place, and say what to do where it is not.
+    Doctor(DoctorArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the version.
+    Version {
+        /// As JSON, with the build's details.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write manual pages.
+    Man {
+        /// The folder that they go into; it is made if need be. Without it the main page goes to standard output.
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("session").args(["resume", "last", "fork"])))]
+pub(crate) struct RunArgs {
+    /// What to do; `-` reads it from standard input. With a prompt here, piped input is added as context.
+    ///
+    /// With `--resume` or `--last` and no prompt, a turn that was cut short goes on.
+    pub(crate) prompt: Option<String>,
+
+    /// The model, as `provider/model`.
+    #[arg(short, long, value_name = "PROVIDER/MODEL")]
+    pub(crate) model: Option<String>,
+
+    /// Work in this folder instead of the current one.
+    #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
+    /// commands, `bypass` asks for nothing.
+    #[arg(long, value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+
+    /// The same as `--mode bypass`.
+    #[arg(long, conflicts_with = "mode")]
+    pub(crate) yes: bool,
+
+    /// Allow calls that match this rule, such as `bash(cargo test)` or `edit(src/**)`.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) allow: Vec<String>,
+
+    /// Deny calls that match this rule; outranks every other rule and mode.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) deny: Vec<String>,
+
+    /// Offer only these tools, separated by commas; an empty list offers none.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) tools: Option<Vec<String>>,
+
+    /// Go on with the session whose id begins so.
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+
+    /// Go on with this folder's last session.
+    #[arg(long)]
+    pub(crate) last: bool,
+
+    /// Start a new session from the past of the one whose id begins so.
+    #[arg(long, value_name = "ID")]
+    pub(crate) fork: Option<String>,
+
+    /// Attach a file: text, or an image. May be given several times.
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// What goes to standard output: the model's text as it comes, one JSON object at the end, or every record of
+    /// the session as a line of JSON.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Write the model's last message to this file as well.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output_last_message: Option<PathBuf>,
+
+    /// End after this many answers.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_steps: Option<u32>,
+
+    /// End after this time, such as `90s`, `10m` or `1h30m`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_time: Option<Seconds>,
+
+    /// How hard a reasoning model should think: `minimal`, `low`, `medium` or `high`.
+    #[arg(long, value_parser = effort)]
+    pub(crate) effort: Option<Effort>,
+
+    /// Most tokens of one answer.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_output: Option<u32>,
+
+    /// Set a setting for this run, such as `-c max_steps=20`. May be given several times.
+    #[arg(short = 'c', value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Nothing on standard error but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Jsonl,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List sessions, the latest first.
+    List {
+        /// Only those of this folder.
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        project: Option<PathBuf>,
+        /// At most this many.
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what was said and done in a session.
+    Show {
+        /// The beginning of its id, or `last` for this folder's last.
+        id: String,
+    },
+    /// Write a session's records to standard output, one JSON object a line.
+    Export {
+        /// The beginning of its id, or `last` for this folder's last.
+        id: String,
+    },
+    /// Give a session a title.
+    Rename {
+        /// The beginning of its id, or `last` for this folder's last.
+        id: String,
+        /// The title.
+        title: String,
+    },
+    /// Delete a session for good.
+    Delete {
+        /// The beginning of its id.
+        id: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Find sessions by what was said in them.
+    Search {
+        /// Words that must all be there.
+        words: Vec<String>,
+        /// At most this many.
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cut a damaged journal at its last sound record. A copy of it is kept.
+    Repair {
+        /// The beginning of its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Check as if working in this folder.
+    #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    [Mode::Plan, Mode::Ask, Mode::AutoEdit, Mode::Bypass]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| "expected `plan`, `ask`, `auto-edit` or `bypass`".into())
+}
+
+fn effort(text: &str) -> Result<Effort, String> {
+    [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High]
+        .into_iter()
+        .find(|effort| effort.as_str() == text)
+        .ok_or_else(|| "expected `minimal`, `low`, `medium` or `high`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

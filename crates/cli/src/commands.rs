@@ -1,0 +1,23 @@
+//! The commands, one a file.
+
+mod completions;
+mod doctor;
+mod man;
+pub(crate) mod session;
+pub(crate) mod version;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+use crate::run;
+
+/// Does what the command line says.
+pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
+    match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Session(command) => session::run(command),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Version { json } => version::run(json),
+        Command::Man { dir } => man::run(dir.as_deref()),
+    }
+}

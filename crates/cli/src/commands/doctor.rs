@@ -1,0 +1,108 @@
+//! `codetether doctor`: is everything in place, and what to do where it is not. Reaches no network.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use codetether_config::{Layer, Settings};
+use codetether_files::{WriteOptions, write_atomic};
+
+use crate::args::DoctorArgs;
+use crate::exit::{Exit, Failure};
+use crate::{models, place, printer, settings};
+
+/// One finding: what was looked at, whether it is well, and what to do if not.
+struct Finding {
+    name: &'static str,
+    well: bool,
+    text: String,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let root = args.dir.as_deref().unwrap_or(Path::new("."));
+    let mut findings = vec![platform()];
+    match settings::load(root, Vec::new(), Layer::default()) {
+        Ok(settings) => {
+            findings.push(settings_file());
+            findings.push(model(&settings));
+        }
+        Err(error) => findings.push(Finding { name: "settings", well: false, text: error.to_string() }),
+    }
+    findings.push(sessions());
+    findings.push(program("git", "install git: the agent's work in a project is best reviewed with it"));
+    findings.push(program("bash", "install bash: the `bash` tool runs commands with it"));
+    findings.push(Finding {
+        name: "sandbox",
+        well: true,
+        text: "commands are not sandboxed yet: what you allow runs with your own rights".into(),
+    });
+    for Finding { name, well, text } in &findings {
+        let mark = if *well { "ok  " } else { "fix " };
+        printer::out(&format!("{mark} {name:<9} {text}\n"))?;
+    }
+    Ok(if findings.iter().all(|finding| finding.well) { Exit::Done } else { Exit::Failed })
+}
+
+fn platform() -> Finding {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let well = os == "linux" && matches!(arch, "x86_64" | "aarch64");
+    let text = if well {
+        format!("{os} {arch}")
+    } else {
+        format!("{os} {arch} is not supported: use Linux on x86-64 or arm64")
+    };
+    Finding { name: "platform", well, text }
+}
+
+fn settings_file() -> Finding {
+    let text = match place::config_file() {
+        Some(path) if path.exists() => format!("read from {}", path.display()),
+        Some(path) => format!("none yet; they would be in {}", path.display()),
+        None => "no place for a settings file: neither `HOME` nor `XDG_CONFIG_HOME` is set".into(),
+    };
+    Finding { name: "settings", well: true, text }
+}
+
+fn model(settings: &Settings) -> Finding {
+    let finding = |well, text| Finding { name: "model", well, text };
+    let Some(model) = &settings.model else {
+        return finding(
+            false,
+            "none is chosen: set `model = \"provider/model\"` in the settings, or give `-m`".into(),
+        );
+    };
+    match models::check(settings, model) {
+        Ok(found) => {
+            let key = if found.key.is_some() { "with a key" } else { "without a key" };
+            finding(true, format!("{model} at {} {key}", found.base_url))
+        }
+        Err(failure) => finding(false, failure.message()),
+    }
+}
+
+/// Whether sessions can be written, tried by writing.
+fn sessions() -> Finding {
+    let finding = |well, text| Finding { name: "sessions", well, text };
+    let dir = match place::data_dir() {
+        Ok(dir) => dir,
+        Err(failure) => return finding(false, failure.message()),
+    };
+    let probe = dir.join(format!(".doctor-{}", std::process::id()));
+    let tried = codetether_files::create_dir_private(&dir)
+        .and_then(|()| write_atomic(&probe, b"", &WriteOptions::default()))
+        .and_then(|()| codetether_files::remove_file(&probe));
+    match tried {
+        Ok(()) => finding(true, format!("kept in {}", dir.display())),
+        Err(error) => finding(false, format!("{error}; make the folder writable, or set `XDG_DATA_HOME`")),
+    }
+}
+
+fn program(name: &'static str, cure: &str) -> Finding {
+    let output = Command::new(name).arg("--version").stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout);
+            Finding { name, well: true, text: printer::plain(version.lines().next().unwrap_or_default()) }
+        }
+        _ => Finding { name, well: false, text: format!("not found; {cure}") },
+    }
+}

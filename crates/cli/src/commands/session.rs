@@ -1,0 +1,190 @@
+//! `codetether session …`: looking at sessions, and tidying them up.
+
+mod about;
+mod show;
+
+use std::path::Path;
+
+use codetether_event::{Event, OpId, SessionEvent, SessionId};
+use codetether_journal::{Catalogue, Durable, Filter, Found, Journals, Layout, Listed};
+use codetether_session::State;
+use serde_json::json;
+
+use crate::args::SessionCommand;
+use crate::commands::session::about::About;
+use crate::commands::version::BUILD;
+use crate::exit::{Exit, Failure};
+use crate::{place, printer};
+
+pub(crate) fn run(command: SessionCommand) -> Result<Exit, Failure> {
+    let layout = Layout::new(place::data_dir()?);
+    let here = Path::new(".").canonicalize().unwrap_or_default();
+    let find = |id: &str| lookup(&layout, id, &here);
+    match command {
+        SessionCommand::List { project, limit, json } => list(&layout, project.as_deref(), limit, json),
+        SessionCommand::Show { id } => show::run(&layout, find(&id)?),
+        SessionCommand::Export { id } => export(&layout, find(&id)?),
+        SessionCommand::Rename { id, title } => rename(layout.clone(), find(&id)?, title),
+        SessionCommand::Delete { id, yes } => delete(&layout, find(&id)?, yes),
+        SessionCommand::Search { words, limit, json } => search(&layout, &words.join(" "), limit, json),
+        SessionCommand::Repair { id } => repair(&layout, find(&id)?),
+    }
+}
+
+/// The one session whose id begins so; `last` is the last of this folder.
+pub(crate) fn lookup(layout: &Layout, id: &str, here: &Path) -> Result<SessionId, Failure> {
+    let listing = "`codetether session list` shows them";
+    if id == "last" {
+        let filter = Filter { project: Some(here.display().to_string()) };
+        let last = Catalogue::<About>::new(layout.clone()).last(&filter)?;
+        return last.map(|last| last.id).ok_or_else(|| {
+            let message = format!("there is no session in `{}` yet", here.display());
+            Failure::with_help(Exit::Usage, message, format!("{listing}, of all folders"))
+        });
+    }
+    match layout.find(id)? {
+        Found::One(id) => Ok(id),
+        Found::None => Err(Failure::with_help(
+            Exit::Usage,
+            format!("there is no session whose id begins with `{id}`"),
+            listing,
+        )),
+        Found::Several(ids) => {
+            let message = format!("several sessions ({}) have ids that begin with `{id}`", ids.len());
+            Err(Failure::with_help(Exit::Usage, message, format!("give more of the id; {listing}")))
+        }
+    }
+}
+
+fn list(layout: &Layout, project: Option<&Path>, limit: usize, as_json: bool) -> Result<Exit, Failure> {
+    let project = project
+        .map(|dir| {
+            let message =
+                |error| Failure::new(Exit::Usage, format!("cannot find `{}`: {error}", dir.display()));
+            dir.canonicalize().map(|dir| dir.display().to_string()).map_err(message)
+        })
+        .transpose()?;
+    let sessions = Catalogue::<About>::new(layout.clone()).list(&Filter { project }, limit)?;
+    let mut text = String::new();
+    for session in &sessions {
+        text.push_str(&if as_json { format!("{}\n", as_object(session)) } else { line(session) });
+    }
+    printer::out(&text)?;
+    Ok(Exit::Done)
+}
+
+fn search(layout: &Layout, words: &str, limit: usize, as_json: bool) -> Result<Exit, Failure> {
+    if words.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, "there is nothing to search for: name at least one word"));
+    }
+    let mut text = String::new();
+    for hit in Catalogue::<About>::new(layout.clone()).search(words, limit)? {
+        if as_json {
+            let mut object = as_object(&hit.session);
+            object["snippet"] = json!(hit.snippet);
+            text.push_str(&format!("{object}\n"));
+        } else {
+            text.push_str(&line(&hit.session));
+            text.push_str(&format!("    {}\n", printer::plain(&hit.snippet).replace('\n', " ")));
+        }
+    }
+    printer::out(&text)?;
+    Ok(Exit::Done)
+}
+
+fn as_object(session: &Listed) -> serde_json::Value {
+    json!({
+        "id": session.id,
+        "title": session.title,
+        "project": session.project,
+        "created": session.created,
+        "updated": session.updated,
+        "turns": session.turns,
+        "tokens": session.tokens,
+        "cost_microdollars": session.cost_micros,
+        "damaged": session.damaged,
+    })
+}
+
+fn line(session: &Listed) -> String {
+    let title = printer::plain(&session.title).replace('\n', " ");
+    let damaged = if session.damaged.is_some() { "  DAMAGED" } else { "" };
+    let project = printer::plain(&session.project);
+    let time = time(session.updated);
+    format!("{}  {time}  {title}  ({project}, {} turns){damaged}\n", session.id, session.turns)
+}
+
+/// The local time, to the minute.
+pub(crate) fn time(at: codetether_event::UnixMillis) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).map_or_else(
+        |_| "?".into(),
+        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+fn export(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
+    let loaded = codetether_journal::read::<Event>(layout.journal(id))?;
+    let mut text = String::new();
+    for record in &loaded.records {
+        let line =
+            serde_json::to_string(record).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        text.push_str(&line);
+        text.push('\n');
+        if text.len() > 1 << 20 {
+            printer::out(&std::mem::take(&mut text))?;
+        }
+    }
+    printer::out(&text)?;
+    Ok(Exit::Done)
+}
+
+fn rename(layout: Layout, id: SessionId, title: String) -> Result<Exit, Failure> {
+    if title.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, "the title is empty"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))?;
+    let journals = Journals::start()?;
+    let mut opened = journals.open::<Event>(&layout, id, BUILD)?;
+    let mut state = State::default();
+    opened.records.iter().for_each(|record| state.apply(record));
+    if state.read_only {
+        return Err(Failure::new(Exit::Failed, codetether_session::Refused::ReadOnly.to_string()));
+    }
+    let record = codetether_event::Record {
+        seq: state.next,
+        attempt: state.attempt,
+        at: codetether_agent::now(),
+        turn: state.turn.as_ref().map(|turn| turn.id),
+        cause: codetether_event::Cause::Op(OpId(uuid::Uuid::now_v7())),
+        event: Event::Session(SessionEvent::Renamed { title }),
+    };
+    runtime.block_on(opened.handle.append(&[record], Durable::Synced))?;
+    Ok(Exit::Done)
+}
+
+fn delete(layout: &Layout, id: SessionId, yes: bool) -> Result<Exit, Failure> {
+    if !yes {
+        let message = format!("session {id} would be deleted for good");
+        return Err(Failure::with_help(Exit::Usage, message, "say so with `--yes`"));
+    }
+    codetether_journal::delete(layout, id)?;
+    Ok(Exit::Done)
+}
+
+fn repair(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
+    let repaired = codetether_journal::repair::<Event>(layout, id)?;
+    let text = match repaired.copy {
+        None => format!("the journal is sound: {} records\n", repaired.records),
+        Some(copy) => format!(
+            "{} records are kept, {} lines were dropped; the journal as it was is {}\n",
+            repaired.records,
+            repaired.dropped,
+            copy.display()
+        ),
+    };
+    printer::out(&text)?;
+    Ok(Exit::Done)
+}

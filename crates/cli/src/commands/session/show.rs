@@ -1,0 +1,93 @@
+//! `codetether session show ID`: what was said and done, for a person.
+
+use codetether_event::{
+    CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, SampleEvent, SampleOutcome,
+    SessionEvent, SessionId, TurnEvent,
+};
+use codetether_journal::Layout;
+
+use crate::commands::session::time;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+
+/// Lines of a result that are shown.
+const LINES: usize = 12;
+
+pub(crate) fn run(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
+    let loaded = codetether_journal::read::<Event>(layout.journal(id))?;
+    for record in &loaded.records {
+        if let Some(text) = told(&record.event) {
+            printer::out(&format!("{} {}\n", time(record.at), printer::plain(&text).trim_end()))?;
+        }
+    }
+    if let Some(torn) = loaded.torn {
+        printer::out(&format!(
+            "(the last {} bytes are not whole yet, or were torn by a crash)\n",
+            torn.bytes
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A fact in words; none for those that a person need not see.
+fn told(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Session(SessionEvent::Opened { session, root, build, .. }) => {
+            format!("session {session} in {root} ({build})")
+        }
+        Event::Session(SessionEvent::Adopted { root, build, .. }) => format!("taken up in {root} ({build})"),
+        Event::Session(SessionEvent::Renamed { title }) => format!("title: {title}"),
+        Event::Turn(TurnEvent::Started { input, settings, .. }) => {
+            format!("user ({}, mode {}):\n{}", settings.model, settings.mode, parts(&input.parts))
+        }
+        Event::Turn(TurnEvent::Steered { input, .. }) => format!("user, meanwhile:\n{}", parts(&input.parts)),
+        Event::Turn(TurnEvent::Interrupted { .. }) => "interrupted".into(),
+        Event::Turn(TurnEvent::Ended { outcome }) => {
+            format!("turn ended: {}", serde_json::to_string(outcome).unwrap_or_default())
+        }
+        Event::Context(ContextEvent::Added { message, .. }) => {
+            format!("context:\n{}", shortened(&message.text()))
+        }
+        Event::Sample(SampleEvent::Ended { outcome, message, usage, .. }) => {
+            let said = message.as_ref().map(answer).unwrap_or_default();
+            let failed = match outcome {
+                SampleOutcome::Answered { .. } => String::new(),
+                SampleOutcome::Failed { failure } => format!("the request failed: {}\n", failure.message),
+                SampleOutcome::Interrupted => "interrupted\n".into(),
+                SampleOutcome::Lost => "lost: the program ended before the answer\n".into(),
+            };
+            format!("model ({} tokens in, {} out):\n{failed}{said}", usage.input, usage.output)
+        }
+        Event::Call(CallEvent::Ended { item, result, .. }) => {
+            let failed = if result.error { " (failed)" } else { "" };
+            format!("result of {item}{failed}:\n{}", shortened(&result.text))
+        }
+        Event::Note(NoteEvent::Warned { text }) => format!("note: {text}"),
+        Event::Unknown(raw) => format!("written by a newer version: {}", shortened(raw.0.get())),
+        _ => return None,
+    })
+}
+
+fn answer(message: &Message) -> String {
+    let calls = message.calls().map(|call| format!("calls {} {}\n", call.name, shortened(&call.arguments)));
+    let text = message.text();
+    let text = if text.is_empty() { text } else { format!("{}\n", text.trim_end()) };
+    format!("{text}{}", calls.collect::<String>())
+}
+
+fn parts(parts: &[ContentPart]) -> String {
+    let lines = parts.iter().map(|part| match part {
+        ContentPart::Text { text } => text.clone(),
+        ContentPart::Image { media_type, .. } => format!("[{media_type}]"),
+        _ => String::new(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The first lines, and how many follow.
+fn shortened(text: &str) -> String {
+    let count = text.lines().count();
+    let shown: Vec<&str> = text.lines().take(LINES).collect();
+    let more = count.saturating_sub(LINES);
+    if more == 0 { shown.join("\n") } else { format!("{}\n[… {more} more lines …]", shown.join("\n")) }
+}

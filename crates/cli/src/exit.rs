@@ -1,0 +1,125 @@
+//! How the program ends: exit codes, and errors shown to a person.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, Report};
+
+/// Exit codes of `run`; other commands use those that fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// The command line or the settings are wrong.
+    Usage = 2,
+    /// A limit was reached.
+    Limit = 4,
+    /// The provider failed.
+    Provider = 5,
+    /// Permission refused something on the way.
+    Refused = 7,
+    /// Interrupted.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    report: Report,
+}
+
+/// An error in our words: what, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Problem {
+    exit: Exit,
+    message: String,
+    help: Option<String>,
+}
+
+impl Diagnostic for Problem {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let kind = match self.exit {
+            Exit::Done | Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::Limit => "limit",
+            Exit::Provider => "provider",
+            Exit::Refused => "refused",
+            Exit::Interrupted => "interrupted",
+        };
+        Some(Box::new(format!("codetether::{kind}")))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, report: Report::new(Problem { exit, message: message.into(), help: None }) }
+    }
+
+    pub(crate) fn with_help(exit: Exit, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { exit, report: Report::new(Problem { exit, message: message.into(), help: Some(help.into()) }) }
+    }
+
+    /// The message alone.
+    pub(crate) fn message(&self) -> String {
+        self.report.to_string()
+    }
+
+    /// Shows the error on standard error.
+    pub(crate) fn report(self) -> ExitCode {
+        // Nobody is left to tell when this fails too.
+        let _ = writeln!(std::io::stderr(), "{:?}", self.report);
+        self.exit.into()
+    }
+}
+
+impl From<codetether_config::ConfigError> for Failure {
+    fn from(error: codetether_config::ConfigError) -> Self {
+        Self { exit: Exit::Usage, report: Report::new(error) }
+    }
+}
+
+impl From<codetether_files::Error> for Failure {
+    fn from(error: codetether_files::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<codetether_journal::Error> for Failure {
+    fn from(error: codetether_journal::Error) -> Self {
+        match error.help() {
+            Some(help) => Self::with_help(Exit::Failed, error.to_string(), help),
+            None => Self::new(Exit::Failed, error.to_string()),
+        }
+    }
+}
+
+impl From<codetether_agent::RunError> for Failure {
+    fn from(error: codetether_agent::RunError) -> Self {
+        match error {
+            codetether_agent::RunError::Journal(error) => error.into(),
+            error => Self::new(Exit::Failed, error.to_string()),
+        }
+    }
+}
+
+/// Shows what clap has to say: help and version on standard output, errors on standard error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+    let _ = error.print();
+    exit.into()
+}

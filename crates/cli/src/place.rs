@@ -1,0 +1,29 @@
+//! Where things are, by the XDG base directory specification.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::exit::{Exit, Failure};
+
+/// The user's settings file.
+pub(crate) fn config_file() -> Option<PathBuf> {
+    base("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml"))
+}
+
+/// Where sessions and their index are.
+pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
+    base("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
+        Failure::with_help(
+            Exit::Failed,
+            "there is no place for sessions: neither `HOME` nor `XDG_DATA_HOME` is set",
+            "set `HOME` to your home folder",
+        )
+    })
+}
+
+/// The program's own folder under a base directory. A relative path in the variable counts as unset.
+fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(under_home)))?;
+    Some(base.join("codetether"))
+}

@@ -1,0 +1,61 @@
+//! What a run came to: tokens, steps, calls, refusals, the last message.
+
+use std::collections::{BTreeSet, HashMap};
+
+use codetether_agent::Frame;
+use codetether_event::{CallEvent, Event, ItemId, Money, Role, SampleEvent, ToolName, Usage, Verdict};
+
+use crate::printer;
+
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) steps: u32,
+    pub(crate) calls: u32,
+    pub(crate) usage: Usage,
+    /// What it cost; absent when any of it has no known price.
+    pub(crate) cost: Option<Money>,
+    pub(crate) last_message: String,
+    /// The tools that were refused, and what refused them.
+    pub(crate) refused: Vec<(ToolName, String)>,
+    pub(crate) wrote: BTreeSet<String>,
+    names: HashMap<ItemId, ToolName>,
+    samples: u32,
+}
+
+impl Figures {
+    pub(crate) fn see(&mut self, frame: &Frame) {
+        let Frame::Record(record) = frame else { return };
+        match &record.event {
+            Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.steps += 1,
+            Event::Sample(SampleEvent::Ended { message, usage, cost, .. }) => {
+                self.usage += *usage;
+                self.samples += 1;
+                self.cost = match (self.samples, self.cost, cost) {
+                    (1, _, cost) => *cost,
+                    (_, Some(before), Some(cost)) => Some(before + *cost),
+                    _ => None,
+                };
+                if let Some(message) = message.as_ref().filter(|message| message.role == Role::Assistant) {
+                    self.last_message = message.text();
+                    let calls = message.calls().enumerate();
+                    self.names
+                        .extend(calls.map(|(n, call)| (ItemId::call(record.seq, n), call.name.clone())));
+                }
+            }
+            Event::Call(CallEvent::Authorized { item, verdict: Verdict::Deny { rule } }) => {
+                let name = self.names.get(item).cloned().unwrap_or_else(|| ToolName::new("?"));
+                self.refused.push((name, rule.clone()));
+            }
+            Event::Call(CallEvent::Started { .. }) => self.calls += 1,
+            Event::Call(CallEvent::Ended { wrote, .. }) => self.wrote.extend(wrote.iter().cloned()),
+            _ => {}
+        }
+    }
+
+    /// The report of what was refused; empty when nothing was.
+    pub(crate) fn refusals(&self) -> String {
+        let lines =
+            self.refused.iter().map(|(tool, rule)| format!("refused: `{tool}` ({})\n", printer::plain(rule)));
+        lines.collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! Standard error while a run is under way: what the agent does, on a terminal only.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use codetether_agent::Frame;
+use codetether_event::{
+    CallEvent, Event, ItemId, Message, ModelId, NoteEvent, SampleEvent, SampleOutcome, SessionId, ToolCall,
+    Verdict,
+};
+use serde_json::Value;
+
+use crate::printer;
+use crate::run::figures::Figures;
+
+/// Time between two pictures of the spinner.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+const SPINNER: [&str; 4] = ["|", "/", "-", "\\"];
+/// Characters of a call's arguments that are shown.
+const SHOWN: usize = 100;
+
+pub(crate) struct Progress {
+    /// Whether anything but warnings is shown.
+    terminal: bool,
+    quiet: bool,
+    session: SessionId,
+    calls: HashMap<ItemId, (String, Instant)>,
+    waiting: Option<(String, Instant)>,
+    frame: usize,
+    drawn: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(wanted: bool, session: SessionId, model: &ModelId) -> Self {
+        let terminal = wanted && std::io::stderr().is_terminal();
+        let progress = Self {
+            terminal,
+            quiet: !wanted,
+            session,
+            calls: HashMap::new(),
+            waiting: None,
+            frame: 0,
+            drawn: false,
+        };
+        if terminal {
+            printer::err(&format!("session {session} · {model}\n"));
+        }
+        progress
+    }
+
+    pub(crate) fn is_shown(&self) -> bool {
+        self.terminal
+    }
+
+    pub(crate) fn see(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Record(record) => match &record.event {
+                Event::Sample(SampleEvent::Started { retry_of, .. }) => {
+                    let what = if retry_of.is_some() { "trying again" } else { "thinking" };
+                    self.waiting = Some((what.into(), Instant::now()));
+                }
+                Event::Sample(SampleEvent::Ended { outcome, message, .. }) => {
+                    self.waiting = None;
+                    if let SampleOutcome::Failed { failure } = outcome {
+                        self.say(&format!("the request failed: {}", printer::plain(&failure.message)));
+                    }
+                    self.proposed(record.seq, message.as_ref());
+                }
+                Event::Call(CallEvent::Authorized { item, verdict }) => self.judged(*item, verdict),
+                Event::Call(CallEvent::Started { item, .. }) => {
+                    if let Some((what, since)) = self.calls.get_mut(item) {
+                        *since = Instant::now();
+                        self.waiting = Some((what.clone(), *since));
+                    }
+                }
+                Event::Call(CallEvent::Ended { item, result, timing, .. }) => {
+                    self.waiting = None;
+                    if let Some((what, _)) = self.calls.remove(item) {
+                        let mark = if result.error { "✗" } else { "✓" };
+                        let took =
+                            timing.map(|timing| format!(" {}", seconds(timing.total_ms))).unwrap_or_default();
+                        let problem = if result.error { first_line(&result.text) } else { String::new() };
+                        self.line(&format!("{mark} {what}{took}{problem}"));
+                    }
+                }
+                Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
+                _ => {}
+            },
+            // What comes on standard output may share the line with the spinner.
+            Frame::Delta(_) => self.clear(),
+            Frame::CaughtUp(_) => {}
+        }
+    }
+
+    fn proposed(&mut self, seq: codetether_event::Seq, message: Option<&Message>) {
+        let calls = message.into_iter().flat_map(Message::calls).enumerate();
+        for (n, call) in calls {
+            self.calls.insert(ItemId::call(seq, n), (title(call), Instant::now()));
+        }
+    }
+
+    fn judged(&mut self, item: ItemId, verdict: &Verdict) {
+        if let (Verdict::Deny { rule }, Some((what, _))) = (verdict, self.calls.get(&item)) {
+            let line = format!("✗ {what}: not permitted ({})", printer::plain(rule));
+            self.calls.remove(&item);
+            self.line(&line);
+        }
+    }
+
+    /// A line for a person who watches.
+    fn line(&mut self, text: &str) {
+        if self.terminal {
+            self.clear();
+            printer::err(&format!("{text}\n"));
+        }
+    }
+
+    /// A line that matters without a terminal too.
+    pub(crate) fn say(&mut self, text: &str) {
+        if !self.quiet {
+            self.clear();
+            printer::err(&format!("{text}\n"));
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let Some((what, since)) = &self.waiting else { return };
+        let picture = SPINNER.get(self.frame % SPINNER.len()).copied().unwrap_or_default();
+        self.frame += 1;
+        let line = format!(
+            "\r\x1b[2K{picture} {what} {}",
+            seconds(u64::try_from(since.elapsed().as_millis()).unwrap_or(0))
+        );
+        printer::err(&line);
+        self.drawn = true;
+    }
+
+    /// Takes the spinner off the line.
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            printer::err("\r\x1b[2K");
+        }
+    }
+
+    pub(crate) fn end(&self, figures: &Figures, took: Duration) {
+        if !self.terminal {
+            return;
+        }
+        let usage = figures.usage;
+        let about = if usage.estimated { "about " } else { "" };
+        let cost = figures.cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
+        printer::err(&format!(
+            "{} steps · {} calls · {about}{} tokens in ({} cached), {} out{cost} · {} · session {}\n",
+            figures.steps,
+            figures.calls,
+            usage.input,
+            usage.cache_read,
+            usage.output,
+            seconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            self.session,
+        ));
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().map(|line| format!(": {}", shortened(line))).unwrap_or_default()
+}
+
+/// A call in one line: its name and its first argument, which says most.
+fn title(call: &ToolCall) -> String {
+    let first = serde_json::from_str::<Value>(&call.arguments).ok().and_then(|arguments| {
+        let first = arguments.as_object()?.values().next()?.clone();
+        Some(first.as_str().map_or_else(|| first.to_string(), str::to_owned))
+    });
+    shortened(&format!("{} {}", call.name, first.unwrap_or_default()))
+}
+
+fn shortened(text: &str) -> String {
+    let line = printer::plain(text).replace(['\n', '\t'], " ");
+    match line.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line.trim_end().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::ToolName;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_one_short_line_without_control_characters() {
+        let call = |arguments: &str| ToolCall {
+            id: "c".into(),
+            name: ToolName::new("bash"),
+            arguments: arguments.into(),
+        };
+        assert_eq!(title(&call(r#"{"command":"a\nb\u001b[31m"}"#)), r"bash a b\u{1b}[31m");
+        assert_eq!(title(&call("{broken")), "bash");
+        assert_eq!(
+            title(&call(&format!(r#"{{"command":"{}"}}"#, "ä".repeat(300)))).chars().count(),
+            SHOWN + 1
+        );
+    }
+}

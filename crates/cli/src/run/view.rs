@@ -1,0 +1,125 @@
+//! Standard output: the model's text as it comes, one JSON object at the end, or every record.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use codetether_agent::Frame;
+use codetether_event::{Delta, Event, ItemId, Outcome, Piece, SampleEvent, SessionId};
+use serde_json::json;
+
+use crate::args::Format;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use crate::run::figures::Figures;
+
+pub(crate) struct View {
+    format: Format,
+    open: Option<Shown>,
+    /// Whether the last text ended without a new line.
+    mid_line: bool,
+    terminal: bool,
+}
+
+/// How much of an open answer was shown.
+struct Shown {
+    item: ItemId,
+    text: String,
+    /// Bytes of the item's stream that were given so far.
+    end: u64,
+    /// Whether pieces are missing, so that the rest is shown from the record.
+    gap: bool,
+}
+
+impl View {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, open: None, mid_line: false, terminal: std::io::stdout().is_terminal() }
+    }
+
+    /// Shows what of the frame belongs on standard output.
+    pub(crate) fn see(&mut self, frame: &Frame) -> Result<(), Failure> {
+        match (self.format, frame) {
+            (Format::Text, Frame::Delta(delta)) => self.delta(delta),
+            (Format::Text, Frame::Record(record)) => match &record.event {
+                Event::Sample(SampleEvent::Ended { message, .. }) => {
+                    let text = message.as_ref().map(codetether_event::Message::text).unwrap_or_default();
+                    self.answer_ended(&text)
+                }
+                _ => Ok(()),
+            },
+            (Format::Jsonl, Frame::Record(record)) => {
+                let line =
+                    serde_json::to_string(record).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+                printer::out(&format!("{line}\n"))
+            }
+            (Format::Json, _)
+            | (Format::Text | Format::Jsonl, Frame::CaughtUp(_))
+            | (Format::Jsonl, Frame::Delta(_)) => Ok(()),
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta) -> Result<(), Failure> {
+        if matches!(delta.piece, Piece::Output(_)) {
+            return Ok(());
+        }
+        let fresh = Shown { item: delta.item, text: String::new(), end: 0, gap: false };
+        let shown = match &mut self.open {
+            Some(shown) if shown.item == delta.item => shown,
+            open => open.insert(fresh),
+        };
+        shown.gap |= delta.offset != shown.end;
+        shown.end = delta.offset + delta.piece.text().len() as u64;
+        match &delta.piece {
+            Piece::Text(text) if !shown.gap => {
+                shown.text.push_str(text);
+                self.print(text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn answer_ended(&mut self, text: &str) -> Result<(), Failure> {
+        let shown = self.open.take().map(|shown| shown.text).unwrap_or_default();
+        if let Some(rest) = text.strip_prefix(shown.as_str()) {
+            self.print(rest)?;
+        }
+        if self.mid_line { self.print("\n") } else { Ok(()) }
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), Failure> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.mid_line = !text.ends_with('\n');
+        if self.terminal { printer::out(&printer::plain(text)) } else { printer::out(text) }
+    }
+
+    /// The last word.
+    pub(crate) fn end(
+        self,
+        session: SessionId,
+        outcome: &Outcome,
+        exit: Exit,
+        figures: &Figures,
+        took: Duration,
+    ) -> Result<(), Failure> {
+        if self.format != Format::Json {
+            return Ok(());
+        }
+        let refused: Vec<_> =
+            figures.refused.iter().map(|(tool, rule)| json!({ "tool": tool, "rule": rule })).collect();
+        let summary = json!({
+            "session": session,
+            "outcome": outcome,
+            "exit": exit as u8,
+            "text": figures.last_message,
+            "steps": figures.steps,
+            "usage": figures.usage,
+            "cost_microdollars": figures.cost.map(|cost| cost.0),
+            "calls": figures.calls,
+            "refused": refused,
+            "wrote": figures.wrote,
+            "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        });
+        printer::out(&format!("{summary}\n"))
+    }
+}

@@ -1,0 +1,99 @@
+//! `kill -9` at random points of a turn: nothing acknowledged is lost, and the session goes on.
+
+use std::time::{Duration, Instant};
+
+use codetether_testkit::Reply;
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+/// How many kills: `CODETETHER_KILLS`, else 40.
+fn kills() -> u64 {
+    std::env::var("CODETETHER_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
+fn script() -> Vec<Reply> {
+    let mut script: Vec<Reply> = (0..3)
+        .map(|n| {
+            Reply::calls([
+                ("write", json!({ "path": format!("made-{n}"), "content": format!("{n}\n") })),
+                ("bash", json!({ "command": format!("cat made-{n}") })),
+                ("read", json!({ "path": format!("made-{n}") })),
+            ])
+        })
+        .collect();
+    script.push(Reply::text("done"));
+    script
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_a_kill() {
+    // How long a whole turn takes here, to spread the kills over it.
+    let whole = {
+        let bench = Bench::new(script());
+        let started = Instant::now();
+        assert_eq!(bench.run(&["go", "--yes"]).code, 0);
+        started.elapsed()
+    };
+    let kills = kills();
+    let mut in_turn = 0;
+    for n in 0..kills {
+        // Deterministic points, spread evenly and out of step with the turn's own rhythm.
+        let share = (n * 7919 % kills) as f64 / kills as f64;
+        if kill_once(whole.mul_f64(share * 1.1)) {
+            in_turn += 1;
+        }
+    }
+    assert!(in_turn * 4 >= kills, "only {in_turn} of {kills} kills hit a turn");
+}
+
+/// Runs a turn, kills it after this time, and resumes it; true when the kill hit the turn.
+fn kill_once(after: Duration) -> bool {
+    let bench = Bench::new(script().into_iter().chain([
+        Reply::text("resumed"),
+        Reply::text("resumed"),
+        Reply::text("resumed"),
+    ]));
+    let mut child = bench.spawn(&["go", "--yes", "--format", "jsonl"]);
+    let started = Instant::now();
+    while started.elapsed() < after && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    if told.is_empty() {
+        return false;
+    }
+    // What was told to the outside is in the journal.
+    let kept: Vec<Value> = bench
+        .journal()
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .map(|mut line| line["record"].take())
+        .collect();
+    assert!(kept.len() >= told.len(), "{} records were told, {} are kept", told.len(), kept.len());
+    assert_eq!(kept[..told.len()], told[..], "after {after:?}");
+    // What a finished call wrote is on the disk.
+    for record in kept.iter().filter(|record| record["event"]["type"] == "call.ended") {
+        for path in record["event"]["wrote"].as_array().into_iter().flatten() {
+            assert!(bench.path(path.as_str().unwrap()).exists(), "{path} was written");
+        }
+    }
+    let ended = kept.last().is_some_and(|record| record["event"]["type"] == "turn.ended");
+    let begun = kept.iter().any(|record| record["event"]["type"] == "turn.started");
+    let run = match begun && !ended {
+        true => bench.run(&["--last", "--yes"]),
+        false => bench.run(&["more", "--last", "--yes"]),
+    };
+    assert_eq!(run.code, 0, "after {after:?}: {}\n{}", run.shown(), bench.journal());
+    // Every call of the whole session has exactly one end.
+    let events = bench.event_values();
+    let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+    assert!(count("call.started") <= count("call.ended"));
+    assert_eq!(events.last().unwrap()["outcome"]["kind"], "completed");
+    begun && !ended
+}

@@ -1,0 +1,9 @@
+//! The product: the real binary against a scripted model server, in a hermetic home.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bench;
+mod interrupt;
+mod kill;
+mod run;
+mod session;
+mod terminal;

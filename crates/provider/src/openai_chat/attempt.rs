@@ -1,0 +1,229 @@
+//! A dialogue over this wire, and one attempt at its next answer: sends, reads, waits no longer than it may, and lets
+//! go at once when it is cancelled. Never tries again.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codetether_event::{Message, ModelId, Piece, ProviderFailure, Usage};
+use codetether_files::BlobStore;
+use futures_util::FutureExt as _;
+use http::header::CONTENT_TYPE;
+use reqwest::Response;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::errors::Blame;
+use super::request::Body;
+use super::stream::{Answer, Fault};
+use super::{Line, usage};
+use crate::{BoxFuture, Cancel, Dialogue, Epoch, SampleError, SampleSpec, Sampled};
+
+/// Pieces are handed out at most this often: what comes faster is joined.
+const PIECE_INTERVAL: Duration = Duration::from_millis(2);
+/// How long the end of the last answer's body is waited for, so that its connection can be used again.
+const END_WAIT: Duration = Duration::from_millis(50);
+/// Most reads of what a server sends after it said that it was done.
+const END_READS: usize = 16;
+/// Most of an error's body that is read, and the longest that it may take.
+const ERROR_MAX: usize = 64 << 10;
+const ERROR_WAIT: Duration = Duration::from_secs(5);
+
+/// A dialogue.
+#[derive(Debug)]
+pub(super) struct Chat {
+    line: Arc<Line>,
+    model: ModelId,
+    body: Body,
+    /// The last answer's response, when only the end of its body is still to come. Dropped before that, it would take
+    /// its connection with it; waited for, it would hold the answer back.
+    last: Option<Response>,
+}
+
+impl Chat {
+    pub(super) fn new(line: Arc<Line>, epoch: &Epoch) -> Self {
+        let body = Body::new(epoch, line.tool_calls);
+        Self { line, model: epoch.model.clone(), body, last: None }
+    }
+}
+
+impl Dialogue for Chat {
+    fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
+        self.body.push(message, blobs)
+    }
+
+    fn sample<'a>(
+        &'a mut self,
+        spec: &'a SampleSpec,
+        out: &'a mut (dyn FnMut(Piece) + Send),
+        cancel: &'a Cancel,
+    ) -> BoxFuture<'a, Result<Sampled, SampleError>> {
+        Box::pin(self.attempt(spec, out, cancel))
+    }
+}
+
+/// How reading ended without an error that settles it.
+#[derive(Default)]
+struct Read {
+    /// The response, if its end is still to come.
+    last: Option<Response>,
+    /// Why the body broke off, if it did.
+    broken: Option<ProviderFailure>,
+}
+
+impl Chat {
+    async fn attempt(
+        &mut self,
+        spec: &SampleSpec,
+        out: &mut (dyn FnMut(Piece) + Send),
+        cancel: &Cancel,
+    ) -> Result<Sampled, SampleError> {
+        if cancel.is_cancelled() {
+            return Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
+        }
+        let mut answer = Answer::new(self.line.tool_calls, self.body.next_id());
+        let prompt = self.body.tokens();
+        // Nothing is left of the request, its connection among it, once this is over without a response.
+        let read = tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            () = sleep(self.line.total_timeout) => Some(Err(self.line.blame.endless(self.line.total_timeout))),
+            read = self.ask(spec, &mut answer, out) => Some(read),
+        };
+        let failed = |failure, spent: Option<Usage>| {
+            // Where nothing came, nothing is known to have been spent.
+            let usage = spent.map_or_else(Usage::default, |spent| usage::complete(Some(spent), prompt));
+            Err(SampleError::Failed { failure, usage })
+        };
+        let Read { last, broken } = match read {
+            Some(Ok(read)) => read,
+            Some(Err(failure)) => {
+                answer.flush(out);
+                return failed(failure, answer.usage());
+            }
+            None => {
+                answer.flush(out);
+                let usage = usage::complete(answer.usage(), prompt);
+                return Err(SampleError::Interrupted { partial: answer.partial(), usage });
+            }
+        };
+        match answer.finish(out) {
+            Ok(whole) => {
+                self.last = last;
+                let usage = usage::complete(whole.usage, prompt);
+                Ok(Sampled { message: whole.message, stop: whole.stop, usage })
+            }
+            Err((Fault::Cut, spent)) => failed(broken.unwrap_or_else(|| self.line.blame.cut()), spent),
+            Err((fault, spent)) => failed(failure(&self.line.blame, fault), spent),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        spec: &SampleSpec,
+        answer: &mut Answer,
+        out: &mut (dyn FnMut(Piece) + Send),
+    ) -> Result<Read, ProviderFailure> {
+        if let Some(last) = self.last.take() {
+            read_end(last).await;
+        }
+        let line = &*self.line;
+        let target = line.target.as_ref().map_err(Clone::clone)?;
+        let body = self.body.request(spec, line.limit_name);
+        let request = line.client.post(target.url.clone()).headers(target.headers.clone()).body(body).send();
+        let response = match timeout(line.idle_timeout, request).await {
+            Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
+            Err(_) => return Err(line.blame.silent(line.idle_timeout)),
+        };
+        let media_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        if !response.status().is_success() {
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = read_start(response).await;
+            Err(line.blame.status(status, &headers, &body, self.model.model()))
+        } else if media_type.starts_with(b"text/html") {
+            Err(line.blame.protocol("it sent a web page (is `base_url` right?)"))
+        } else {
+            read_answer(line, response, answer, out).await
+        }
+    }
+}
+
+async fn read_answer(
+    line: &Line,
+    mut response: Response,
+    answer: &mut Answer,
+    out: &mut (dyn FnMut(Piece) + Send),
+) -> Result<Read, ProviderFailure> {
+    let mut last_read = Instant::now();
+    let mut next_piece = last_read;
+    // Both are set anew only when they fire or a piece went out, for there are many more reads than either.
+    let mut silence = pin!(sleep(line.idle_timeout));
+    let mut pause = pin!(sleep_until(next_piece));
+    while !answer.is_done() {
+        let flush = tokio::select! {
+            biased;
+            read = response.chunk() => match read {
+                Ok(Some(bytes)) => {
+                    last_read = Instant::now();
+                    answer.feed(&bytes, out).map_err(|fault| failure(&line.blame, fault))?;
+                    last_read >= next_piece
+                }
+                Ok(None) => return Ok(Read::default()),
+                Err(error) => {
+                    return Ok(Read { broken: Some(line.blame.transport(&error)), ..Read::default() });
+                }
+            },
+            () = &mut pause, if answer.has_unsent() => true,
+            () = &mut silence => {
+                let due = last_read + line.idle_timeout;
+                if due <= Instant::now() {
+                    // Which counts only if the answer is not whole by now.
+                    return Ok(Read { broken: Some(line.blame.silent(line.idle_timeout)), ..Read::default() });
+                }
+                silence.as_mut().reset(due);
+                false
+            }
+        };
+        if flush && answer.has_unsent() {
+            answer.flush(out);
+            next_piece = Instant::now() + PIECE_INTERVAL;
+            pause.as_mut().reset(next_piece);
+        }
+    }
+    let ended = (0..END_READS).find_map(|_| match response.chunk().now_or_never() {
+        Some(Ok(Some(_))) => None,
+        Some(_) => Some(true),
+        None => Some(false),
+    });
+    let last = if ended == Some(false) { Some(response) } else { None };
+    Ok(Read { last, broken: None })
+}
+
+/// Reads the end of a body whose answer is known, which by now should be there.
+async fn read_end(mut response: Response) {
+    // Whatever comes of it, the next request finds a connection or makes one.
+    let _ = timeout(END_WAIT, async { while let Ok(Some(_)) = response.chunk().await {} }).await;
+}
+
+/// Reads as much of an error's body as a message can use.
+async fn read_start(mut response: Response) -> Vec<u8> {
+    let mut start = Vec::new();
+    // What came by then is what there is.
+    let _ = timeout(ERROR_WAIT, async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            start.extend_from_slice(&bytes);
+            if start.len() > ERROR_MAX {
+                break;
+            }
+        }
+    })
+    .await;
+    start
+}
+
+fn failure(blame: &Blame, fault: Fault) -> ProviderFailure {
+    match fault {
+        Fault::Reported(error) => blame.reported(&error),
+        Fault::Protocol(what) => blame.protocol(what),
+        Fault::Cut => blame.cut(),
+    }
+}

@@ -1,0 +1,497 @@
+//! The body of requests, kept as ready JSON that only grows: the whole of one request but its tail begins the next,
+//! so that the provider's cache hits and nothing is serialised twice. Never sends anything.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use codetether_event::{ContentPart, Message, Role, ToolCall, ToolResult};
+use codetether_files::BlobStore;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::{ToolCalls, schema_calls};
+use crate::{Epoch, SampleSpec};
+
+/// Rough number of tokens of an image, where nobody counts them.
+const IMAGE_TOKENS: u64 = 1_000;
+/// Rough number of bytes of a token.
+pub(super) const TOKEN_BYTES: u64 = 4;
+/// Ids made here begin with this.
+const MADE_ID: &str = "call_";
+
+/// What the wire calls the limit of an answer's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LimitName {
+    /// OpenAI's own endpoint: its reasoning models refuse the other.
+    MaxCompletionTokens,
+    /// Everyone else.
+    MaxTokens,
+}
+
+impl LimitName {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxTokens => "max_tokens",
+        }
+    }
+}
+
+/// The growing body.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// JSON up to and without the end of the list of messages.
+    bytes: Vec<u8>,
+    tool_calls: ToolCalls,
+    images: u64,
+    image_bytes: usize,
+    /// Numbers below this are in ids that look as if made here.
+    next_id: u64,
+    /// Which tool a call was for, where results must name it.
+    names: HashMap<String, String>,
+}
+
+impl Body {
+    /// The body of a dialogue that has said nothing yet.
+    pub(super) fn new(epoch: &Epoch, tool_calls: ToolCalls) -> Self {
+        let mut head = json!({
+            "model": epoch.model.model(),
+            "stream": true,
+            "stream_options": {"include_usage": true},
+        });
+        let system = match tool_calls {
+            ToolCalls::Native => {
+                if !epoch.tools.is_empty() {
+                    head["tools"] = epoch.tools.iter().map(declaration).collect();
+                }
+                epoch.system.clone()
+            }
+            ToolCalls::Schema if epoch.tools.is_empty() => epoch.system.clone(),
+            ToolCalls::Schema => {
+                head["response_format"] = schema_calls::response_format(&epoch.tools);
+                schema_calls::system(&epoch.system, &epoch.tools)
+            }
+        };
+        let mut bytes = head.to_string().into_bytes();
+        bytes.pop();
+        bytes.extend_from_slice(br#","messages":["#);
+        let mut body =
+            Self { bytes, tool_calls, images: 0, image_bytes: 0, next_id: 0, names: HashMap::new() };
+        if !system.is_empty() {
+            body.append(&Wire { content: Some(Content::Text(system)), ..Wire::of("system") });
+        }
+        body
+    }
+
+    /// Appends a message; nothing of it when there is an error.
+    pub(super) fn push(
+        &mut self,
+        message: &Message,
+        blobs: &BlobStore,
+    ) -> Result<(), codetether_files::Error> {
+        match message.role {
+            Role::User => self.push_user(&message.parts, blobs),
+            Role::Assistant => {
+                self.push_assistant(message);
+                Ok(())
+            }
+        }
+    }
+
+    /// The whole body, with what holds for this sample alone at its end.
+    pub(super) fn request(&self, spec: &SampleSpec, limit: LimitName) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.bytes.len().saturating_add(128));
+        body.extend_from_slice(&self.bytes);
+        body.push(b']');
+        if let Some(tokens) = spec.max_output {
+            body.extend_from_slice(format!(r#","{}":{tokens}"#, limit.as_str()).as_bytes());
+        }
+        if let Some(effort) = spec.effort {
+            body.extend_from_slice(format!(r#","reasoning_effort":"{}""#, effort.as_str()).as_bytes());
+        }
+        body.push(b'}');
+        body
+    }
+
+    /// Tokens of the prompt, roughly.
+    pub(super) fn tokens(&self) -> u64 {
+        let text = self.bytes.len().saturating_sub(self.image_bytes) as u64;
+        (text / TOKEN_BYTES).saturating_add(self.images.saturating_mul(IMAGE_TOKENS))
+    }
+
+    /// The id of the next call that comes without one: the same however often the answer is asked for.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    fn push_user(&mut self, parts: &[ContentPart], blobs: &BlobStore) -> Result<(), codetether_files::Error> {
+        let mut said = Vec::new();
+        let mut results = Vec::new();
+        let (mut images, mut image_bytes) = (0_u64, 0_usize);
+        for part in parts {
+            match part {
+                ContentPart::Text { text } => said.push(Said::Text { text: text.clone() }),
+                ContentPart::Image { media_type, blob } => {
+                    let url = format!("data:{media_type};base64,{}", STANDARD.encode(blobs.get(blob)?));
+                    images = images.saturating_add(1);
+                    image_bytes = image_bytes.saturating_add(url.len());
+                    said.push(Said::ImageUrl { image_url: ImageUrl { url } });
+                }
+                ContentPart::ToolResult(result) => match self.tool_calls {
+                    ToolCalls::Native => results.push(result),
+                    ToolCalls::Schema => {
+                        let name = self.names.get(&result.call).map_or("a call", String::as_str);
+                        said.push(Said::Text { text: schema_calls::result(name, result) });
+                    }
+                },
+                // A user neither thinks aloud nor calls tools.
+                ContentPart::Reasoning { .. } | ContentPart::ToolCall(_) => {}
+            }
+        }
+        self.images = self.images.saturating_add(images);
+        self.image_bytes = self.image_bytes.saturating_add(image_bytes);
+        for result in &results {
+            self.append(&Wire {
+                tool_call_id: Some(&result.call),
+                content: Some(Content::Text(told(result))),
+                ..Wire::of("tool")
+            });
+        }
+        if !said.is_empty() || results.is_empty() {
+            self.append(&Wire { content: Some(Content::of(said)), ..Wire::of("user") });
+        }
+        Ok(())
+    }
+
+    fn push_assistant(&mut self, message: &Message) {
+        for call in message.calls() {
+            let number = call.id.strip_prefix(MADE_ID).and_then(|number| number.parse::<u64>().ok());
+            self.next_id = self.next_id.max(number.map_or(0, |number| number.saturating_add(1)));
+        }
+        let text = message.text();
+        let wire = match self.tool_calls {
+            ToolCalls::Native => {
+                let calls: Vec<_> = message.calls().map(WireCall::of).collect();
+                let content =
+                    if text.is_empty() && !calls.is_empty() { None } else { Some(Content::Text(text)) };
+                Wire { content, tool_calls: calls, ..Wire::of("assistant") }
+            }
+            ToolCalls::Schema => {
+                let names = message.calls().map(|call| (call.id.clone(), call.name.as_str().to_owned()));
+                self.names.extend(names);
+                let said = schema_calls::replay(&text, message.calls());
+                Wire { content: Some(Content::Text(said)), ..Wire::of("assistant") }
+            }
+        };
+        self.append(&wire);
+    }
+
+    fn append(&mut self, message: &Wire<'_>) {
+        if self.bytes.last() != Some(&b'[') {
+            self.bytes.push(b',');
+        }
+        let written = serde_json::to_writer(&mut self.bytes, message);
+        debug_assert!(written.is_ok(), "a message has string keys, and memory takes all bytes");
+    }
+}
+
+/// The name of the `number`-th call that came without an id.
+pub(super) fn made_id(number: u64) -> String {
+    format!("{MADE_ID}{number}")
+}
+
+/// Arguments as a server can parse them again: the bytes received, where they are JSON. Strict servers refuse a
+/// request with anything else in it, now and for the rest of the dialogue.
+pub(super) fn arguments(received: &str) -> String {
+    if received.trim().is_empty() {
+        "{}".to_owned()
+    } else if serde_json::from_str::<IgnoredAny>(received).is_ok() {
+        received.to_owned()
+    } else {
+        json!({"not_json": received}).to_string()
+    }
+}
+
+/// What the model is told of a result, failed ones marked: the wire has no other place for it.
+pub(super) fn told(result: &ToolResult) -> String {
+    let begins = result.text.get(.."error".len()).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+    if result.error && !begins { format!("error: {}", result.text) } else { result.text.clone() }
+}
+
+fn declaration(tool: &crate::ToolDeclaration) -> Value {
+    json!({
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
+    })
+}
+
+/// A message on the wire.
+#[derive(Serialize)]
+struct Wire<'a> {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+    content: Option<Content>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
+}
+
+impl Wire<'_> {
+    fn of(role: &'static str) -> Self {
+        Self { role, tool_call_id: None, content: None, tool_calls: Vec::new() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Said>),
+}
+
+impl Content {
+    /// One text wherever possible: small servers know nothing else.
+    fn of(parts: Vec<Said>) -> Self {
+        let texts: Option<Vec<_>> = parts
+            .iter()
+            .map(|part| match part {
+                Said::Text { text } => Some(text.as_str()),
+                Said::ImageUrl { .. } => None,
+            })
+            .collect();
+        match texts {
+            Some(texts) => Self::Text(texts.join("\n\n")),
+            None => Self::Parts(parts),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said {
+    Text { text: String },
+    ImageUrl { image_url: ImageUrl },
+}
+
+#[derive(Serialize)]
+struct ImageUrl {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    function: WireFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    arguments: String,
+}
+
+impl<'a> WireCall<'a> {
+    fn of(call: &'a ToolCall) -> Self {
+        let function = WireFunction { name: call.name.as_str(), arguments: arguments(&call.arguments) };
+        Self { id: &call.id, r#type: "function", function }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{BlobId, Effort, ModelId, ToolName};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ToolDeclaration;
+
+    fn epoch() -> Epoch {
+        let tool = ToolDeclaration {
+            name: ToolName::new("read"),
+            description: "Reads.".into(),
+            schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+        };
+        Epoch { model: ModelId::new("acme/m-1"), system: "Be \"brief\".".into(), tools: vec![tool] }
+    }
+
+    fn call(id: &str, arguments: &str) -> ContentPart {
+        let name = ToolName::new("read");
+        ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+    }
+
+    fn result(call: &str, text: &str, error: bool) -> ContentPart {
+        ContentPart::ToolResult(ToolResult { call: call.into(), text: text.into(), error })
+    }
+
+    fn message(role: Role, parts: impl IntoIterator<Item = ContentPart>) -> Message {
+        Message { role, parts: parts.into_iter().collect() }
+    }
+
+    fn store() -> BlobStore {
+        BlobStore::new("/nowhere")
+    }
+
+    fn messages(tool_calls: ToolCalls, pushed: &[Message]) -> Value {
+        let mut body = Body::new(&epoch(), tool_calls);
+        for message in pushed {
+            body.push(message, &store()).unwrap();
+        }
+        let mut body: Value =
+            serde_json::from_slice(&body.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        let mut messages = body["messages"].take();
+        messages.as_array_mut().unwrap().remove(0);
+        messages
+    }
+
+    #[test]
+    fn a_request_is_written_once_in_a_fixed_order() {
+        let mut body = Body::new(&epoch(), ToolCalls::Native);
+        body.push(&Message::user("héllo"), &store()).unwrap();
+        let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9) };
+        let text = String::from_utf8(body.request(&spec, LimitName::MaxCompletionTokens)).unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"model":"m-1","stream":true,"stream_options":{"include_usage":true},"#,
+                r#""tools":[{"type":"function","function":{"name":"read","description":"Reads.","#,
+                r#""parameters":{"type":"object","properties":{"path":{"type":"string"}}}}}],"#,
+                r#""messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","content":"héllo"}],"#,
+                r#""max_completion_tokens":9,"reasoning_effort":"low"}"#
+            )
+        );
+        let bare =
+            Body::new(&Epoch { system: String::new(), tools: Vec::new(), ..epoch() }, ToolCalls::Schema);
+        let text = String::from_utf8(bare.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        assert_eq!(
+            text,
+            r#"{"model":"m-1","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#
+        );
+    }
+
+    #[test]
+    fn calls_go_back_as_received_and_results_follow_in_order() {
+        let pushed = [
+            message(
+                Role::Assistant,
+                [
+                    ContentPart::Reasoning { text: "hm".into(), signature: None },
+                    ContentPart::text("Let me see."),
+                    call("a", "{ \"path\": 1 }"),
+                    call("b", ""),
+                ],
+            ),
+            message(
+                Role::User,
+                [
+                    result("a", "fine", false),
+                    ContentPart::text("and hurry"),
+                    result("b", "no such file", true),
+                ],
+            ),
+            message(Role::Assistant, [call("c", "{\"pa")]),
+            message(Role::User, [result("c", "Error: bad arguments", true)]),
+        ];
+        let function = |arguments: &str| json!({"name": "read", "arguments": arguments});
+        let called = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": function(arguments)});
+        assert_eq!(
+            messages(ToolCalls::Native, &pushed),
+            json!([
+                {"role": "assistant", "content": "Let me see.", "tool_calls": [called("a", "{ \"path\": 1 }"), called("b", "{}")]},
+                {"role": "tool", "tool_call_id": "a", "content": "fine"},
+                {"role": "tool", "tool_call_id": "b", "content": "error: no such file"},
+                {"role": "user", "content": "and hurry"},
+                {"role": "assistant", "content": null, "tool_calls": [called("c", "{\"not_json\":\"{\\\"pa\"}")]},
+                {"role": "tool", "tool_call_id": "c", "content": "Error: bad arguments"},
+            ])
+        );
+    }
+
+    #[test]
+    fn where_the_answer_is_the_call_all_is_text() {
+        let pushed = [
+            message(Role::Assistant, [call("a", "{\"path\": 1}")]),
+            message(Role::User, [result("a", "gone", true), ContentPart::text("hurry")]),
+            message(Role::Assistant, [ContentPart::text("ok")]),
+        ];
+        assert_eq!(
+            messages(ToolCalls::Schema, &pushed),
+            json!([
+                {"role": "assistant", "content": "{\"tool\":\"read\",\"arguments\":{\"path\": 1}}"},
+                {"role": "user", "content": "result of read:\nerror: gone\n\nhurry"},
+                {"role": "assistant", "content": "{\"tool\":\"done\",\"arguments\":{\"message\":\"ok\"}}"},
+            ])
+        );
+        let head = String::from_utf8(Body::new(&epoch(), ToolCalls::Schema).bytes).unwrap();
+        assert!(head.contains("\"response_format\":{\"type\":\"json_schema\""), "{head}");
+        assert!(!head.contains("\"tools\""), "{head}");
+    }
+
+    #[test]
+    fn an_image_is_sent_whole_and_a_lost_one_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::new(dir.path());
+        let blob = blobs.put(b"\x89PNG").unwrap();
+        let image = |blob: BlobId| ContentPart::Image { media_type: "image/png".into(), blob };
+        let mut body = Body::new(&epoch(), ToolCalls::Native);
+        let before = body.bytes.clone();
+        let lost = message(Role::User, [ContentPart::text("x"), image(BlobId::new("0".repeat(64)))]);
+        assert!(body.push(&lost, &blobs).is_err());
+        assert_eq!((body.bytes.clone(), body.images), (before, 0));
+        body.push(&message(Role::User, [ContentPart::text("what is it?"), image(blob)]), &blobs).unwrap();
+        let body: Value =
+            serde_json::from_slice(&body.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        let parts = json!([
+            {"type": "text", "text": "what is it?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+        ]);
+        assert_eq!(body["messages"][1], json!({"role": "user", "content": parts}));
+    }
+
+    #[test]
+    fn ids_made_here_are_never_made_twice_in_a_dialogue() {
+        let mut body = Body::new(&epoch(), ToolCalls::Native);
+        assert_eq!(body.next_id(), 0);
+        for id in ["call_7", "call_2", "call_x", "call_99999999999999999999", "other"] {
+            body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
+        }
+        assert_eq!(made_id(body.next_id()), "call_8");
+        body.push(&message(Role::Assistant, [call(&format!("call_{}", u64::MAX), "{}")]), &store()).unwrap();
+        assert_eq!(body.next_id(), u64::MAX);
+    }
+
+    fn any_part() -> impl Strategy<Value = ContentPart> {
+        let text = || any::<String>();
+        prop_oneof![
+            text().prop_map(ContentPart::text),
+            text().prop_map(|text| ContentPart::Reasoning { text, signature: None }),
+            (text(), text()).prop_map(|(id, arguments)| call(&id, &arguments)),
+            (text(), text(), any::<bool>()).prop_map(|(id, text, error)| result(&id, &text, error)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_request_begins_with_the_one_before_whatever_is_said(
+            said in prop::collection::vec((any::<bool>(), prop::collection::vec(any_part(), 0..4)), 1..8),
+            schema in any::<bool>(),
+            max_output in any::<Option<u32>>(),
+        ) {
+            let mut body = Body::new(&epoch(), if schema { ToolCalls::Schema } else { ToolCalls::Native });
+            let spec = SampleSpec { effort: None, max_output };
+            let tail = max_output.map_or_else(|| "]}".to_owned(), |n| format!(r#"],"max_tokens":{n}}}"#));
+            let mut last = body.request(&spec, LimitName::MaxTokens);
+            for (user, parts) in said {
+                let role = if user { Role::User } else { Role::Assistant };
+                body.push(&message(role, parts), &store()).unwrap();
+                let next = body.request(&spec, LimitName::MaxTokens);
+                let prefix = last.strip_suffix(tail.as_bytes()).unwrap();
+                prop_assert!(next.starts_with(prefix));
+                prop_assert!(serde_json::from_slice::<Value>(&next).is_ok());
+                last = next;
+            }
+        }
+    }
+}

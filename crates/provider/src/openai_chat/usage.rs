@@ -1,0 +1,84 @@
+//! Tokens as the servers of this wire report them. What makes no sense counts as not reported.
+
+use codetether_event::Usage;
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+/// Reads the `usage` object; nothing when it is null, of another form or all zero.
+pub(super) fn read(json: &str) -> Option<Usage> {
+    let reported: Reported = serde_json::from_str(json).ok()?;
+    let prompt = reported.prompt_tokens_details.unwrap_or_default();
+    let completion = reported.completion_tokens_details.unwrap_or_default();
+    let (input, output) =
+        (count(reported.prompt_tokens.as_ref()), count(reported.completion_tokens.as_ref()));
+    if input == 0 && output == 0 {
+        return None;
+    }
+    let cached = prompt.cached_tokens.as_ref().or(reported.prompt_cache_hit_tokens.as_ref());
+    Some(Usage {
+        input,
+        output,
+        cache_read: count(cached).min(input),
+        cache_write: count(prompt.cache_write_tokens.as_ref()).min(input),
+        reasoning: count(completion.reasoning_tokens.as_ref()).min(output),
+        estimated: false,
+    })
+}
+
+/// What an answer has cost: as reported, or else with the prompt's tokens estimated too.
+pub(super) fn complete(usage: Option<Usage>, prompt: u64) -> Usage {
+    match usage {
+        Some(usage) if !usage.estimated => usage,
+        estimated => Usage { input: prompt, estimated: true, ..estimated.unwrap_or_default() },
+    }
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    prompt_tokens: Option<Value>,
+    completion_tokens: Option<Value>,
+    prompt_tokens_details: Option<Prompt>,
+    completion_tokens_details: Option<Completion>,
+    /// DeepSeek's word.
+    prompt_cache_hit_tokens: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Prompt {
+    cached_tokens: Option<Value>,
+    /// OpenRouter's word.
+    cache_write_tokens: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Completion {
+    reasoning_tokens: Option<Value>,
+}
+
+/// Some servers write whole numbers with a decimal point; a negative one is none.
+fn count(value: Option<&Value>) -> u64 {
+    let number = value.and_then(Value::as_number);
+    number.and_then(Number::as_u64).or_else(|| number.and_then(Number::as_f64).map(|n| n as u64)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_read_with_its_details() {
+        let json = r#"{"prompt_tokens":10,"completion_tokens":5.0,"total_tokens":15,
+            "prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":3}}"#;
+        let usage = Usage { input: 10, output: 5, cache_read: 8, reasoning: 3, ..Usage::default() };
+        assert_eq!(read(json), Some(usage));
+        let json = r#"{"prompt_tokens":10,"completion_tokens":1,"prompt_cache_hit_tokens":99,"prompt_tokens_details":null}"#;
+        assert_eq!(read(json), Some(Usage { input: 10, output: 1, cache_read: 10, ..Usage::default() }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_counts_as_not_reported() {
+        for json in ["null", "7", "{}", r#"{"prompt_tokens":-3,"completion_tokens":"many"}"#, "[]"] {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A home of its own for the program under test: empty folders, an environment with nothing of the person's in it, and
+//! a small project. Gone when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// The one author, and the one date, of the project's commit.
+const GIT: [(&str, &str); 6] = [
+    ("GIT_AUTHOR_NAME", "Ada"),
+    ("GIT_AUTHOR_EMAIL", "ada@example.com"),
+    ("GIT_AUTHOR_DATE", "2024-01-01T12:00:00Z"),
+    ("GIT_COMMITTER_NAME", "Ada"),
+    ("GIT_COMMITTER_EMAIL", "ada@example.com"),
+    ("GIT_COMMITTER_DATE", "2024-01-01T12:00:00Z"),
+];
+
+/// The files of the project.
+const FILES: [(&str, &str); 2] =
+    [("README.md", "# A small project\n\nIt greets.\n"), ("main.py", "print(\"hello\")\n")];
+
+/// A hermetic home.
+#[derive(Debug)]
+pub struct Home {
+    root: TempDir,
+    project: OnceLock<PathBuf>,
+}
+
+impl Home {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// When temporary folders cannot be made.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes folders: more than a default value should")]
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("codetether-test-").tempdir().expect("cannot make a home");
+        let home = Self { root, project: OnceLock::new() };
+        for folder in [home.path(), home.config(), home.data(), home.cache(), home.state(), home.temp()] {
+            std::fs::create_dir_all(folder).expect("cannot make a folder of the home");
+        }
+        home
+    }
+
+    /// `HOME`.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    /// `XDG_CONFIG_HOME`.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.path().join(".config")
+    }
+
+    /// `XDG_DATA_HOME`.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path().join(".local/share")
+    }
+
+    /// `XDG_CACHE_HOME`.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.path().join(".cache")
+    }
+
+    /// `XDG_STATE_HOME`.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path().join(".local/state")
+    }
+
+    /// `TMPDIR`.
+    fn temp(&self) -> PathBuf {
+        self.root.path().join("tmp")
+    }
+
+    /// A git repository with `README.md`, `main.py` and one commit, whose id is always the same. The same folder at
+    /// each call; it is outside of `HOME`.
+    ///
+    /// # Panics
+    /// When `git` is not there, or fails.
+    #[must_use]
+    pub fn project(&self) -> PathBuf {
+        self.project.get_or_init(|| self.make_project()).clone()
+    }
+
+    fn make_project(&self) -> PathBuf {
+        let project = self.root.path().join("project");
+        std::fs::create_dir(&project).expect("cannot make the project");
+        for (name, text) in FILES {
+            std::fs::write(project.join(name), text).expect("cannot write the project");
+        }
+        for args in [
+            &["init", "--quiet", "--initial-branch=main"][..],
+            &["add", "--all"],
+            &["commit", "--quiet", "--message=Start"],
+        ] {
+            let mut git = self.command("git".as_ref());
+            let output = git.args(args).envs(GIT).current_dir(&project).output().expect("cannot start `git`");
+            assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        project
+    }
+
+    /// The program with the environment of this home: `PATH`, folders, an English UTF-8 locale, UTC, no colours, no
+    /// git settings, and nothing else; in the folder `HOME`, with nothing to read from standard input.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().stdin(Stdio::null()).current_dir(self.path());
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.env("HOME", self.path()).env("TMPDIR", self.temp());
+        command.env("XDG_CONFIG_HOME", self.config()).env("XDG_DATA_HOME", self.data());
+        command.env("XDG_CACHE_HOME", self.cache()).env("XDG_STATE_HOME", self.state());
+        command.env("LANG", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(command: &mut Command) -> String {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn two_projects_are_the_same_commit() {
+        let id = |home: &Home| {
+            let mut git = home.command("git".as_ref());
+            output(git.args(["rev-parse", "HEAD"]).current_dir(home.project()))
+        };
+        let (one, other) = (Home::new(), Home::new());
+        assert_ne!(one.project(), other.project());
+        assert_eq!(one.project(), one.project());
+        assert_eq!(id(&one), id(&other));
+        let mut git = one.command("git".as_ref());
+        assert_eq!(output(git.args(["status", "--porcelain"]).current_dir(one.project())), "");
+    }
+
+    #[test]
+    fn a_program_sees_only_the_environment_of_the_home() {
+        let home = Home::new();
+        let shown = output(&mut home.command("env".as_ref()));
+        let mut names: Vec<_> =
+            shown.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let wanted = "GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM HOME LANG NO_COLOR PATH TMPDIR TZ \
+            XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME";
+        assert_eq!(names.join(" "), wanted);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_dropped_home() {
+        let home = Home::new();
+        let (path, project) = (home.path(), home.project());
+        assert!(path.exists() && project.exists());
+        drop(home);
+        assert!(!path.exists() && !project.exists());
+    }
+}

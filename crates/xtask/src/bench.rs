@@ -1,0 +1,15 @@
+//! `cargo xtask bench`: the figures of the whole program, beside the aims. The measuring is in `benches/program`, which
+//! is built like the program itself, so that it does not stand in its own light.
+
+use crate::{Failure, process, tools};
+
+/// Measures all figures, or those of the groups named.
+pub(crate) fn run(groups: &[String]) -> Result<(), Failure> {
+    tools::C_COMPILER.ensure()?;
+    tools::GIT.ensure()?;
+    process::run(process::cargo().args(["build", "--release", "--package", "codetether"]))?;
+    let binary = process::target_folder()?.join("release/codetether");
+    let mut bench = process::cargo();
+    bench.args(["bench", "--quiet", "--package", "xtask", "--bench", "program", "--"]).args(groups);
+    process::run(bench.env("CODETETHER_BENCH_BINARY", binary))
+}

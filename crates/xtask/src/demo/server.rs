@@ -1,0 +1,112 @@
+//! The model server: llama.cpp's own, from a Python wheel, on a free loopback port. It ends when we do, however we end:
+//! it waits for the end of a pipe that only we hold.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::Failure;
+use crate::failure::At as _;
+
+/// The package that holds the server.
+pub(crate) const PACKAGE: &str = "xllamacpp";
+
+/// The version that the demo was tried with; there is a new one almost every day.
+pub(crate) const VERSION: &str = "2026.10.11549";
+
+/// Reading a gigabyte from a slow disk takes its time.
+const LOAD_LIMIT: Duration = Duration::from_secs(300);
+
+/// Of the log, in an error.
+const LOG_LINES_SHOWN: usize = 12;
+
+/// A model server under way.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Such as `http://127.0.0.1:40123`.
+    pub(super) address: String,
+    child: Child,
+}
+
+impl Server {
+    /// Starts it and waits until it answers.
+    pub(super) fn start(python: &Path, model: &Path, context: u32, log: &Path) -> Result<Self, Failure> {
+        eprintln!("starting the model server");
+        let stderr = File::create(log).at("create", log)?;
+        let mut command = Command::new(python);
+        command.arg("-c").arg(include_str!("serve.py")).arg(model).arg(context.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+        let child = command
+            .spawn()
+            .map_err(|source| Failure::Start { command: "the model server".into(), source })?;
+        // From here on it ends with this value, whatever happens next.
+        let mut server = Self { address: String::new(), child };
+        server.address = server.said_address(log)?;
+        server.must_answer(log)?;
+        Ok(server)
+    }
+
+    fn said_address(&mut self, log: &Path) -> Result<String, Failure> {
+        let (sender, receiver) = mpsc::channel();
+        if let Some(stdout) = self.child.stdout.take() {
+            thread::spawn(move || {
+                let mut line = String::new();
+                // Nobody listens any more when it took too long.
+                let _ = BufReader::new(stdout).take(4096).read_line(&mut line).map(|_| sender.send(line));
+            });
+        }
+        let line = receiver.recv_timeout(LOAD_LIMIT).unwrap_or_default();
+        let address = line.trim();
+        if address.starts_with("http://127.0.0.1:") { Ok(address.into()) } else { Err(self.failure(log)) }
+    }
+
+    fn must_answer(&mut self, log: &Path) -> Result<(), Failure> {
+        let host = self.address.trim_start_matches("http://").to_owned();
+        let ask = || {
+            let mut stream = TcpStream::connect(&host)?;
+            stream.set_read_timeout(Some(LOAD_LIMIT))?;
+            write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            BufReader::new(stream).take(4096).read_line(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        match ask() {
+            Ok(answer) if answer.contains(" 200 ") => Ok(()),
+            _ => Err(self.failure(log)),
+        }
+    }
+
+    /// What became of it, with the end of its log.
+    fn failure(&mut self, log: &Path) -> Failure {
+        let ended = match self.child.try_wait() {
+            Ok(Some(status)) => format!("ended with {status}"),
+            _ => format!("did not answer within {} s", LOAD_LIMIT.as_secs()),
+        };
+        let text = std::fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        let shown = lines.iter().skip(lines.len().saturating_sub(LOG_LINES_SHOWN)).copied();
+        let shown = shown.collect::<Vec<_>>().join("\n");
+        Failure::Wrong(format!("the model server {ended}; the end of `{}`:\n{shown}", log.display()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of memory that could be used now, where the system tells.
+pub(super) fn memory_available() -> Option<u64> {
+    let text = std::fs::read_to_string(PathBuf::from("/proc/meminfo")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask prove`: the proofs that take too long for every change. The same tests as always, with many more cases
+//! and kills, and each fuzz target for a while.
+
+use std::process::Command;
+
+use clap::Args;
+
+use crate::{Failure, places, process, tools};
+
+/// How long to go on.
+#[derive(Debug, Args)]
+pub(crate) struct Extent {
+    /// Kills of the real binary at random points of a turn.
+    #[arg(long, default_value_t = 1_000)]
+    kills: u32,
+    /// Cases of each property test.
+    #[arg(long, default_value_t = 20_000)]
+    cases: u32,
+    /// Seconds that each fuzz target runs.
+    #[arg(long, default_value_t = 600)]
+    fuzz_seconds: u32,
+    /// Only tests that nextest's filter selects, such as `test(kill)`.
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+}
+
+/// Runs the tests with this extent, then the fuzz targets.
+pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
+    tools::C_COMPILER.ensure()?;
+    tools::GIT.ensure()?;
+    tools::PYTHON.ensure()?;
+    let mut tests = Command::new(tools::NEXTEST.get()?);
+    tests.args(["nextest", "run", "--workspace", "--profile", "prove"]).current_dir(places::root());
+    if let Some(filter) = &extent.filter {
+        tests.args(["--filterset", filter]);
+    }
+    tests.env("CODETETHER_PROVE", "1");
+    tests.env("CODETETHER_KILLS", extent.kills.to_string());
+    tests.env("PROPTEST_CASES", extent.cases.to_string());
+    eprintln!("{} kills, {} cases a property", extent.kills, extent.cases);
+    process::run(&mut tests)?;
+    fuzz(extent.fuzz_seconds)
+}
+
+fn fuzz(seconds: u32) -> Result<(), Failure> {
+    if !process::quietly(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])) {
+        return Err(Failure::Missing {
+            what: "the nightly toolchain, which fuzzing needs".into(),
+            fix: "`rustup toolchain install nightly --profile minimal` installs it".into(),
+        });
+    }
+    let cargo_fuzz = tools::FUZZ.get()?;
+    let nightly = |arguments: &[&str]| {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly"]).arg(&cargo_fuzz).args(arguments);
+        // It would build with the toolchain that runs us.
+        command.env_remove("CARGO").env_remove("RUSTC").current_dir(places::root());
+        command
+    };
+    let targets = process::text(&mut nightly(&["list"]))?;
+    for target in targets.lines() {
+        let limit = format!("-max_total_time={seconds}");
+        process::run(&mut nightly(&["run", target, "--", &limit, "-rss_limit_mb=4096"]))?;
+    }
+    Ok(())
+}
