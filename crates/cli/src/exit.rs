@@ -81,6 +81,10 @@ impl Failure {
 
     /// Shows the error on standard error.
     pub(crate) fn report(self) -> ExitCode {
+        // Ids and commands in a message can be copied only when no line is broken.
+        let _ = miette::set_hook(Box::new(|_| {
+            Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
+        }));
         // Nobody is left to tell when this fails too.
         let _ = writeln!(std::io::stderr(), "{:?}", self.report);
         self.exit.into()

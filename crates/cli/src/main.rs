@@ -1,6 +1,9 @@
 //! The binary `codetether`: arguments, the composition of the rooms, and exit codes. It contains no logic of its
 //! own; each command is one file.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("codetether runs on Linux only, so far: x86-64 and arm64 are what is supported and tested");
+
 mod args;
 mod commands;
 mod exit;

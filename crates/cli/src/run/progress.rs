@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     session: SessionId,
     calls: HashMap<ItemId, (String, Instant)>,
     waiting: Option<(String, Instant)>,
+    /// Why the last request failed; said once, however often it is tried again.
+    problem: Option<String>,
     frame: usize,
     drawn: bool,
 }
@@ -40,6 +42,7 @@ impl Progress {
             session,
             calls: HashMap::new(),
             waiting: None,
+            problem: None,
             frame: 0,
             drawn: false,
         };
@@ -63,7 +66,11 @@ impl Progress {
                 Event::Sample(SampleEvent::Ended { outcome, message, .. }) => {
                     self.waiting = None;
                     if let SampleOutcome::Failed { failure } = outcome {
-                        self.say(&format!("the request failed: {}", printer::plain(&failure.message)));
+                        let problem = printer::plain(&failure.message);
+                        if self.problem.as_ref() != Some(&problem) {
+                            self.say(&format!("the request failed: {problem}"));
+                        }
+                        self.problem = Some(problem);
                     }
                     self.proposed(record.seq, message.as_ref());
                 }

@@ -67,7 +67,7 @@ fn every_request_begins_with_the_whole_of_the_one_before() {
             .map(|n| Reply::call("bash", json!({ "command": format!("echo {n}") })))
             .chain([Reply::text("done")]),
     );
-    let run = bench.run(&["count", "--yes"]);
+    let run = bench.run(&["count", "--yes", "--max-steps", "201"]);
     assert_eq!(run.code, 0, "{}", run.shown());
     bench.assert_prefix_stable();
     let connections: std::collections::BTreeSet<u64> =

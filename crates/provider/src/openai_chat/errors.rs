@@ -167,7 +167,8 @@ impl Said {
         });
         let status = ["code", "status"]
             .iter()
-            .find_map(|key| error.get(key)?.as_u64())
+            .filter_map(|key| error.get(key))
+            .find_map(|status| status.as_u64().or_else(|| status.as_str()?.parse().ok()))
             .and_then(|status| u16::try_from(status).ok())
             .filter(|status| (400..600).contains(status));
         Self {
@@ -391,6 +392,7 @@ mod tests {
     fn an_error_in_the_stream_is_classified_by_its_status_or_its_code() {
         let cases = [
             (r#"{"message":"slow down","code":429}"#, Kind::RateLimited, Some(429)),
+            (r#"{"message":"slow down","code":"429"}"#, Kind::RateLimited, Some(429)),
             (r#"{"message":"x","type":"server_error"}"#, Kind::Server, None),
             (r#"{"message":"x","code":"rate_limit_exceeded"}"#, Kind::RateLimited, None),
             (r#"{"message":"x","type":"authentication_error"}"#, Kind::Auth, None),

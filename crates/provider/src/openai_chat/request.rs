@@ -1,6 +1,7 @@
 //! The body of requests, kept as ready JSON that only grows: the whole of one request but its tail begins the next,
 //! so that the provider's cache hits and nothing is serialised twice. Never sends anything.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use base64::Engine as _;
@@ -18,6 +19,8 @@ use crate::{Epoch, SampleSpec};
 const IMAGE_TOKENS: u64 = 1_000;
 /// Rough number of bytes of a token.
 pub(super) const TOKEN_BYTES: u64 = 4;
+/// Longest name of a tool.
+const NAME_MAX: usize = 64;
 /// Ids made here begin with this.
 const MADE_ID: &str = "call_";
 
@@ -289,15 +292,26 @@ struct WireCall<'a> {
 
 #[derive(Serialize)]
 struct WireFunction<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     arguments: String,
 }
 
 impl<'a> WireCall<'a> {
     fn of(call: &'a ToolCall) -> Self {
-        let function = WireFunction { name: call.name.as_str(), arguments: arguments(&call.arguments) };
+        let function =
+            WireFunction { name: sendable(call.name.as_str()), arguments: arguments(&call.arguments) };
         Self { id: &call.id, r#type: "function", function }
     }
+}
+
+/// A name as OpenAI takes it, whatever the model once made up: one wrong name would spoil the whole dialogue.
+fn sendable(name: &str) -> Cow<'_, str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if (1..=NAME_MAX).contains(&name.len()) && name.chars().all(fits) {
+        return Cow::Borrowed(name);
+    }
+    let name: String = name.chars().take(NAME_MAX).map(|c| if fits(c) { c } else { '_' }).collect();
+    if name.is_empty() { Cow::Borrowed("unnamed") } else { Cow::Owned(name) }
 }
 
 #[cfg(test)]
@@ -407,6 +421,15 @@ mod tests {
                 {"role": "tool", "tool_call_id": "c", "content": "Error: bad arguments"},
             ])
         );
+    }
+
+    #[test]
+    fn a_name_that_the_model_made_up_spoils_no_later_request() {
+        let long = "é".repeat(100);
+        for (name, sent) in [("read", "read"), ("functions.read:0", "functions_read_0"), ("", "unnamed")] {
+            assert_eq!(sendable(name), sent);
+        }
+        assert_eq!(sendable(&long), "_".repeat(64));
     }
 
     #[test]
