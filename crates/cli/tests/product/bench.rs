@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use codetether_event::{Event, Record};
+use codetether_files::BlobStore;
 use codetether_testkit::{Home, Reply, Server, redact};
 use serde_json::Value;
 
@@ -125,6 +127,18 @@ impl Bench {
     /// The latest session's journal.
     pub(crate) fn journal(&self) -> String {
         codetether_files::read_to_string(self.journal_path()).unwrap()
+    }
+
+    /// Changes the latest session's records, with sound checksums.
+    pub(crate) fn rewrite_journal(&self, mut change: impl FnMut(&mut Record, &BlobStore)) {
+        let path = self.journal_path();
+        let blobs = BlobStore::new(path.parent().unwrap().join("blobs"));
+        let mut bytes = Vec::new();
+        for mut record in codetether_journal::read::<Event>(&path).unwrap().records {
+            change(&mut record, &blobs);
+            codetether_journal::encode(&record, &mut bytes).unwrap();
+        }
+        codetether_files::write_atomic(path, &bytes, &codetether_files::WriteOptions::default()).unwrap();
     }
 
     /// The events of the latest session's journal.

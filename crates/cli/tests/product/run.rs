@@ -1,5 +1,6 @@
 //! `codetether run`, from prompt to exit code.
 
+use codetether_event::{ContextEvent, Event};
 use codetether_testkit::Reply;
 use serde_json::json;
 
@@ -249,6 +250,23 @@ fn a_session_is_resumed_with_the_same_bytes() {
     assert_eq!((run.code, run.stdout.as_str()), (0, "three\n"), "{}", run.stderr);
     bench.assert_prefix_stable();
     assert_ne!(bench.last_session(), id);
+}
+
+#[test]
+fn a_session_keeps_the_prompt_it_began_with_through_an_upgrade() {
+    let bench = Bench::new([Reply::text("one"), Reply::text("two")]);
+    bench.run(&["first"]);
+    // The session as an older build would have left it, whose system prompt was another.
+    bench.rewrite_journal(|record, blobs| {
+        if let Event::Context(ContextEvent::Epoch { system, .. }) = &mut record.event {
+            *system = blobs.put(b"You are an older codetether.").unwrap();
+        }
+    });
+    let run = bench.run(&["second", "--last"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "two\n"), "{}", run.stderr);
+    let request = bench.server.json(1);
+    assert_eq!(request["messages"][0]["content"], "You are an older codetether.");
+    assert_eq!(request["tools"], bench.server.json(0)["tools"]);
 }
 
 #[test]
