@@ -186,7 +186,7 @@ impl Run<'_> {
                         }
                     }
                 },
-                _ = tick.tick(), if progress.is_shown() => progress.tick(),
+                _ = tick.tick(), if progress.is_shown() && !asks.is_open() => progress.tick(),
             }
         };
         progress.clear();

@@ -26,6 +26,11 @@ impl Asks {
         }
     }
 
+    /// Whether an answer is awaited, on the line that the cursor is on.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Nobody need answer it any more.
     pub(crate) fn withdraw(&mut self, ask: AskId) {
         self.waiting.retain(|(waiting, _)| *waiting != ask);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Event, ItemId, Message, ModelId, NoteEvent, SampleEvent, SampleOutcome, SessionId, ToolCall,
+    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, SampleEvent, SampleOutcome, SessionId, ToolCall,
     Verdict,
 };
 use serde_json::Value;
@@ -94,8 +94,12 @@ impl Progress {
                 Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
                 _ => {}
             },
-            // What comes on standard output may share the line with the spinner.
-            Frame::Delta(_) => self.clear(),
+            // The answer's text may share the line with the spinner, which must not wipe it out.
+            Frame::Delta(Delta { piece: Piece::Text(_), .. }) => {
+                self.clear();
+                self.waiting = None;
+            }
+            Frame::Delta(_) => {}
             Frame::CaughtUp(_) => {}
         }
     }
