@@ -56,8 +56,13 @@ impl Gate {
         };
         let (text, mut whole) = self.bounded(self.redactor.redact(&output.text).into_owned());
         if let Some(path) = output.whole {
-            match self.blobs.put_file(&path) {
-                Ok(blob) => whole = Some(blob),
+            // It may be large: hashing it must not hold up what else runs here.
+            let blobs = self.blobs.clone();
+            match tokio::task::spawn_blocking(move || blobs.put_file(&path)).await {
+                Ok(Ok(blob)) => whole = Some(blob),
+                Ok(Err(error)) => {
+                    fault.get_or_insert_with(|| error.to_string());
+                }
                 Err(error) => {
                     fault.get_or_insert_with(|| error.to_string());
                 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use codetether_event::{ItemId, Piece};
-use codetether_sandbox::{Decoder, Marker, Spec, Status};
+use codetether_sandbox::{Decoder, Filter, Marker, Spec, Status};
+use codetether_secret::{Redactor, Stream};
 use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
 
 use crate::hub::Hub;
@@ -22,7 +23,21 @@ pub(crate) struct CallHost {
     pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
     pub(crate) spool: PathBuf,
     pub(crate) marker: String,
+    pub(crate) redactor: Arc<Redactor>,
     pub(crate) commands: AtomicU64,
+}
+
+/// Known secrets are taken out of output before it is kept or shown.
+struct Redacted(Stream);
+
+impl Filter for Redacted {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.0.push(bytes, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.0.finish(out);
+    }
 }
 
 impl Host for CallHost {
@@ -43,6 +58,7 @@ impl Host for CallHost {
                 keep: command.output,
                 spool: self.spool.join(format!("{}-{number}", cx.call)),
                 spool_max: SPOOL_MAX,
+                filter: Some(Box::new(Redacted(self.redactor.stream()))),
             };
             let mut decoder = Decoder::default();
             let mut show = |bytes: &[u8]| {
@@ -62,7 +78,12 @@ impl Host for CallHost {
                 Status::Code(code) => ExitStatus::Code(code),
                 Status::Signal(signal) => ExitStatus::Signal(signal),
                 Status::TimedOut => ExitStatus::TimedOut,
-                Status::Cancelled => return Err(ToolError::Interrupted),
+                Status::Cancelled => {
+                    if let Some(whole) = &ended.whole {
+                        codetether_files::remove_file(whole).map_err(|e| ToolError::Fatal(e.to_string()))?;
+                    }
+                    return Err(ToolError::Interrupted);
+                }
             };
             let mut output = ended.text();
             if let Some(lacks) = &ended.whole_lacks {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use codetether_event::{
-    Attempt, Audience, Cause, Event, Fork, NoteEvent, Op, OpId, Principal, Record, Seq, SessionEvent,
-    SessionId, Submission,
+    Attempt, Audience, Cause, ContextEvent, ContextSource, Event, Fork, Message, NoteEvent, Op, OpId,
+    Principal, Record, Seq, SessionEvent, SessionId, Submission, TurnId,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::{Durable, Handle, Journals, Layout, Opened};
@@ -44,7 +44,7 @@ pub struct Opening {
 pub struct Hosted {
     id: SessionId,
     opened_after: Seq,
-    turn_under_way: bool,
+    turn_under_way: Option<TurnId>,
     blobs: BlobStore,
     ops: mpsc::Sender<Submitted>,
     hub: Arc<Hub>,
@@ -105,6 +105,10 @@ impl Opening {
             codetether_sandbox::kill_marked(MARKER, &state.marker(call.item))
                 .map_err(|e| RunError::Broken(e.to_string()))?;
         }
+        let spool = self.layout.session(id).join("spool");
+        if spool.exists() {
+            codetether_files::remove_dir_all(&spool)?;
+        }
         let attempt = Attempt(state.attempt.0.saturating_add(1));
         let adopted = SessionEvent::Adopted {
             attempt,
@@ -114,6 +118,20 @@ impl Opening {
         };
         state.attempt = attempt;
         let opened_after = Seq(state.next.0.saturating_sub(1));
+        // Between the calls and the results of a turn that goes on there is no place for it.
+        let moved = state.turn.is_none()
+            && !state.context.messages.is_empty()
+            && state.root != root.path().display().to_string();
+        let moved = moved.then(|| {
+            let text = format!(
+                "<environment>\nproject folder: {} (it was another before)\n</environment>",
+                root.path().display()
+            );
+            Event::Context(ContextEvent::Added {
+                message: Message::user(text),
+                source: ContextSource::Environment,
+            })
+        });
         let (ops, mut live, hub) = self.live(root, state, handle, &records);
         let mut facts = vec![Event::Session(adopted)];
         facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
@@ -123,7 +141,8 @@ impl Opening {
             Event::Note(NoteEvent::Warned { text })
         }));
         live.append(facts, Cause::Recovery, Durable::Written).await?;
-        let recovered = live.state.recover(go_on);
+        let mut recovered = live.state.recover(go_on);
+        recovered.extend(moved);
         live.append(recovered, Cause::Recovery, Durable::Written).await?;
         Ok(host(id, opened_after, (ops, live, hub)))
     }
@@ -170,7 +189,7 @@ impl Opening {
             journal,
             hub: hub.clone(),
             gate: Arc::new(self.parts.gate(root, blobs)),
-            authoriser: Arc::new(Authoriser::new(self.parts.tools.clone())),
+            authoriser: Arc::new(Authoriser::new(self.parts.tools.clone(), self.parts.redactor.clone())),
             providers: self.parts.providers.clone(),
             environment: self.parts.environment.clone(),
             spool,
@@ -192,7 +211,8 @@ fn host(
 ) -> Hosted {
     let closing = hub.clone();
     let blobs = live.gate.blobs.clone();
-    let turn_under_way = live.state.turn.as_ref().is_some_and(|turn| turn.interrupted.is_none());
+    let turn_under_way =
+        live.state.turn.as_ref().filter(|turn| turn.interrupted.is_none()).map(|turn| turn.id);
     let task = tokio::spawn(async move {
         let outcome = drive(&mut live).await;
         live.effects.abort_all();
@@ -226,9 +246,9 @@ impl Hosted {
         &self.blobs
     }
 
-    /// Whether a turn was under way when the session was opened, and goes on.
+    /// The turn that was under way when the session was opened, if it goes on.
     #[must_use]
-    pub fn turn_under_way(&self) -> bool {
+    pub fn turn_under_way(&self) -> Option<TurnId> {
         self.turn_under_way
     }
 
@@ -241,6 +261,16 @@ impl Hosted {
         let submission = Submission { id: OpId(Uuid::now_v7()), from, op };
         self.ops.send((submission, reply)).await.map_err(|_| SubmitError::Ended)?;
         Ok(answer.await.map_err(|_| SubmitError::Ended)??)
+    }
+
+    /// Asks for something without waiting for what comes of it.
+    ///
+    /// # Errors
+    /// When too much is waiting already, or the session has ended.
+    pub fn post(&self, from: Principal, op: Op) -> Result<(), SubmitError> {
+        let (reply, _) = oneshot::channel();
+        let submission = Submission { id: OpId(Uuid::now_v7()), from, op };
+        self.ops.try_send((submission, reply)).map_err(|_| SubmitError::Ended)
     }
 
     /// Watches the session from this cursor on.

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
     CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, ProviderFailure, ProviderFailureKind,
-    Record, SampleEvent, SampleOutcome, Seq, Submission, Timing, ToolName, TurnEvent, TurnId, UnixMillis,
-    Usage,
+    Record, SampleEvent, SampleOutcome, Seq, StopReason, Submission, Timing, ToolName, TurnEvent, TurnId,
+    UnixMillis, Usage, Verdict,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Dialogue, Provider, SampleError, SampleSpec, Sampled};
-use codetether_session::{Effect, Next, Permit, Refused, State};
+use codetether_session::{Call, Effect, Next, Permit, Phase, Refused, State};
 use codetether_tool::{ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -105,7 +105,7 @@ impl Live {
             }
             let ended = matches!(event, Event::Turn(TurnEvent::Ended { .. }));
             ends |= ended;
-            records.push(Record { seq, attempt: self.state.attempt, at, turn, cause, event });
+            records.push(Record { seq, attempt: self.state.attempt, at, turn, cause: cause.clone(), event });
             if ended {
                 turn = None;
             }
@@ -124,7 +124,7 @@ impl Live {
     async fn start(&mut self, effects: Vec<Effect>) -> Result<(), RunError> {
         let intents = effects.iter().map(|effect| self.state.intent(effect)).collect();
         let cause = Cause::After(Seq(self.state.next.0.saturating_sub(1)));
-        let durable = if effects.iter().any(|effect| self.could_write(effect)) {
+        let durable = if effects.iter().any(|effect| self.needs_sync(effect)) {
             Durable::Synced
         } else {
             Durable::Written
@@ -151,16 +151,15 @@ impl Live {
         Ok(())
     }
 
-    fn could_write(&self, effect: &Effect) -> bool {
-        match effect {
-            Effect::Run { call } => self
-                .state
-                .turn
-                .as_ref()
-                .and_then(|turn| turn.call(*call))
-                .is_none_or(|call| call.could_write()),
-            _ => false,
-        }
+    /// Whether the journal must be on the disk before this effect starts: so for the first call of an answer that
+    /// could write, and for each that someone allowed. Recovery takes the others for started with the first.
+    fn needs_sync(&self, effect: &Effect) -> bool {
+        let (Effect::Run { call: item }, Some(turn)) = (effect, &self.state.turn) else { return false };
+        let writes = |call: &Call| matches!(call.verdict, Some(Verdict::Allow { writes: true, .. }));
+        let mut before = turn.step.calls.iter().take_while(|call| call.item != *item);
+        let follows =
+            before.any(|call| writes(call) && matches!(call.phase, Phase::Running | Phase::Ended(_)));
+        turn.call(*item).is_none_or(|call| writes(call) && (call.granted || !follows))
     }
 
     fn cancel_for(&mut self, item: ItemId) -> Cancel {
@@ -187,13 +186,13 @@ impl Live {
             .filter_map(|call| turn.call(*call))
             .map(|call| (call.item, call.call.clone()))
             .collect();
-        let circumstances =
-            Circumstances { settings: turn.settings.clone(), grants: self.state.grants.clone() };
+        let circumstances = Circumstances::new(turn.settings.clone(), &self.state.grants);
         let cancel = self.cancel_for(item);
         let (gate, authoriser) = (self.gate.clone(), self.authoriser.clone());
         let host = self.host(String::new());
         self.effects.spawn(async move {
             let judging = async {
+                let circumstances = circumstances?;
                 let mut facts = Vec::with_capacity(calls.len());
                 for (item, call) in calls {
                     let cx = ToolContext {
@@ -209,8 +208,9 @@ impl Live {
                 Ok(facts)
             };
             let outcome = tokio::select! {
-                outcome = judging => outcome,
+                biased;
                 () = cancel.cancelled() => Err("interrupted".to_owned()),
+                outcome = judging => outcome,
             };
             let facts = outcome.unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
             End { item, facts, held: None }
@@ -223,6 +223,7 @@ impl Live {
             environment: self.environment.clone(),
             spool: self.spool.clone(),
             marker,
+            redactor: self.gate.redactor.clone(),
             commands: AtomicU64::new(0),
         })
     }
@@ -246,6 +247,7 @@ impl Live {
         let hub = self.hub.clone();
         let started = Instant::now();
         let held = self.dialogue(model);
+        let first_step = self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1);
         self.effects.spawn(async move {
             let mut first = None;
             let (outcome, held) = match held {
@@ -260,7 +262,8 @@ impl Live {
                 }
             };
             let timing = Timing { first_ms: first, total_ms: millis(started.elapsed()) };
-            End { item, facts: vec![Event::Sample(ended(item, outcome, timing))], held }
+            let ended = ended(item, something(outcome, first_step), timing);
+            End { item, facts: vec![Event::Sample(ended)], held }
         });
     }
 
@@ -341,6 +344,24 @@ impl Live {
             }
         }
         Ok(())
+    }
+}
+
+/// An answer that says and calls nothing is none, unless the model has worked already and may just be done.
+fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<Sampled, SampleError> {
+    match outcome {
+        Ok(Sampled { message, stop: StopReason::EndTurn, usage })
+            if first_step && message.text().trim().is_empty() && message.calls().next().is_none() =>
+        {
+            let failure = ProviderFailure {
+                kind: ProviderFailureKind::Protocol,
+                status: None,
+                message: "the answer is empty".into(),
+                retry_after_ms: None,
+            };
+            Err(SampleError::Failed { failure, usage })
+        }
+        outcome => outcome,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Sessions hosted in process, on a provider that answers from a list: the runner, the gate, subscriptions.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -295,6 +295,12 @@ async fn reads_of_one_answer_run_side_by_side_and_results_keep_their_order() {
         })
         .collect();
     assert_eq!(kinds, ["start", "start", "start", "end", "end", "end"]);
+    let kept = records.iter().filter_map(|record| match &record.event {
+        Event::Sample(codetether_event::SampleEvent::Ended { message, .. }) => message.as_ref(),
+        _ => None,
+    });
+    let calls: Vec<String> = kept.flat_map(|message| message.calls()).map(|call| call.id.clone()).collect();
+    assert_eq!(calls, ["c0", "c1", "c2"]);
 }
 
 #[tokio::test]

@@ -131,10 +131,11 @@ fn edit(file: &str, args: &EditArgs) -> Result<Edited, String> {
         });
     }
 
-    let found: Vec<usize> = lines.text.match_indices(&*old).map(|(at, _)| at).collect();
-    let Some(&first) = found.first() else { return Err(not_found(path, &lines.text, &old)) };
+    let Some(first) = lines.text.find(&*old) else { return Err(not_found(path, &lines.text, &old)) };
     let line_of = |at: usize| memchr::memchr_iter(b'\n', &lines.text.as_bytes()[..at]).count() + 1;
-    if args.replace_all != Some(true) {
+    let places = if args.replace_all == Some(true) {
+        lines.text.matches(&*old).count()
+    } else {
         // Also where it overlaps with itself, since either could be meant.
         let step = old.chars().next().map_or(1, char::len_utf8);
         let places: Vec<usize> = std::iter::successors(Some(first), |at| {
@@ -150,27 +151,29 @@ fn edit(file: &str, args: &EditArgs) -> Result<Edited, String> {
                 named.join(", ")
             ));
         }
-    }
+        1
+    };
 
-    let grown = found.len().checked_mul(new.len()).and_then(|more| more.checked_add(body.len()));
+    let grown = places.checked_mul(new.len()).and_then(|more| more.checked_add(body.len()));
     if grown.is_none_or(|bytes| bytes > FILE_MAX) {
         let most = size(FILE_MAX as u64);
-        return Err(format!("{} replacements would make `{path}` larger than {most}", found.len()));
+        return Err(format!("{places} replacements would make `{path}` larger than {most}"));
     }
     let mut text = mark.to_owned();
     let mut from = 0;
-    for at in &found {
-        let (start, end) = (lines.original(*at), lines.original(at + old.len()));
+    let mut ends = LineEnds::of(body);
+    let with_crlf = (lines.has_crlf() && new.contains('\n')).then(|| new.replace('\n', "\r\n"));
+    for (at, _) in lines.text.match_indices(&*old).take(places) {
+        let (start, end) = (lines.original(at), lines.original(at + old.len()));
         text += &body[from..start];
-        text += &if uses_crlf(body, start) {
-            Cow::Owned(new.replace('\n', "\r\n"))
-        } else {
-            Cow::Borrowed(&*new)
+        text += match &with_crlf {
+            Some(with_crlf) if ends.is_crlf(start) => with_crlf,
+            _ => &new,
         };
         from = end;
     }
     text += &body[from..];
-    Ok(Edited { text, places: found.len(), line: line_of(first) })
+    Ok(Edited { text, places, line: line_of(first) })
 }
 
 /// Text with `\n` for every `\r\n`, and the way back.
@@ -201,12 +204,27 @@ fn unified(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
 }
 
-/// Whether the line that holds this place ends, or when it is the last one the line before it, in `\r\n`.
-fn uses_crlf(body: &str, at: usize) -> bool {
-    let bytes = body.as_bytes();
-    let end = memchr::memchr(b'\n', &bytes[at..]).map(|end| at + end);
-    let end = end.or_else(|| memchr::memrchr(b'\n', &bytes[..at]));
-    end.is_some_and(|end| end > 0 && bytes[end - 1] == b'\r')
+/// Where lines end, for places that are asked for in ascending order: all of them take one pass over the text.
+struct LineEnds<'a> {
+    bytes: &'a [u8],
+    /// The first line end at or behind the place asked for last.
+    next: Option<usize>,
+    last: Option<usize>,
+}
+
+impl<'a> LineEnds<'a> {
+    fn of(text: &'a str) -> Self {
+        let bytes = text.as_bytes();
+        Self { bytes, next: memchr::memchr(b'\n', bytes), last: memchr::memrchr(b'\n', bytes) }
+    }
+
+    /// Whether the line that holds this place ends, or when it is the last one the line before it, in `\r\n`.
+    fn is_crlf(&mut self, at: usize) -> bool {
+        if self.next.is_some_and(|next| next < at) {
+            self.next = memchr::memchr(b'\n', &self.bytes[at..]).map(|end| at + end);
+        }
+        self.next.or(self.last).is_some_and(|end| end > 0 && self.bytes[end - 1] == b'\r')
+    }
 }
 
 /// Says that the text is not there, and what comes near it.
@@ -292,6 +310,17 @@ mod tests {
     fn a_file_cannot_be_blown_up() {
         let all = EditArgs { replace_all: Some(true), ..args("a", &"b".repeat(1 << 20)) };
         assert!(edit(&"a".repeat(1 << 20), &all).unwrap_err().contains("larger than"));
+    }
+
+    #[test]
+    fn many_places_in_one_long_line_take_one_pass() {
+        let all = EditArgs { replace_all: Some(true), ..args("a", "\n") };
+        let body = "a".repeat(1 << 20);
+        let got = edit(&format!("\r\n{body}"), &all).unwrap();
+        assert_eq!((got.places, got.line), (1 << 20, 2));
+        assert!(got.text.len() == (2 << 20) + 2 && got.text.ends_with("\r\n\r\n"));
+        let got = edit(&format!("{body}\r\na\n"), &all).unwrap();
+        assert!(got.text.starts_with("\r\n\r\n") && got.text.ends_with("\r\n\r\n\n\n"));
     }
 
     proptest! {

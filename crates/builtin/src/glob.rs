@@ -1,6 +1,7 @@
 //! `glob`: files by the pattern of their paths. Never opens one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use codetether_event::Touches;
 use codetether_tool::{Args, BoxFuture, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
@@ -61,14 +62,14 @@ impl Tool for Glob {
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             let args: GlobArgs = args.parse()?;
-            let (base, real) = folder(&cx.root, args.path())?;
+            let base = folder(&cx.root, args.path())?;
             let matcher = pattern(&cx.root, &args.pattern)?;
-            let room = cx.limits.output;
+            let (root, room) = (Arc::clone(&cx.root), cx.limits.output);
             let text = off_thread(&cx.cancel, move |cancel| {
                 // The first of all in the order of their paths, whatever the order of the walk.
                 let mut paths = BTreeSet::new();
                 let mut found = 0;
-                let walked = walk(&real, cancel, |path, _| {
+                let walked = walk(&root, &base, cancel, |path, _| {
                     if matcher.is_match(path) {
                         found += 1;
                         paths.insert(join(&base, &one_line(path)));

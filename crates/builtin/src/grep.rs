@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use codetether_event::Touches;
-use codetether_files::Root;
+use codetether_files::{EntryKind, Root};
 use codetether_tool::{Args, BoxFuture, Cancel, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use globset::GlobMatcher;
 use grep_matcher::Matcher;
@@ -122,14 +122,13 @@ fn matcher(args: &GrepArgs) -> Result<RegexMatcher, ToolError> {
 /// Where to search.
 enum Place {
     File(String),
-    Folder { base: String, real: PathBuf },
+    Folder(String),
 }
 
 fn place(root: &Root, path: &str) -> Result<Place, ToolError> {
     let metadata = root.metadata(path).map_err(|error| refused(root, path, error))?;
     if metadata.is_dir() {
-        let (base, real) = folder(root, path)?;
-        return Ok(Place::Folder { base, real });
+        return Ok(Place::Folder(folder(root, path)?));
     }
     Ok(Place::File(relative(root, path)?))
 }
@@ -168,9 +167,8 @@ impl Search {
                 self.file(&mut searcher, &path, file, &mut found, cancel)?;
                 Walked::default()
             }
-            Place::Folder { base, real } => walk(&real, cancel, |path, entry| {
-                let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-                if !is_file || self.glob.as_ref().is_some_and(|glob| !glob.is_match(path)) {
+            Place::Folder(base) => walk(&self.root, &base, cancel, |path, kind| {
+                if *kind != EntryKind::File || self.glob.as_ref().is_some_and(|glob| !glob.is_match(path)) {
                     return Go::On;
                 }
                 // Opened beneath the root, whatever has become of the path since it was walked.

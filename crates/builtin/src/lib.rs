@@ -9,6 +9,7 @@ mod diff;
 mod edit;
 mod glob;
 mod grep;
+mod ignores;
 mod image;
 mod list;
 mod near;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use codetether_event::Touches;
-use codetether_files::RootError;
+use codetether_files::{Entry, EntryKind, RootError};
 use codetether_tool::{Args, BoxFuture, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -61,9 +61,7 @@ impl Tool for List {
         Box::pin(async move {
             let args: ListArgs = args.parse()?;
             let path = args.path();
-            let failed =
-                |error: &dyn std::fmt::Display| ToolError::ForModel(format!("cannot list `{path}`: {error}"));
-            let dir = cx.root.open_dir(path).map_err(|error| match error {
+            let entries = cx.root.list(path).map_err(|error| match error {
                 RootError::NotADirectory { .. } if cx.root.metadata(path).is_ok() => {
                     ToolError::ForModel(format!("`{path}` is a file; `read` shows what is in it"))
                 }
@@ -71,8 +69,8 @@ impl Tool for List {
             })?;
             let mut names = BTreeSet::new();
             let mut seen = 0;
-            for entry in std::fs::read_dir(dir).map_err(|error| failed(&error))?.take(SEEN as usize + 1) {
-                let entry = entry.map_err(|error| failed(&error))?;
+            for entry in entries.take(SEEN as usize + 1) {
+                let entry = entry.map_err(|error| ToolError::ForModel(error.to_string()))?;
                 seen += 1;
                 names.insert(shown(&entry));
                 if names.len() > SHOWN {
@@ -103,14 +101,11 @@ impl Tool for List {
 }
 
 /// The name as it is shown: a folder with a slash, a link with its target.
-fn shown(entry: &std::fs::DirEntry) -> String {
-    let name = one_line(entry.file_name().as_ref());
-    match entry.file_type() {
-        Ok(kind) if kind.is_dir() => name + "/",
-        Ok(kind) if kind.is_symlink() => match std::fs::read_link(entry.path()) {
-            Ok(target) => format!("{name} -> {}", one_line(&target)),
-            Err(_) => name,
-        },
-        _ => name,
+fn shown(entry: &Entry) -> String {
+    let name = one_line(entry.name.as_ref());
+    match &entry.kind {
+        EntryKind::Directory => name + "/",
+        EntryKind::Link(target) => format!("{name} -> {}", one_line(target)),
+        EntryKind::File | EntryKind::Other => name,
     }
 }

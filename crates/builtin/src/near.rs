@@ -45,6 +45,10 @@ pub(crate) struct Passage {
 /// Most lines of a file that are compared one by one for likeness.
 const LIKE_LINES: usize = 5_000;
 
+/// Most places that are compared as a whole, and most bytes that all of them together take to compare.
+const PLACES: usize = 1_000;
+const PLACES_BYTES: usize = 1 << 20;
+
 /// Longest part of a line that is compared for likeness, in bytes.
 const LIKE_LINE: usize = 200;
 
@@ -72,8 +76,9 @@ pub(crate) fn passage(text: &str, wanted: &str) -> Option<Passage> {
         lines: size.min(there.len() - start),
         only_white_space: score(start) == size,
     };
+    let places = (PLACES_BYTES / wanted.len().max(1)).clamp(1, PLACES);
     let mut best: Option<(usize, usize)> = None;
-    for (found, _) in there.iter().enumerate().filter(|(_, line)| same_words(line, anchor)).take(1_000) {
+    for (found, _) in there.iter().enumerate().filter(|(_, line)| same_words(line, anchor)).take(places) {
         let start = found.saturating_sub(at);
         let score = score(start);
         if best.is_none_or(|(most, _)| score > most) {
@@ -127,6 +132,13 @@ mod tests {
         let text = "fn a() {\n    call_me(1);\n    x\n}\nfn b() {\n    call_me(1);\n    y\n}\n";
         let got = passage(text, "fn c() {\n    call_me(1);\n    y\n}");
         assert_eq!(got, Some(Passage { line: 4, lines: 4, only_white_space: false }));
+    }
+
+    #[test]
+    fn long_texts_that_are_alike_everywhere_are_compared_in_bounded_time() {
+        let lines = "x\n".repeat(200_000);
+        let got = passage(&lines, &format!("{lines}y"));
+        assert_eq!(got, Some(Passage { line: 0, lines: 200_000, only_white_space: false }));
     }
 
     #[test]

@@ -43,11 +43,9 @@ fn missing(root: &Root, path: &str) -> String {
             continue;
         }
         let here = if folder.is_empty() { "." } else { &folder };
-        let Some(entries) = root.open_dir(here).ok().and_then(|dir| std::fs::read_dir(dir).ok()) else {
-            return none;
-        };
+        let Ok(entries) = root.list(here) else { return none };
         let there: Vec<String> =
-            entries.take(NAMES).flatten().map(|entry| one_line(entry.file_name().as_ref())).collect();
+            entries.take(NAMES).flatten().map(|entry| one_line(entry.name.as_ref())).collect();
         let near = near::names(name, there.iter().map(String::as_str));
         let suggest = |name: &str| {
             let near = join(&folder, name);

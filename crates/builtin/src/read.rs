@@ -1,5 +1,5 @@
-//! `read`: lines of a text file, numbered. Never shows bytes that are no text, and never holds more of a file than
-//! it shows.
+//! `read`: lines of a text file, numbered. Never shows binary data, says when bytes are no UTF-8, and never holds
+//! more of a file than it shows.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
@@ -104,13 +104,18 @@ fn show(
     if head.is_empty() {
         return Ok(format!("`{path}` is empty"));
     }
-    let is_utf8 = text_or_why(path, &head, bytes).map_err(ToolError::ForModel)?;
+    let is_head_utf8 = text_or_why(path, &head, bytes).map_err(ToolError::ForModel)?;
     let first = args.offset.unwrap_or(1).max(1);
     let limit = args.limit.unwrap_or(LINES).max(1);
     let room = output.saturating_sub(FOOTER).max(FOOTER);
     let mut lines = BufReader::with_capacity(64 * 1024, Cursor::new(head).chain(file));
     let window = window(&mut lines, first, limit, room, bytes <= COUNTED).map_err(failed)?;
 
+    if let Some(line) = window.binary {
+        return Err(ToolError::ForModel(format!(
+            "`{path}` holds binary data in line {line}; `read` can show lines before it, and `bash` has tools to look into it"
+        )));
+    }
     let Some(last) = window.last else {
         let total = count(window.seen, "line");
         return Err(ToolError::ForModel(format!("`{path}` has {total}; line {first} lies beyond its end")));
@@ -128,7 +133,7 @@ fn show(
                 &format!("[lines {first}-{last} of a file of {}; go on with offset {next}]\n", size(bytes));
         }
     }
-    if !is_utf8 {
+    if !is_head_utf8 || !window.is_utf8 {
         text += "[not UTF-8: bytes that are no text are shown as \u{FFFD}]\n";
     }
     Ok(text)
@@ -165,6 +170,10 @@ struct Window {
     last: Option<u64>,
     /// Lines that were gone through.
     seen: u64,
+    /// The first of the lines to be shown that holds a zero byte; no more were read then.
+    binary: Option<u64>,
+    /// Whether all lines shown are UTF-8.
+    is_utf8: bool,
     end: End,
 }
 
@@ -185,7 +194,8 @@ fn window(
     room: usize,
     count_rest: bool,
 ) -> io::Result<Window> {
-    let mut window = Window { text: String::new(), last: None, seen: 0, end: End::Reached };
+    let mut window =
+        Window { text: String::new(), last: None, seen: 0, binary: None, is_utf8: true, end: End::Reached };
     let mut line = Vec::new();
     while window.seen < first - 1 {
         if next_line(reader, &mut line, 0)?.is_none() {
@@ -201,6 +211,11 @@ fn window(
         if !is_full {
             let shown = numbered(window.seen, &line, length, room);
             if window.last.is_none() || window.text.len() + shown.len() <= room {
+                if memchr::memchr(0, &line).is_some() {
+                    window.binary = Some(window.seen);
+                    return Ok(window);
+                }
+                window.is_utf8 &= is_utf8(&line);
                 window.text += &shown;
                 window.last = Some(window.seen);
                 continue;
@@ -237,6 +252,14 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>, keep: usize) -> io::
         if end.is_some() {
             return Ok(Some(length));
         }
+    }
+}
+
+/// Whether it is UTF-8, but for a character that is cut at the end of what is kept of a long line.
+fn is_utf8(line: &[u8]) -> bool {
+    match std::str::from_utf8(line) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && line.len() >= LINE_BYTES,
     }
 }
 

@@ -36,6 +36,8 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     exit: Exit,
     report: Report,
+    /// Whether there is nobody to tell.
+    quiet: bool,
 }
 
 /// An error in our words: what, and what to do next.
@@ -67,11 +69,24 @@ impl Diagnostic for Problem {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, report: Report::new(Problem { exit, message: message.into(), help: None }) }
+        Self {
+            exit,
+            report: Report::new(Problem { exit, message: message.into(), help: None }),
+            quiet: false,
+        }
     }
 
     pub(crate) fn with_help(exit: Exit, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { exit, report: Report::new(Problem { exit, message: message.into(), help: Some(help.into()) }) }
+        Self {
+            exit,
+            report: Report::new(Problem { exit, message: message.into(), help: Some(help.into()) }),
+            quiet: false,
+        }
+    }
+
+    /// Nobody reads standard output any more; that needs no words.
+    pub(crate) fn unread() -> Self {
+        Self { quiet: true, ..Self::new(Exit::Failed, "nobody reads standard output any more") }
     }
 
     /// The message alone.
@@ -81,6 +96,9 @@ impl Failure {
 
     /// Shows the error on standard error.
     pub(crate) fn report(self) -> ExitCode {
+        if self.quiet {
+            return self.exit.into();
+        }
         // Ids and commands in a message can be copied only when no line is broken.
         let _ = miette::set_hook(Box::new(|_| {
             Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
@@ -93,7 +111,7 @@ impl Failure {
 
 impl From<codetether_config::ConfigError> for Failure {
     fn from(error: codetether_config::ConfigError) -> Self {
-        Self { exit: Exit::Usage, report: Report::new(error) }
+        Self { exit: Exit::Usage, report: Report::new(error), quiet: false }
     }
 }
 

@@ -59,6 +59,16 @@ pub(crate) fn finder(settings: &Settings) -> Arc<FindProvider> {
     })
 }
 
+/// All that is secret here as far as is known: keys and headers of every endpoint, and variables whose names speak
+/// of a secret.
+pub(crate) fn secrets(settings: &Settings) -> Vec<Secret> {
+    let keys = settings.providers.values().filter_map(|row| env::var(row.key_env.as_ref()?).ok());
+    let headers = settings.providers.values().flat_map(|row| row.headers.values().cloned());
+    let variables = codetether_sandbox::secrets(env::vars_os());
+    let values = keys.chain(headers).chain(variables);
+    values.map(|value| Secret::from(value.trim().to_owned())).collect()
+}
+
 fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
     let client = codetether_net::client(&found.base_url).map_err(|error| error.to_string())?;
     let timeout = |seconds: Option<codetether_config::Seconds>, default| {
@@ -111,7 +121,7 @@ fn find(
             help: format!("add `base_url` to `[providers.{name}]`"),
         });
     };
-    let key = row.key_env.as_deref().and_then(variable).map(Secret::from);
+    let key = row.key_env.as_deref().and_then(variable).map(|key| Secret::from(key.trim().to_owned()));
     match (&key, &row.key_env) {
         (None, Some(key_env)) if !codetether_net::is_loopback(&base_url) => Err(Missing {
             message: format!("there is no key for provider `{name}`: `{key_env}` is not set"),

@@ -3,15 +3,63 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::exit::{Exit, Failure};
 
 /// Writes to standard output.
 pub(crate) fn out(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::new(Exit::Failed, "nobody reads standard output any more"),
+        ErrorKind::BrokenPipe => Failure::unread(),
         _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {error}")),
     })
+}
+
+/// Standard output on a thread of its own, so that a reader who does not read holds up nothing but what is printed.
+pub(crate) struct Output {
+    texts: Option<mpsc::Sender<String>>,
+    ended: oneshot::Receiver<Result<(), Failure>>,
+}
+
+/// Texts that may wait for a slow reader.
+const WAITING: usize = 16;
+
+impl Output {
+    pub(crate) fn start() -> Self {
+        let (texts, mut queue) = mpsc::channel::<String>(WAITING);
+        let (done, ended) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut outcome = Ok(());
+            while let Some(text) = queue.blocking_recv() {
+                outcome = out(&text);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            let _ = done.send(outcome);
+        });
+        Self { texts: Some(texts), ended }
+    }
+
+    /// Waits until there is room, then hands the text over and leaves it empty. False when printing has failed.
+    pub(crate) async fn hand_over(&mut self, text: &mut String) -> bool {
+        let Some(texts) = &self.texts else { return false };
+        match texts.reserve().await {
+            Ok(room) => {
+                room.send(std::mem::take(text));
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Waits until all is printed.
+    pub(crate) async fn end(&mut self) -> Result<(), Failure> {
+        self.texts = None;
+        // A thread that is gone without a word has panicked: nothing of ours in it can.
+        (&mut self.ended).await.unwrap_or(Ok(()))
+    }
 }
 
 /// Writes to standard error; what cannot be written there cannot be told anywhere.

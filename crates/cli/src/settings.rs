@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use codetether_config::{ConfigError, Layer, PROJECT_FILE, Settings, Sources};
+use codetether_config::{ConfigError, Layer, Settings, Sources};
 use codetether_event::Mode;
 
 use crate::args::RunArgs;
@@ -17,7 +17,7 @@ pub(crate) fn load(root: &Path, overrides: Vec<String>, flags: Layer) -> Result<
         .collect();
     codetether_config::load(&Sources {
         user: place::config_file(),
-        project: Some(root.join(PROJECT_FILE)),
+        project: Some(root.to_owned()),
         environment,
         overrides,
         flags,

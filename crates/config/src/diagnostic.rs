@@ -15,6 +15,10 @@ pub enum ConfigError {
     #[error(transparent)]
     #[diagnostic(code(codetether::settings::file))]
     File(#[from] codetether_files::Error),
+    /// The project's file cannot be read.
+    #[error("cannot read the project's settings: {0}")]
+    #[diagnostic(code(codetether::settings::project))]
+    Project(codetether_files::RootError),
 }
 
 /// What is wrong with a source of settings.
@@ -69,8 +73,19 @@ fn wrong(
     text: &str,
     span: Option<SourceSpan>,
 ) -> ConfigError {
-    let source_code = NamedSource::new(name, text.to_owned());
+    let source_code = NamedSource::new(visible(name), visible(text));
+    let (message, help) = (visible(&message), help.map(|help| visible(&help)));
     ConfigError::Wrong(Box::new(Wrong { message, help, source_code, span }))
+}
+
+/// The text with what could act on a terminal replaced, byte for byte, so that places in it stay right.
+fn visible(text: &str) -> String {
+    let acts = |c: char| {
+        let reorders =
+            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        reorders || (c.is_control() && !matches!(c, '\n' | '\t'))
+    };
+    text.chars().flat_map(|c| if acts(c) { vec!['?'; c.len_utf8()] } else { vec![c] }).collect()
 }
 
 /// serde's words, made ours.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use codetether_event::{Effort, Mode, ModelId, Retry, ToolName, TurnSettings};
+use codetether_files::{Root, RootError};
 use codetether_permission::Rule;
 
 use crate::diagnostic::{Kind, near};
@@ -30,7 +31,7 @@ const MARKER: &str = "CODETETHER_CALL";
 pub struct Sources {
     /// The user's file; need not exist.
     pub user: Option<PathBuf>,
-    /// The project's file; need not exist.
+    /// The project's root; its own file, [`PROJECT_FILE`] below it, need not exist.
     pub project: Option<PathBuf>,
     /// Environment variables that begin with `CODETETHER_`.
     pub environment: Vec<(String, String)>,
@@ -104,7 +105,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     check(&sources.flags, "flags", None)?;
     over(&mut merged, sources.flags.clone());
     let mut project = Narrowing::default();
-    if let Some(text) = read(sources.project.as_deref())? {
+    if let Some(text) = read_project(sources.project.as_deref())? {
         project = toml::from_str(&text)
             .map_err(|error| ConfigError::from_toml(&error, Kind::Project, PROJECT_FILE, &text))?;
         check_rules(&project.deny, PROJECT_FILE, Some(&text))?;
@@ -123,6 +124,16 @@ fn read(path: Option<&Path>) -> Result<Option<String>, ConfigError> {
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The text of a project's file: at most a mebibyte, and never of a file that a link out of the project leads to.
+fn read_project(root: Option<&Path>) -> Result<Option<String>, ConfigError> {
+    let Some(root) = root else { return Ok(None) };
+    match Root::open(root)?.read(PROJECT_FILE, 1 << 20) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(RootError::NotFound { .. } | RootError::NotADirectory { .. }) => Ok(None),
+        Err(error) => Err(ConfigError::Project(error)),
     }
 }
 
@@ -206,7 +217,8 @@ fn override_layer(text: &str) -> Result<Layer, ConfigError> {
 fn assignment(key: &str, value: &str, name: &str, kind: Kind) -> Result<Layer, ConfigError> {
     let as_is = format!("{key} = {value}");
     let quoted = format!("{key} = {}", toml::Value::String(value.to_owned()));
-    let is_toml = toml::from_str::<toml::Table>(&as_is).is_ok();
+    // One key and no more, whatever the value holds.
+    let is_toml = !value.contains('\n') && toml::from_str::<toml::Table>(&as_is).is_ok();
     user_layer(name, if is_toml { &as_is } else { &quoted }, kind)
 }
 
@@ -278,11 +290,13 @@ mod tests {
     /// The folder must be kept as long as the sources are read.
     fn sources(user: &str, project: &str) -> (tempfile::TempDir, Sources) {
         let dir = tempfile::tempdir().unwrap();
-        let (user_path, project_path) = (dir.path().join("config.toml"), dir.path().join("project.toml"));
+        let (user_path, project_path) = (dir.path().join("config.toml"), dir.path().join(PROJECT_FILE));
+        codetether_files::create_dir_all(project_path.parent().unwrap()).unwrap();
         let options = codetether_files::WriteOptions::default();
         codetether_files::write_atomic(&user_path, user.as_bytes(), &options).unwrap();
         codetether_files::write_atomic(&project_path, project.as_bytes(), &options).unwrap();
-        let sources = Sources { user: Some(user_path), project: Some(project_path), ..Sources::default() };
+        let sources =
+            Sources { user: Some(user_path), project: Some(dir.path().to_owned()), ..Sources::default() };
         (dir, sources)
     }
 
@@ -373,6 +387,27 @@ mod tests {
         assert!(text.contains("unknown variant `yolo`") && text.contains("at: \"yolo\""), "{text}");
         let text = problem("max_time = \"soon\"", "");
         assert!(text.contains("`soon` is not a duration"), "{text}");
+    }
+
+    #[test]
+    fn a_hostile_project_can_neither_act_on_the_terminal_nor_lead_out() {
+        let text = problem("", "\"\\u001b]52;c;x\\u0007\" = 1");
+        assert!(text.contains("unknown key `?]52;c;x?`"), "{text:?}");
+        let text = problem("", "\u{202e}x = 1");
+        assert!(!text.contains('\u{202e}'), "{text:?}");
+        for target in ["/dev/zero", "/etc/passwd"] {
+            let (dir, sources) = sources("", "");
+            let path = dir.path().join(PROJECT_FILE);
+            codetether_files::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(target, path).unwrap();
+            assert!(matches!(load(&sources), Err(ConfigError::Project(_))), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_variable_sets_its_own_key_and_no_other() {
+        let environment = vec![("CODETETHER_MODEL".into(), "\"a/b\"\nmode = \"bypass\"".into())];
+        assert_eq!(load(&Sources { environment, ..Sources::default() }).unwrap().mode, Mode::Ask);
     }
 
     #[test]

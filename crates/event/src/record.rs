@@ -1,7 +1,7 @@
 //! A fact with its place in the journal.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{Attempt, Event, OpId, Seq, TurnId, UnixMillis};
@@ -25,7 +25,7 @@ pub struct Record<E = Event> {
 }
 
 /// What brought a record about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A surface asked for it.
@@ -36,6 +36,31 @@ pub enum Cause {
     Timer,
     /// The session was opened after its owner had ended without closing what was under way.
     Recovery,
+    /// Written by a newer build, kept verbatim.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Unknown(RawJson),
+}
+
+impl<'de> Deserialize<'de> for Cause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Known {
+            Op(OpId),
+            After(Seq),
+            Timer,
+            Recovery,
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match serde_json::from_str(raw.get()) {
+            Ok(Known::Op(op)) => Self::Op(op),
+            Ok(Known::After(seq)) => Self::After(seq),
+            Ok(Known::Timer) => Self::Timer,
+            Ok(Known::Recovery) => Self::Recovery,
+            Err(_) => Self::Unknown(RawJson(raw)),
+        })
+    }
 }
 
 /// JSON kept byte for byte.
@@ -50,3 +75,23 @@ impl PartialEq for RawJson {
 }
 
 impl Eq for RawJson {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_reads_back_also_one_of_a_newer_build() {
+        for json in
+            [r#"{"after":3}"#, r#""timer""#, r#""recovery""#, r#"{"alarm":{"b":1, "a":2}}"#, r#""moon""#]
+        {
+            let cause: Cause = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&cause).unwrap(), json);
+            assert_eq!(
+                matches!(cause, Cause::Unknown(_)),
+                json.contains("alarm") || json.contains("moon"),
+                "{json}"
+            );
+        }
+    }
+}

@@ -16,7 +16,8 @@ use crate::Error;
 /// What has to hold when a write returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// The system has it: it survives the end of this process.
+    /// The system has it: it survives the end of this process. A loss of power may undo it, which leaves what it
+    /// replaced, or for a new file anything between nothing and all of it.
     #[default]
     Cached,
     /// The disk has it: it survives a loss of power.
@@ -55,14 +56,14 @@ fn replace_path(path: &Path, bytes: &[u8], options: &WriteOptions) -> io::Result
         _ => PathBuf::from("."),
     };
     let parent = File::open(parent)?;
-    let mode = match options.mode {
-        Some(mode) => Permission::Exactly(mode),
-        None => match std::fs::metadata(&target) {
-            Ok(old) => Permission::Exactly(std::os::unix::fs::PermissionsExt::mode(&old.permissions())),
-            Err(_) => Permission::Masked(0o644),
-        },
+    let old = std::fs::metadata(&target).ok();
+    let mode = match (options.mode, &old) {
+        (Some(mode), _) => Permission::Exactly(mode),
+        (None, Some(old)) => Permission::Exactly(std::os::unix::fs::PermissionsExt::mode(&old.permissions())),
+        (None, None) => Permission::Masked(0o644),
     };
-    replace_at(parent.as_fd(), Path::new(name), bytes, mode, options.durability)?;
+    let content = if old.is_some() { Durability::Synced } else { options.durability };
+    replace_at(parent.as_fd(), Path::new(name), bytes, mode, content)?;
     if options.durability == Durability::Synced {
         parent.sync_all()?;
     }
@@ -79,7 +80,9 @@ pub(crate) enum Permission {
 }
 
 /// Writes a file beside `name` in an open folder, then gives it that name. `name` is one component; a symbolic link
-/// of that name is replaced, never followed.
+/// of that name is replaced, never followed. `durability` is that of the content; its name is the caller's affair.
+/// When there is something to replace it has to be [`Durability::Synced`]: the disk may get the new name before the
+/// new content, and the old is gone then.
 pub(crate) fn replace_at(
     dir: BorrowedFd<'_>,
     name: &Path,

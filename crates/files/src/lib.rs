@@ -6,6 +6,7 @@
 mod atomic;
 mod blobs;
 mod error;
+mod listing;
 mod lock;
 mod open;
 mod plain;
@@ -15,10 +16,11 @@ mod root;
 pub use atomic::{Durability, WriteOptions, write_atomic};
 pub use blobs::BlobStore;
 pub use error::{Error, RootError};
+pub use listing::{Entry, EntryKind, Listing};
 pub use lock::{Lock, LockError};
 pub use open::{create_new, open_append, open_read, sync_dir};
 pub use plain::{
-    copy, create_dir_all, create_dir_private, hard_link_or_copy, read, read_to_string, remove_dir_all,
-    remove_file, rename, set_executable,
+    copy, create_dir_all, create_dir_private, read, read_to_string, remove_dir_all, remove_file, rename,
+    set_executable,
 };
 pub use root::{RelPath, Root};

@@ -83,15 +83,6 @@ pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, Error> 
     fs::copy(from, to).map_err(Error::of("copy", from))
 }
 
-/// Gives a file that never changes a second name, or copies it where the file system cannot do that.
-///
-/// # Errors
-/// When neither works.
-pub fn hard_link_or_copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
-    let (from, to) = (from.as_ref(), to.as_ref());
-    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)).map_err(Error::of("copy", from))
-}
-
 /// Lets everyone run the file who may read it.
 ///
 /// # Errors

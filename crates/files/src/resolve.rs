@@ -52,6 +52,11 @@ impl Beneath {
         &self.path
     }
 
+    #[cfg(test)]
+    pub(crate) fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
     /// Opens a relative path; `..` in it is taken after links are followed, as the system does. A path that leads
     /// out is `EXDEV`.
     pub(crate) fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {

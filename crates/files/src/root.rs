@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::atomic::{Permission, replace_at};
 use crate::resolve::{Beneath, LINKS_MAX};
-use crate::{Durability, Error, RootError};
+use crate::{Durability, Error, Listing, RootError};
 
 /// How often a folder that moves while it is looked at is looked at again.
 const LOOKS: usize = 16;
@@ -133,6 +133,16 @@ impl Root {
         Ok(file.metadata().map_err(Error::of("look at", &self.path().join(path)))?)
     }
 
+    /// The names in a folder. The folder itself is read, not what its path leads to by now; ask
+    /// [`metadata`](Self::metadata) before going on to what a name stands for.
+    ///
+    /// # Errors
+    /// [`RootError::NotADirectory`] when it is something else.
+    pub fn list(&self, path: &str) -> Result<Listing, RootError> {
+        let folder = self.resolve("list", path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(Listing::new(folder, self.path().join(path))?)
+    }
+
     /// The absolute path of a folder, free of links at the time of asking: where to start a walk or a command. The
     /// names below it are for the caller to check again.
     ///
@@ -153,7 +163,8 @@ impl Root {
     }
 
     /// Writes a file or replaces it, at once or not at all, and makes missing folders above it. What was there keeps
-    /// its permissions. A link is kept and the file that it leads to is replaced, if that lies in the root too.
+    /// its permissions, and stays whole also when the power is lost. A link is kept and the file that it leads to is
+    /// replaced, if that lies in the root too.
     ///
     /// # Errors
     /// [`RootError::IsDirectory`] and [`RootError::NotAFile`] when something else is there; an error of kind
@@ -180,13 +191,13 @@ impl Root {
                 return Err(Errno::ISDIR.into());
             };
             let dir = self.beneath.resolve_or_make_dir(folder)?;
-            let mode = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => Permission::Masked(0o666),
+            let (mode, durability) = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => (Permission::Masked(0o666), Durability::Cached),
                 Err(error) => return Err(error.into()),
                 Ok(there) => match FileType::from_raw_mode(there.st_mode) {
                     FileType::RegularFile if there.st_mode & 0o222 == 0 => return Err(Errno::ACCESS.into()),
                     // New content does not inherit the right to run as someone else.
-                    FileType::RegularFile => Permission::Exactly(there.st_mode & 0o777),
+                    FileType::RegularFile => (Permission::Exactly(there.st_mode & 0o777), Durability::Synced),
                     FileType::Directory => return Err(Errno::ISDIR.into()),
                     FileType::Symlink => {
                         let target = match rustix::fs::readlinkat(&dir, name, Vec::new()) {
@@ -202,8 +213,7 @@ impl Root {
                     _ => return Err(Refusal::NotAFile),
                 },
             };
-            return replace_at(dir.as_fd(), Path::new(name), bytes, mode, Durability::Cached)
-                .map_err(Refusal::Io);
+            return replace_at(dir.as_fd(), Path::new(name), bytes, mode, durability).map_err(Refusal::Io);
         }
         Err(Errno::LOOP.into())
     }

@@ -1,10 +1,12 @@
 //! Every way out of a root that we know of, tried against both ways of resolving paths.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::resolve::Strategy;
+use crate::{Entry, EntryKind};
 
 struct Place {
     _dir: tempfile::TempDir,
@@ -46,9 +48,37 @@ fn assert_refused(place: &Place, path: &str) {
 #[test]
 fn the_kernel_is_asked_where_it_can_do_it() {
     let dir = tempfile::tempdir().unwrap();
-    let root = Root::open(dir.path()).unwrap();
-    std::fs::write(dir.path().join("f"), "x").unwrap();
-    assert_eq!(root.read("f", 1).unwrap(), b"x");
+    let can = rustix::fs::openat2(
+        rustix::fs::CWD,
+        ".",
+        OFlags::PATH,
+        rustix::fs::Mode::empty(),
+        rustix::fs::ResolveFlags::BENEATH,
+    );
+    let expected = if can.is_ok() { Strategy::Kernel } else { Strategy::Walk };
+    assert_eq!(Root::open(dir.path()).unwrap().beneath.strategy(), expected);
+}
+
+#[test]
+fn a_folder_is_listed_with_what_its_names_stand_for() {
+    for place in places() {
+        symlink("../outside", place.inside.join("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, place.inside.join("pipe"), FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
+        let mut all: Vec<_> = place.root.list(".").unwrap().map(Result::unwrap).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        let expected = [
+            ("file", EntryKind::File),
+            ("link", EntryKind::Link("../outside".into())),
+            ("pipe", EntryKind::Other),
+            ("sub", EntryKind::Directory),
+        ];
+        assert_eq!(all, expected.map(|(name, kind)| Entry { name: name.into(), kind }));
+        assert_eq!(place.root.list("sub").unwrap().count(), 0);
+        assert!(matches!(place.root.list("link"), Err(RootError::Outside { .. })));
+        assert!(matches!(place.root.list("file"), Err(RootError::NotADirectory { .. })));
+        assert!(matches!(place.root.list("none"), Err(RootError::NotFound { .. })));
+    }
 }
 
 #[test]
@@ -208,6 +238,7 @@ fn a_race_with_a_link_does_not_lead_out() {
         let (dir, link) = (place.inside.join("dir"), place.inside.join("link"));
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("secret"), "inner").unwrap();
+        std::fs::write(place.outside.join("only outside"), "").unwrap();
         symlink(&place.outside, &link).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -219,6 +250,7 @@ fn a_race_with_a_link_does_not_lead_out() {
                 }
             });
             let (mut in_, mut out, mut rounds) = (0, 0, 0);
+            let mut names = std::collections::BTreeSet::new();
             // As many rounds as it takes to see both sides of the swap, within reason.
             while rounds < 2_000 || (rounds < 1_000_000 && (in_ == 0 || out == 0)) {
                 rounds += 1;
@@ -233,10 +265,15 @@ fn a_race_with_a_link_does_not_lead_out() {
                 let _ = place.root.write("dir/secret", b"inner");
                 let _ = place.root.write(&format!("dir/new{}/f", rounds % 7), b"x");
                 let _ = place.root.open_dir("dir").map(|real| assert!(real.starts_with(&place.inside)));
+                for entry in place.root.list("dir").into_iter().flatten().flatten() {
+                    names.insert(entry.name);
+                }
             }
             done.store(true, Ordering::Relaxed);
             assert!(in_ > 0 && out > 0, "the race was not one: {in_} in, {out} out");
+            assert!(names.contains(OsStr::new("secret")) && !names.contains(OsStr::new("only outside")));
         });
+        std::fs::remove_file(place.outside.join("only outside")).unwrap();
         assert_untouched(&place);
     }
 }

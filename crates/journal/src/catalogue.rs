@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::BufReader;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::thread;
 
 use codetether_event::{Record, SessionId, UnixMillis};
@@ -46,7 +47,7 @@ pub struct Entry {
     pub tokens: u64,
     /// Millionths of a dollar.
     pub cost_micros: i64,
-    /// The messages that a search looks through.
+    /// The messages that a search looks through; none in a [`Listed`].
     pub text: Vec<String>,
 }
 
@@ -55,22 +56,18 @@ pub struct Entry {
 pub struct Listed {
     /// The session.
     pub id: SessionId,
-    /// What is wrong with its journal; the rest then tells of its sound part.
+    /// Why its journal cannot be read to its end; the rest then tells of its sound part.
     pub damaged: Option<String>,
-    /// Its title.
-    pub title: String,
-    /// The folder it works in.
-    pub project: String,
-    /// When it began.
-    pub created: UnixMillis,
-    /// When it was last written.
-    pub updated: UnixMillis,
-    /// Turns.
-    pub turns: u64,
-    /// Tokens, input and output together.
-    pub tokens: u64,
-    /// Millionths of a dollar.
-    pub cost_micros: i64,
+    /// What it is about, but for the messages: of these only the index knows.
+    pub entry: Entry,
+}
+
+impl Deref for Listed {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.entry
+    }
 }
 
 /// A session that a search found.
@@ -292,6 +289,7 @@ impl<I: Indexed> Catalogue<I> {
         let damaged = match scanned.end {
             End::Sound | End::Torn(_) => None,
             End::Damaged(flaw) => Some(flaw.at(&path)),
+            End::Newer(flaw) => Some(flaw.newer(&path)),
         };
         match (records.is_empty(), damaged) {
             (true, None) => Ok(None),

@@ -44,6 +44,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A line is whole, but this build can make nothing of the record in it: nothing is lost.
+    #[error("cannot read `{}` from line {line} on: {reason}", path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What this build does not know.
+        reason: String,
+    },
     /// The caller's records do not follow on the journal's last one.
     #[error("cannot append record {got}: the next one is {expected}")]
     Sequence {
@@ -118,6 +128,9 @@ impl Error {
                 Some(format!(
                     "`codetether session repair {id}` keeps the sound part, and a copy of the whole"
                 ))
+            }
+            Self::Newer { .. } => {
+                Some("a newer version of codetether wrote it and can read it: update this one".to_owned())
             }
             Self::Locked { .. } => Some("end that process, or fork the session with `--fork`".to_owned()),
             _ if self.is_full() => Some("make room on the disk; the session can be resumed then".to_owned()),

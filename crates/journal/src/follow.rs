@@ -28,6 +28,10 @@ pub struct Follow<E> {
 
 /// Follows a journal from behind the record at `after`; zero gives all of them.
 ///
+/// Records are seen as soon as they are written, before their append is acknowledged. When the disk is full in the
+/// middle of several that are appended at once, those seen are taken back and the follower hears that the file
+/// became shorter or is damaged: it then has to begin anew.
+///
 /// # Errors
 /// When it cannot be opened.
 pub fn follow<E: DeserializeOwned>(path: impl AsRef<Path>, after: Seq) -> Result<Follow<E>, Error> {
@@ -38,19 +42,29 @@ pub fn follow<E: DeserializeOwned>(path: impl AsRef<Path>, after: Seq) -> Result
 
 impl<E: DeserializeOwned> Follow<E> {
     /// The records that have come since; none when there are none yet. Does not wait. There may be more when it
-    /// gave any.
+    /// gave any. An error behind some records is told by the next call.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a line that has its end is not whole, or the file became shorter.
+    /// [`Error::Damaged`] when a line that has its end is not whole, or the file became shorter; [`Error::Newer`]
+    /// when its record is of no known form.
     pub fn poll(&mut self) -> Result<Vec<Record<E>>, Error> {
-        let failed = |cause| Error::from(codetether_files::Error::new("read", &self.path, cause));
+        let mut records = Vec::new();
+        match self.read_on(&mut records) {
+            Err(error) if records.is_empty() => Err(error),
+            _ => Ok(records),
+        }
+    }
+
+    fn read_on(&mut self, records: &mut Vec<Record<E>>) -> Result<(), Error> {
+        let path = self.path.clone();
+        let failed = |cause| Error::from(codetether_files::Error::new("read", &path, cause));
         if self.file.metadata().map_err(failed)?.len() < self.offset {
             return Err(self.damaged("the file became shorter while it was followed".to_owned()));
         }
         self.file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
         let mut reader = BufReader::with_capacity(1 << 16, &self.file);
-        let (mut records, mut buffer, mut taken) = (Vec::new(), Vec::new(), 0);
-        loop {
+        let (mut buffer, mut taken) = (Vec::new(), 0);
+        while taken < POLL_MAX || records.is_empty() {
             buffer.clear();
             let most = LINE_MAX as u64 + 1;
             let bytes = reader.by_ref().take(most).read_until(b'\n', &mut buffer).map_err(failed)? as u64;
@@ -58,10 +72,14 @@ impl<E: DeserializeOwned> Follow<E> {
                 if bytes == most {
                     return Err(self.damaged("it is longer than any record".to_owned()));
                 }
-                return Ok(records);
+                return Ok(());
             };
-            let record = line::check(whole).map_err(str::to_owned).and_then(line::parse::<E>);
-            let record = record.map_err(|reason| self.damaged(reason))?;
+            let body = line::check(whole).map_err(|reason| self.damaged(reason.to_owned()))?;
+            let record = line::parse::<E>(body).map_err(|reason| Error::Newer {
+                path: path.clone(),
+                line: self.lines + 1,
+                reason,
+            })?;
             if record.seq != self.next {
                 let reason =
                     format!("it holds record {}, where record {} was expected", record.seq, self.next);
@@ -71,14 +89,11 @@ impl<E: DeserializeOwned> Follow<E> {
             self.offset += bytes;
             self.lines += 1;
             taken += bytes;
-            let is_full = taken >= POLL_MAX;
             if record.seq > self.after {
                 records.push(record);
             }
-            if is_full && !records.is_empty() {
-                return Ok(records);
-            }
         }
+        Ok(())
     }
 
     fn damaged(&self, reason: String) -> Error {

@@ -27,7 +27,7 @@ pub enum Durable {
 /// The only way to append to a session.
 #[derive(Debug)]
 pub struct Handle<E> {
-    file: Arc<Open>,
+    pub(crate) file: Arc<Open>,
     writer: Arc<Inner>,
     next: Seq,
     /// An append was begun whose end nobody waited for.
@@ -52,6 +52,7 @@ impl Journals {
     /// # Errors
     /// [`Error::Exists`], and when the folder cannot be written.
     pub fn create<E>(&self, layout: &Layout, id: SessionId, owner: &str) -> Result<Handle<E>, Error> {
+        let folders = layout.naming(id);
         codetether_files::create_dir_private(layout.session(id))?;
         let lock = Lock::acquire(layout.lock(id), owner).map_err(|error| Error::lock(id, error))?;
         match codetether_files::create_new(layout.journal(id), 0o600) {
@@ -62,7 +63,7 @@ impl Journals {
             Err(error) => return Err(error.into()),
         }
         let file = codetether_files::open_append(layout.journal(id), 0o600)?;
-        Ok(self.handle(Open::new(layout, id, lock, file, 0, true), Seq(1)))
+        Ok(self.handle(Open::new(layout, id, folders, lock, file, 0), Seq(1)))
     }
 
     /// Opens a session to go on with it. What a crash left of a record is cut off; if that is more than half a line,
@@ -95,7 +96,7 @@ impl Journals {
             file.set_len(loaded.sound).map_err(failed("cut the torn end of"))?;
         }
         let next = Seq(1).plus(loaded.records.len() as u64);
-        let handle = self.handle(Open::new(layout, id, lock, file, loaded.sound, false), next);
+        let handle = self.handle(Open::new(layout, id, layout.naming(id), lock, file, loaded.sound), next);
         Ok(Opened { handle, records: loaded.records, torn: loaded.torn })
     }
 
@@ -141,12 +142,17 @@ impl<E> Handle<E> {
 }
 
 impl<E: Serialize> Handle<E> {
-    /// Appends records: all of them or, when this fails, none. Waits while too much is queued. Do not drop the
-    /// future before its end: nobody would know whether the records are there, so no further append is taken.
+    /// Appends records: all of them or, when they cannot be written, none. Waits while too much is queued. Do not
+    /// drop the future before its end: nobody would know whether the records are there, so no further append is
+    /// taken.
+    ///
+    /// When they are written and only the sync fails, they are in the file, and perhaps on the disk; so no further
+    /// append is taken then either, and whoever opens the session again finds out.
     ///
     /// # Errors
     /// [`Error::Sequence`] when they do not follow on the last one; [`Error::File`], with
-    /// [`is_full`](Error::is_full) when the disk is: the handle can be used again once there is room.
+    /// [`is_full`](Error::is_full) when the disk is: the handle can be used again once there is room;
+    /// [`Error::Broken`] after an earlier failure that the handle does not survive.
     pub async fn append(&mut self, records: &[Record<E>], durable: Durable) -> Result<(), Error> {
         if self.is_abandoned {
             let reason = "an earlier append was abandoned".to_owned();
@@ -176,5 +182,55 @@ impl<E: Serialize> Handle<E> {
         outcome?;
         self.next = next;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{Attempt, Cause, UnixMillis};
+
+    use super::*;
+
+    fn records(seq: u64) -> [Record<u64>; 1] {
+        let (seq, at) = (Seq(seq), UnixMillis(5));
+        [Record { seq, attempt: Attempt(1), at, turn: None, cause: Cause::Timer, event: 0 }]
+    }
+
+    fn home() -> (tempfile::TempDir, Layout, SessionId, Journals) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().join("new/data"));
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        (dir, layout, id, Journals::start().unwrap())
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_append_ends_the_handle_and_not_the_journal() {
+        let (_dir, layout, id, journals) = home();
+        let mut handle: Handle<u64> = journals.create(&layout, id, "a test").unwrap();
+        handle.append(&records(1), Durable::Written).await.unwrap();
+        {
+            let file = handle.file.clone();
+            // The writer cannot come to an end while this is held.
+            let _held = file.state();
+            let records = records(2);
+            let mut append = Box::pin(handle.append(&records, Durable::Written));
+            assert!(poll(append.as_mut()).is_pending());
+        }
+        let refused = handle.append(&records(2), Durable::Written).await.unwrap_err();
+        assert!(matches!(refused, Error::Broken { .. }), "{refused}");
+        handle.sync().await.unwrap().unwrap();
+        drop(handle);
+        // Its lock is held until the append is done, so whoever opens the session finds the record whole.
+        let opened = loop {
+            match journals.open::<u64>(&layout, id, "a test") {
+                Err(Error::Locked { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
+        assert_eq!((opened.records, opened.torn), ([records(1), records(2)].concat(), None));
     }
 }

@@ -2,18 +2,20 @@
 //! is answered by doing without it or by making it anew, never by an error to the user.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use codetether_event::{SessionId, UnixMillis};
 use codetether_files::Lock;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use crate::catalogue::{Entry, Listed, Stamp};
 
 /// Raised with every change of the tables or of what is put into them.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long another process may keep the index from us before we do without.
 const BUSY: Duration = Duration::from_millis(250);
@@ -40,6 +42,7 @@ const TABLES: &str = "
         cost_micros INTEGER NOT NULL
     );
     CREATE VIRTUAL TABLE messages USING fts5(text, tokenize = 'unicode61 remove_diacritics 2');
+    INSERT INTO messages (messages, rank) VALUES ('secure-delete', 1);
 ";
 
 /// An open index.
@@ -87,10 +90,11 @@ impl From<codetether_files::Error> for Unusable {
 impl Index {
     /// Opens the index, and makes its tables in an empty file.
     pub(crate) fn open(path: &Path) -> Result<Self, Unusable> {
-        // SQLite gives its other files the mode of this one.
-        codetether_files::open_append(path, 0o600)?;
+        Self::make_file(path)?;
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
+        // What is deleted is overwritten.
+        db.pragma_update(None, "secure_delete", true)?;
         let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
         if version(&db)? == 0 {
             let mut db = db;
@@ -104,6 +108,33 @@ impl Index {
             return Self { db }.of_this_version();
         }
         Self { db }.of_this_version()
+    }
+
+    /// Makes an empty file, for its owner alone, where there is none: SQLite gives its other files the mode of this
+    /// one. Never opens one that is there, since closing it would end the locks that this process has on it.
+    fn make_file(path: &Path) -> Result<(), Unusable> {
+        static MAKING: Mutex<()> = Mutex::new(());
+        // Until it is closed again nobody here takes a lock on it.
+        let _only = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        match codetether_files::create_new(path, 0o600) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => Ok(made.map(drop)?),
+        }
+    }
+
+    /// Removes what is known of a session. When that cannot be done the whole index goes: it can be made anew.
+    ///
+    /// # Errors
+    /// When the index cannot be removed either.
+    pub(crate) fn forget(path: &Path, id: SessionId) -> Result<(), codetether_files::Error> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let forgotten = Self::open(path).and_then(|mut index| index.update(&[], &[id]));
+        forgotten.or_else(|_| Self::remove(path)).map_err(|_| {
+            let cause = std::io::Error::other("it is in use");
+            codetether_files::Error::new("remove the session's words from", path, cause)
+        })
     }
 
     fn of_this_version(self) -> Result<Self, Unusable> {
@@ -143,9 +174,7 @@ impl Index {
         while let Some(row) = rows.next()? {
             let id = SessionId(Uuid::from_bytes(row.get(0)?));
             let stamp = Stamp { size: natural(row.get(1)?), modified: row.get(2)? };
-            let listed = Listed {
-                id,
-                damaged: row.get(3)?,
+            let entry = Entry {
                 title: row.get(4)?,
                 project: row.get(5)?,
                 created: UnixMillis(natural(row.get(6)?)),
@@ -153,7 +182,9 @@ impl Index {
                 turns: natural(row.get(8)?),
                 tokens: natural(row.get(9)?),
                 cost_micros: row.get(10)?,
+                text: Vec::new(),
             };
+            let listed = Listed { id, damaged: row.get(3)?, entry };
             all.insert(id, (stamp, listed));
         }
         Ok(all)
@@ -169,23 +200,21 @@ impl Index {
             return Ok(());
         }
         let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for id in gone.iter().chain(fresh.iter().map(|(_, listed, _)| &listed.id)) {
+        for id in gone {
             let number: Option<i64> = change
                 .prepare_cached("DELETE FROM sessions WHERE id = ? RETURNING number")?
                 .query_row([id.0.as_bytes()], |row| row.get(0))
                 .optional()?;
             if let Some(number) = number {
-                let first = number.saturating_mul(MESSAGES);
-                change
-                    .prepare_cached("DELETE FROM messages WHERE rowid BETWEEN ? AND ?")?
-                    .execute([first, first.saturating_add(MESSAGES - 1)])?;
+                replace_messages(&change, number, &[])?;
             }
         }
         for (stamp, listed, text) in fresh {
             let number: i64 = change
                 .prepare_cached(
-                    "INSERT INTO sessions (id, size, modified, damaged, title, project, created, updated, turns,
-                     tokens, cost_micros) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                    "INSERT OR REPLACE INTO sessions (number, id, size, modified, damaged, title, project, created,
+                     updated, turns, tokens, cost_micros) VALUES ((SELECT number FROM sessions WHERE id = ?1),
+                     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number",
                 )?
                 .query_row(
                     params![
@@ -203,16 +232,7 @@ impl Index {
                     ],
                     |row| row.get(0),
                 )?;
-            let mut insert = change.prepare_cached("INSERT INTO messages (rowid, text) VALUES (?, ?)")?;
-            let mut room = TEXT_MAX;
-            for (message, text) in (0..MESSAGES).zip(text) {
-                let text = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
-                insert.execute(params![number.saturating_mul(MESSAGES).saturating_add(message), text])?;
-                room -= text.len();
-                if room == 0 {
-                    break;
-                }
-            }
+            replace_messages(&change, number, text)?;
         }
         Ok(change.commit()?)
     }
@@ -241,10 +261,49 @@ impl Index {
     }
 }
 
+/// Makes these the messages of a session. Those that are there already are left alone: sessions grow at their end,
+/// and to overwrite a word takes much longer than to read it.
+fn replace_messages(change: &Transaction<'_>, number: i64, text: &[String]) -> Result<(), Unusable> {
+    let mut room = TEXT_MAX;
+    let wanted: Vec<_> = (0..MESSAGES)
+        .zip(text)
+        .map_while(|(message, text)| {
+            let text = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
+            let is_room = room > 0;
+            room -= text.len();
+            is_room.then_some((message, text))
+        })
+        .collect();
+    let first = number.saturating_mul(MESSAGES);
+    let last = first.saturating_add(MESSAGES - 1);
+    let mut kept = 0_usize;
+    {
+        let mut query = change
+            .prepare_cached("SELECT rowid, text FROM messages WHERE rowid BETWEEN ? AND ? ORDER BY rowid")?;
+        let mut rows = query.query([first, last])?;
+        let mut wanted = wanted.iter();
+        while let (Some((message, text)), Some(row)) = (wanted.next(), rows.next()?) {
+            let is_there = row.get::<_, i64>(0)? == first.saturating_add(*message)
+                && row.get_ref(1)?.as_bytes().is_ok_and(|there| there == text.as_bytes());
+            if !is_there {
+                break;
+            }
+            kept += 1;
+        }
+    }
+    let from = first.saturating_add(integer(kept as u64));
+    change.prepare_cached("DELETE FROM messages WHERE rowid BETWEEN ? AND ?")?.execute([from, last])?;
+    let mut insert = change.prepare_cached("INSERT INTO messages (rowid, text) VALUES (?, ?)")?;
+    for (message, text) in wanted.iter().skip(kept) {
+        insert.execute(params![first.saturating_add(*message), text])?;
+    }
+    Ok(())
+}
+
 /// What is kept of a session whose records were read.
-pub(crate) fn listed(id: SessionId, entry: Entry, damaged: Option<String>) -> (Listed, Vec<String>) {
-    let Entry { title, project, created, updated, turns, tokens, cost_micros, text } = entry;
-    (Listed { id, damaged, title, project, created, updated, turns, tokens, cost_micros }, text)
+pub(crate) fn listed(id: SessionId, mut entry: Entry, damaged: Option<String>) -> (Listed, Vec<String>) {
+    let text = std::mem::take(&mut entry.text);
+    (Listed { id, damaged, entry }, text)
 }
 
 fn integer(n: u64) -> i64 {

@@ -59,7 +59,25 @@ impl Layout {
     /// with its records.
     #[must_use]
     pub fn blobs(&self, id: SessionId) -> BlobStore {
-        BlobStore::new(self.session(id).join("blobs"))
+        BlobStore::new(self.blobs_dir(id))
+    }
+
+    pub(crate) fn blobs_dir(&self, id: SessionId) -> PathBuf {
+        self.session(id).join("blobs")
+    }
+
+    /// The folders whose names have to be on the disk for a session's to be: the data directory's own, and those
+    /// above it that do not exist yet, with the first that does.
+    pub(crate) fn naming(&self, id: SessionId) -> Vec<PathBuf> {
+        let mut folders = vec![self.session(id), self.sessions(), self.data.clone()];
+        for above in self.data.ancestors().skip(1) {
+            let above = if above == Path::new("") { Path::new(".") } else { above };
+            folders.push(above.to_owned());
+            if above.is_dir() {
+                break;
+            }
+        }
+        folders
     }
 
     /// The file that a session's writer locks.

@@ -75,7 +75,7 @@ pub(crate) fn hides_another(line: &[u8]) -> bool {
 
 /// The record in a whole line.
 pub(crate) fn parse<E: DeserializeOwned>(body: &[u8]) -> Result<Record<E>, String> {
-    serde_json::from_slice(body).map_err(|error| format!("its record cannot be read: {error}"))
+    serde_json::from_slice(body).map_err(|error| format!("its record is of no known form: {error}"))
 }
 
 fn hex(crc: u32) -> [u8; CRC] {

@@ -33,7 +33,8 @@ pub struct Torn {
 /// Reads a journal. A file that is being written shows its whole records, and perhaps a torn one.
 ///
 /// # Errors
-/// [`Error::Damaged`] when something whole follows what is not, or positions do not follow on each other.
+/// [`Error::Damaged`] when something whole follows what is not, or positions do not follow on each other;
+/// [`Error::Newer`] when a whole line holds a record of no known form.
 pub fn read<E: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Loaded<E>, Error> {
     let path = path.as_ref();
     read_from(BufReader::with_capacity(1 << 16, codetether_files::open_read(path)?), path)
@@ -50,6 +51,7 @@ pub fn read_from<E: DeserializeOwned>(reader: impl BufRead, path: &Path) -> Resu
         End::Sound => Ok(Loaded { records, sound: scanned.sound, torn: None }),
         End::Torn(torn) => Ok(Loaded { records, sound: scanned.sound, torn: Some(torn) }),
         End::Damaged(flaw) => Err(flaw.at(path)),
+        End::Newer(flaw) => Err(flaw.newer(path)),
     }
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum End {
     Sound,
     Torn(Torn),
     Damaged(Flaw),
+    /// The flaw is in this build, not in the line.
+    Newer(Flaw),
 }
 
 /// A line that should not be as it is.
@@ -81,6 +85,10 @@ pub(crate) struct Flaw {
 impl Flaw {
     pub(crate) fn at(self, path: &Path) -> Error {
         Error::Damaged { path: path.to_owned(), line: self.line, offset: self.offset, reason: self.reason }
+    }
+
+    pub(crate) fn newer(self, path: &Path) -> Error {
+        Error::Newer { path: path.to_owned(), line: self.line, reason: self.reason }
     }
 }
 
@@ -117,7 +125,7 @@ pub(crate) fn scan<E: DeserializeOwned>(
             }
             (Some((_, blame)), judged) => {
                 breaks += u64::from(line.has_end);
-                if !matches!(judged, Err((_, Blame::Crash))) {
+                if *blame == Blame::Crash && !matches!(judged, Err((_, Blame::Crash))) {
                     *blame = Blame::Damage;
                 }
             }
@@ -126,6 +134,7 @@ pub(crate) fn scan<E: DeserializeOwned>(
     Ok(match flaw {
         None => Scanned { sound: offset, lines, end: End::Sound },
         Some((flaw, Blame::Damage)) => Scanned { sound: flaw.offset, lines, end: End::Damaged(flaw) },
+        Some((flaw, Blame::Version)) => Scanned { sound: flaw.offset, lines, end: End::Newer(flaw) },
         Some((flaw, Blame::Crash)) => {
             let torn = Torn { at: flaw.offset, bytes: offset - flaw.offset, breaks };
             Scanned { sound: flaw.offset, lines, end: End::Torn(torn) }
@@ -140,6 +149,8 @@ enum Blame {
     Crash,
     /// Nothing that we know of.
     Damage,
+    /// Another version that wrote it.
+    Version,
 }
 
 /// One line as it was read.
@@ -162,7 +173,7 @@ fn judge<E: DeserializeOwned>(buffer: &[u8], line: &Line, next: Seq) -> Result<R
         let blame = if line::hides_another(whole) { Blame::Damage } else { Blame::Crash };
         (reason.to_owned(), blame)
     })?;
-    let record = line::parse::<E>(body).map_err(|reason| (reason, Blame::Damage))?;
+    let record = line::parse::<E>(body).map_err(|reason| (reason, Blame::Version))?;
     if record.seq == next {
         Ok(record)
     } else {

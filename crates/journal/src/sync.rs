@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use crate::Error;
-use crate::writer::Open;
+use crate::writer::{For, Open};
 
 /// Where an outcome goes. Whoever asked may have gone.
 pub(crate) type Reply = oneshot::Sender<Result<(), Error>>;
@@ -18,7 +18,7 @@ const THREADS_MAX: usize = 4;
 
 const STACK: usize = 256 << 10;
 
-/// Files that wait for the disk. Its threads start with the need and end with [`close`](Self::close).
+/// Files that wait for the disk, each at one place at most: here or with one thread. Its threads start with the need and end with [`close`](Self::close).
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     queue: Mutex<Queue>,
@@ -36,9 +36,9 @@ struct Queue {
 
 impl Syncs {
     /// Sees to it that all that was written to the file so far gets to the disk, then replies.
-    pub(crate) fn ask(self: &Arc<Self>, file: Arc<Open>, reply: Reply) {
-        match file.wait_for_sync(reply) {
-            // It is in the queue already, and its sync has not begun.
+    pub(crate) fn ask(self: &Arc<Self>, file: Arc<Open>, reply: Reply, who: For) {
+        match file.wait_for_sync(reply, who) {
+            // It is in the queue already, or comes there again once its sync is done.
             Ok(false) => return,
             Ok(true) => {}
             Err((error, reply)) => {
@@ -63,10 +63,10 @@ impl Syncs {
             // Without a thread of its own the file waits for one of the others, or is synced here.
             Err(_) if queue.threads > 0 => self.news.notify_one(),
             Err(_) => {
-                let file = queue.files.pop_back();
+                let mut file = queue.files.pop_back();
                 drop(queue);
-                if let Some(file) = file {
-                    file.sync();
+                while let Some(next) = file {
+                    file = next.sync();
                 }
             }
         }
@@ -83,8 +83,10 @@ impl Syncs {
         loop {
             if let Some(file) = queue.files.pop_front() {
                 drop(queue);
-                file.sync();
+                let again = file.sync();
                 queue = self.queue();
+                // Behind the others; this thread looks again before it sleeps or ends.
+                queue.files.extend(again);
             } else if queue.is_closed {
                 queue.threads -= 1;
                 return;

@@ -1,17 +1,29 @@
 //! What is done to whole sessions: repair, fork, delete. Each leaves the session as it was or as it should be, also
 //! when it is cut short.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use codetether_event::{Record, Seq, SessionId};
 use codetether_files::Lock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::index::Index;
 use crate::read::{End, scan};
 use crate::{Error, Layout, encode};
+
+/// What a session's folder is called before it is whole, and when it is being removed; the id follows.
+const DRAFT: &str = ".draft-";
+const REMOVED: &str = ".removed-";
+
+/// How old a draft is before anyone asks whether it is in use.
+const DRAFT_AGE: Duration = Duration::from_secs(60);
+
+/// The lock's name within a session's folder.
+const LOCK: &str = "lock";
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +39,8 @@ pub struct Repaired {
 /// Keeps the longest sound beginning of a journal, and a copy of the whole as `journal.jsonl.damaged-N`.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Locked`], and when the copy cannot be written; then nothing was changed.
+/// [`Error::NotFound`] and [`Error::Locked`], [`Error::Newer`] when what cannot be read is not damaged, and when the
+/// copy cannot be written; then nothing was changed.
 pub fn repair<E: DeserializeOwned>(layout: &Layout, id: SessionId) -> Result<Repaired, Error> {
     let path = layout.journal(id);
     if !path.is_file() {
@@ -38,8 +51,10 @@ pub fn repair<E: DeserializeOwned>(layout: &Layout, id: SessionId) -> Result<Rep
     let mut records = 0;
     let reader = BufReader::with_capacity(1 << 16, codetether_files::open_read(&path)?);
     let scanned = scan::<E>(reader, &path, |_, _| records += 1)?;
-    if matches!(scanned.end, End::Sound) {
-        return Ok(Repaired { records, dropped: 0, copy: None });
+    match scanned.end {
+        End::Sound => return Ok(Repaired { records, dropped: 0, copy: None }),
+        End::Newer(flaw) => return Err(flaw.newer(&path)),
+        End::Torn(_) | End::Damaged(_) => {}
     }
     let copy = keep_copy(&path)?;
     file.set_len(scanned.sound)
@@ -76,8 +91,8 @@ pub(crate) fn keep_copy(path: &Path) -> Result<PathBuf, Error> {
 /// the first record, which says whose session it is. `from` may be in use.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Exists`], [`Error::NoRecord`], and [`Error::Damaged`] when `from` is damaged
-/// anywhere.
+/// [`Error::NotFound`], [`Error::Exists`], [`Error::NoRecord`], and [`Error::Damaged`] or [`Error::Newer`] when
+/// `from` cannot be read to its end.
 pub fn fork<E: Serialize + DeserializeOwned>(
     layout: &Layout,
     from: SessionId,
@@ -94,13 +109,16 @@ pub fn fork<E: Serialize + DeserializeOwned>(
         return Err(Error::Exists { id: to });
     }
     // Under another name until it is whole.
-    let draft = layout.sessions().join(format!(".draft-{to}"));
+    let draft = layout.sessions().join(format!("{DRAFT}{to}"));
     if draft.exists() {
         codetether_files::remove_dir_all(&draft)?;
     }
     codetether_files::create_dir_private(&draft)?;
+    // It becomes the session's; until then it tells that the draft is in use.
+    let lock = Lock::acquire(draft.join(LOCK), "fork").map_err(|error| Error::lock(to, error))?;
     let made = copy_records(opened, &source, &draft.join("journal.jsonl"), from, up_to, first)
-        .and_then(|()| copy_blobs(layout.blobs(from).dir(), &draft.join("blobs")))
+        // Once the records are read: then all blobs that they name are there.
+        .and_then(|()| Ok(layout.blobs(from).copy_to(draft.join("blobs"))?))
         .and_then(|()| {
             codetether_files::sync_dir(&draft)?;
             codetether_files::rename(&draft, layout.session(to))?;
@@ -110,6 +128,7 @@ pub fn fork<E: Serialize + DeserializeOwned>(
         // The first error is the one to tell.
         let _ = codetether_files::remove_dir_all(&draft);
     }
+    drop(lock);
     made
 }
 
@@ -144,8 +163,10 @@ fn copy_records<E: Serialize + DeserializeOwned>(
         };
     })?;
     copied?;
-    if let End::Damaged(flaw) = scanned.end {
-        return Err(flaw.at(source));
+    match scanned.end {
+        End::Damaged(flaw) => return Err(flaw.at(source)),
+        End::Newer(flaw) => return Err(flaw.newer(source)),
+        End::Sound | End::Torn(_) => {}
     }
     if up_to > last || up_to == Seq(0) {
         return Err(Error::NoRecord { id, seq: up_to, last });
@@ -156,28 +177,12 @@ fn copy_records<E: Serialize + DeserializeOwned>(
         .map_err(|cause| codetether_files::Error::new("write", target, cause).into())
 }
 
-fn copy_blobs(from: &Path, to: &Path) -> Result<(), Error> {
-    let entries = match std::fs::read_dir(from) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(codetether_files::Error::new("list", from, error).into()),
-    };
-    codetether_files::create_dir_private(to)?;
-    for entry in entries {
-        let entry = entry.map_err(|cause| codetether_files::Error::new("list", from, cause))?;
-        let name = entry.file_name();
-        // Hidden ones are on their way in.
-        if !name.as_encoded_bytes().starts_with(b".") {
-            codetether_files::hard_link_or_copy(entry.path(), to.join(name))?;
-        }
-    }
-    Ok(codetether_files::sync_dir(to)?)
-}
-
-/// Removes a session and all that belongs to it.
+/// Removes a session and all that belongs to it, also what the index knows of it. It is gone for good when this
+/// returns, whatever happens to the power.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Locked`].
+/// [`Error::NotFound`] and [`Error::Locked`]; [`Error::File`] when not all could be removed, for which the next
+/// deletion and the next listing make up.
 pub fn delete(layout: &Layout, id: SessionId) -> Result<(), Error> {
     let folder = layout.session(id);
     if !folder.is_dir() {
@@ -185,21 +190,36 @@ pub fn delete(layout: &Layout, id: SessionId) -> Result<(), Error> {
     }
     let _lock = Lock::acquire(layout.lock(id), "delete").map_err(|error| Error::lock(id, error))?;
     // Gone at once; what is cut short of the rest is done by the next.
-    let gone = layout.sessions().join(format!(".removed-{id}"));
+    let gone = layout.sessions().join(format!("{REMOVED}{id}"));
     codetether_files::rename(&folder, &gone)?;
+    let forgotten = Index::forget(&layout.index(), id);
     codetether_files::remove_dir_all(&gone)?;
-    sweep(&layout.sessions())
+    sweep(&layout.sessions())?;
+    codetether_files::sync_dir(layout.sessions())?;
+    Ok(forgotten?)
 }
 
-/// Removes what earlier deletions did not get to.
+/// Removes what earlier deletions did not get to, and what forks left that were killed.
 fn sweep(sessions: &Path) -> Result<(), Error> {
     let entries = std::fs::read_dir(sessions)
         .map_err(|cause| Error::from(codetether_files::Error::new("list", sessions, cause)))?;
     for entry in entries.flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(b".removed-") {
+        let name = entry.file_name();
+        let starts = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+        // A fork that is still at it has the lock.
+        let lock = (starts(DRAFT) && is_old(&entry))
+            .then(|| Lock::acquire(entry.path().join(LOCK), "delete").ok())
+            .flatten();
+        if starts(REMOVED) || lock.is_some() {
             // Another deletion may be at it.
             let _ = codetether_files::remove_dir_all(entry.path());
         }
     }
     Ok(())
+}
+
+/// Whether a draft is of an age at which its fork, if there is one, has its lock.
+fn is_old(draft: &DirEntry) -> bool {
+    let modified = draft.metadata().and_then(|draft| draft.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > DRAFT_AGE))
 }

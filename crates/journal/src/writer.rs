@@ -2,7 +2,7 @@
 //! so that a slow disk never holds up a write. A write that fails leaves nothing of itself behind.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -97,7 +97,7 @@ impl Inner {
 
     /// Syncs what was acknowledged.
     pub(crate) fn sync(&self, file: Arc<Open>, reply: Reply) {
-        self.syncs.ask(file, reply);
+        self.syncs.ask(file, reply, For::Before);
     }
 }
 
@@ -110,7 +110,7 @@ impl Drop for Inner {
 fn work(mut queue: mpsc::Receiver<Job>, syncs: &Arc<Syncs>) {
     while let Some(Job { file, bytes, durable, reply, _room }) = next(&mut queue) {
         match (file.write(&bytes), durable) {
-            (Ok(()), Durable::Synced) => syncs.ask(file, reply),
+            (Ok(()), Durable::Synced) => syncs.ask(file, reply, For::Append),
             (written, _) => {
                 drop(file);
                 let _ = reply.send(written);
@@ -140,40 +140,56 @@ pub(crate) struct Open {
     pub(crate) id: SessionId,
     pub(crate) path: PathBuf,
     pub(crate) blobs: BlobStore,
-    folders: [PathBuf; 3],
+    /// Those that have to be on the disk for the journal's name to be.
+    folders: Vec<PathBuf>,
     file: File,
     state: Mutex<State>,
     _lock: Lock,
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     /// Bytes of whole, acknowledged records.
     length: u64,
-    /// The folders that name a new journal are not known to be on the disk.
-    is_new: bool,
+    /// The folders are not known to be on the disk: so it is after every opening, since whoever had the session
+    /// before may have been killed.
+    is_unnamed: bool,
     /// Why nothing can be appended any more.
     broken: Option<String>,
     /// Who waits for the next sync.
     waiting: Vec<Reply>,
+    /// The file is in the queue of syncs or being synced: never two syncs of one file at a time, since the system
+    /// tells a failure to only one of them.
+    is_syncing: bool,
+}
+
+/// Who wants a sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// An append that is written. There is one a handle at most, so it is never turned away.
+    Append,
+    /// A caller who wants what was appended before on the disk.
+    Before,
 }
 
 impl Open {
+    /// `folders` are those of [`Layout::naming`], asked for before any was made.
     pub(crate) fn new(
         layout: &Layout,
         id: SessionId,
+        folders: Vec<PathBuf>,
         lock: Lock,
         file: File,
         length: u64,
-        is_new: bool,
     ) -> Self {
+        let state = State { length, is_unnamed: true, broken: None, waiting: Vec::new(), is_syncing: false };
         Self {
             id,
             path: layout.journal(id),
-            blobs: layout.blobs(id),
-            folders: [layout.session(id), layout.sessions(), layout.data_dir().to_owned()],
+            blobs: BlobStore::take_over(layout.blobs_dir(id)),
+            folders,
             file,
-            state: Mutex::new(State { length, is_new, broken: None, waiting: Vec::new() }),
+            state: Mutex::new(state),
             _lock: lock,
         }
     }
@@ -200,47 +216,60 @@ impl Open {
         }
     }
 
-    /// Joins those who wait for the next sync; true when the caller has to see to it that there is one.
-    pub(crate) fn wait_for_sync(&self, reply: Reply) -> Result<bool, (Error, Reply)> {
+    /// Joins those who wait for the next sync; true when the caller has to put the file in the queue.
+    pub(crate) fn wait_for_sync(&self, reply: Reply, who: For) -> Result<bool, (Error, Reply)> {
         let mut state = self.state();
         if let Err(error) = self.sound(&state) {
             return Err((error, reply));
         }
-        if state.waiting.len() >= WAITING_MAX {
+        if state.waiting.len() >= WAITING_MAX && who == For::Before {
             return Err((Error::Busy { path: self.path.clone() }, reply));
         }
         state.waiting.push(reply);
-        Ok(state.waiting.len() == 1)
+        Ok(!std::mem::replace(&mut state.is_syncing, true))
     }
 
-    /// Syncs once for all who wait by now.
-    pub(crate) fn sync(self: Arc<Self>) {
-        let (waiting, is_new) = {
+    /// Syncs once for all who wait by now. Gives the file back when others have come since: it has to be put in the
+    /// queue again.
+    pub(crate) fn sync(self: Arc<Self>) -> Option<Arc<Self>> {
+        let (waiting, is_unnamed, sound) = {
             let mut state = self.state();
-            (std::mem::take(&mut state.waiting), state.is_new)
+            (std::mem::take(&mut state.waiting), state.is_unnamed, self.sound(&state))
         };
-        let synced = self.sync_all(is_new);
-        {
+        let synced = sound.and_then(|()| self.sync_all(is_unnamed));
+        let is_wanted = {
             let mut state = self.state();
             match &synced {
-                Ok(()) => state.is_new = false,
+                Ok(()) => state.is_unnamed = false,
                 // After a failed sync the system no longer knows which pages the disk lacks.
-                Err(error) => state.broken = Some(error.to_string()),
+                Err(error) if state.broken.is_none() => state.broken = Some(error.to_string()),
+                Err(_) => {}
             }
-        }
+            state.is_syncing = !state.waiting.is_empty();
+            state.is_syncing
+        };
+        let again = is_wanted.then(|| self.clone());
         // So that the session is free once its owner has heard.
         drop(self);
         for reply in waiting {
             let _ = reply.send(synced.clone());
         }
+        again
     }
 
-    fn sync_all(&self, is_new: bool) -> Result<(), Error> {
+    fn sync_all(&self, is_unnamed: bool) -> Result<(), Error> {
         // Records name blobs, so these come first.
         self.blobs.sync()?;
         self.file.sync_data().map_err(|cause| codetether_files::Error::new("sync", &self.path, cause))?;
-        if is_new {
-            self.folders.iter().try_for_each(codetether_files::sync_dir)?;
+        if !is_unnamed {
+            return Ok(());
+        }
+        for folder in &self.folders {
+            match codetether_files::sync_dir(folder) {
+                // One above the data directory may not be for us to read.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }
@@ -252,7 +281,79 @@ impl Open {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{Attempt, Cause, Record, Seq, UnixMillis};
+
+    use super::*;
+    use crate::Handle;
+
+    fn records(seq: u64) -> [Record<u64>; 1] {
+        let (seq, at) = (Seq(seq), UnixMillis(5));
+        [Record { seq, attempt: Attempt(1), at, turn: None, cause: Cause::Timer, event: 0 }]
+    }
+
+    fn session() -> (tempfile::TempDir, Handle<u64>) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let handle = Journals::start().unwrap().create(&layout, id, "a test").unwrap();
+        (dir, handle)
+    }
+
+    fn waiting<E>(handle: &Handle<E>) -> usize {
+        handle.file.state().waiting.len()
+    }
+
+    #[tokio::test]
+    async fn a_synced_append_is_never_turned_away_once_it_is_written() {
+        let (_dir, mut handle) = session();
+        let file = handle.file.clone();
+        // As if a thread were at it, so that nobody else is.
+        file.state().is_syncing = true;
+        let early: Vec<_> = (0..WAITING_MAX).map(|_| handle.sync()).collect();
+        let late = handle.sync().await.unwrap().unwrap_err();
+        assert!(matches!(late, Error::Busy { .. }), "{late}");
+        let append = tokio::spawn(async move {
+            handle.append(&records(1), Durable::Synced).await.unwrap();
+            handle.append(&records(2), Durable::Synced).await.unwrap();
+            handle
+        });
+        while file.state().waiting.len() == WAITING_MAX && !append.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(file.sync().is_none());
+        let handle = append.await.unwrap();
+        for reply in early {
+            reply.await.unwrap().unwrap();
+        }
+        assert_eq!(crate::read::<u64>(handle.path()).unwrap().records.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_sync_that_is_asked_for_during_another_hears_of_its_failure() {
+        let (_dir, mut handle) = session();
+        handle.append(&records(1), Durable::Written).await.unwrap();
+        // What opens only when its other end does, and cannot be synced.
+        let blob = handle.blobs().put(b"a blob").unwrap();
+        let blob = handle.blobs().path(&blob).unwrap();
+        codetether_files::remove_file(&blob).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &blob, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let first = handle.sync();
+        while waiting(&handle) > 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = handle.sync();
+        let end = std::thread::spawn(move || codetether_files::open_append(blob, 0o600).unwrap());
+        let failed = first.await.unwrap().unwrap_err();
+        assert!(matches!(failed, Error::File(_)), "{failed}");
+        let told = second.await.unwrap().unwrap_err();
+        assert!(matches!(told, Error::Broken { .. }), "{told}");
+        drop(end.join().unwrap());
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::CertificateResult;
 use url::{Host, Url};
 
 /// How long connecting may take.
@@ -22,7 +23,7 @@ pub enum Error {
     /// The address is none.
     #[error("`{url}` is not an address: {reason}; write it as `https://HOST/…` or `http://127.0.0.1:PORT/…`")]
     Address {
-        /// As it was given.
+        /// As it was given, but for what may be secret: user, password and query.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -37,8 +38,8 @@ pub enum Error {
 
 /// A client for requests below this address. Clones share its connections.
 ///
-/// For `https` the system's certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's
-/// where the system has none. The usual proxy variables are honoured, but never for this machine itself. Redirects
+/// For `https` the system's certificates are trusted, or Mozilla's where the system has none; where `SSL_CERT_FILE` or
+/// `SSL_CERT_DIR` is set, those named by it and no others. The usual proxy variables are honoured, but never for this machine itself. Redirects
 /// are not followed: a key must not travel to where it was not meant to go.
 ///
 /// # Errors
@@ -53,7 +54,7 @@ pub fn client(base_url: &str) -> Result<Client, Error> {
         .tcp_keepalive(Duration::from_secs(30))
         .redirect(Policy::none())
         .referer(false)
-        .tls_backend_preconfigured(tls(roots(&url))?);
+        .tls_backend_preconfigured(tls(roots(&url)?)?);
     if is_loopback_host(&url) {
         builder = builder.no_proxy();
     }
@@ -76,7 +77,7 @@ fn is_loopback_host(url: &Url) -> bool {
 }
 
 fn parse(base_url: &str) -> Result<Url, Error> {
-    let wrong = |reason: String| Error::Address { url: base_url.to_owned(), reason };
+    let wrong = |reason: String| Error::Address { url: shown(base_url), reason };
     let url = Url::parse(base_url).map_err(|error| wrong(error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
@@ -84,17 +85,44 @@ fn parse(base_url: &str) -> Result<Url, Error> {
     }
 }
 
+/// The address without what may be secret in it, whether or not it is well formed.
+fn shown(url: &str) -> String {
+    let start = url.find("://").map_or(0, |end| end + "://".len());
+    let (scheme, rest) = url.split_at(start);
+    // A password may hold any character when it is written wrongly.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    format!("{scheme}{}", rest.get(..end).unwrap_or_default())
+}
+
 /// Whom to trust: nobody where TLS is not used, so that no certificates are read for nothing, and so that a mistaken
 /// use of such a client for TLS fails closed.
-fn roots(url: &Url) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    if url.scheme() == "https" {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
+fn roots(url: &Url) -> Result<RootCertStore, Error> {
+    if url.scheme() != "https" {
+        return Ok(RootCertStore::empty());
     }
-    roots
+    let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    trusted(rustls_native_certs::load_native_certs(), is_named)
+}
+
+/// The certificates that were loaded. Who names them wants them instead of others, so where there are none that is
+/// an error, not a reason to trust more.
+fn trusted(loaded: CertificateResult, is_named: bool) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(loaded.certs);
+    if roots.is_empty() && is_named {
+        let why: Vec<String> = loaded.errors.iter().take(3).map(ToString::to_string).collect();
+        let why = if why.is_empty() { "there is no certificate there".to_owned() } else { why.join("; ") };
+        return Err(Error::Tls(format!(
+            "cannot load the certificates that `SSL_CERT_FILE` or `SSL_CERT_DIR` names: {why}"
+        )));
+    }
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    Ok(roots)
 }
 
 /// TLS with the one crypto provider of the program.
@@ -151,8 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn a_message_repeats_no_secret_of_the_address() {
+        for url in
+            ["htps://me:pw@host/x", "htps://me:p/w@pw?pw@host/x?api-key=pw", "me:pw@host/x#pw", "host/x?pw"]
+        {
+            let problem = client(url).unwrap_err().to_string();
+            assert!(problem.contains("host/x`") && !problem.contains("pw"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn certificates_that_were_named_and_are_not_there_are_not_replaced_by_others() {
+        let missing = || {
+            let path = std::path::Path::new("/no/such/certificates.pem");
+            rustls_native_certs::load_certs_from_paths(Some(path), None)
+        };
+        let problem = trusted(missing(), true).unwrap_err().to_string();
+        assert!(problem.contains("SSL_CERT_FILE") && problem.contains("/no/such/"), "{problem}");
+        assert!(trusted(CertificateResult::default(), true).is_err());
+        assert!(!trusted(missing(), false).unwrap().is_empty());
+    }
+
+    #[test]
     fn certificates_are_read_only_for_https() {
-        let roots = |url: &str| roots(&Url::parse(url).unwrap());
+        let roots = |url: &str| roots(&Url::parse(url).unwrap()).unwrap();
         assert!(roots("http://127.0.0.1:1/v1").is_empty());
         assert!(!roots("https://api.example.com/v1").is_empty());
     }

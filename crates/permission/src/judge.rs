@@ -56,9 +56,18 @@ pub fn judge(mode: Mode, rules: &Rules, tool: &str, touches: &Touches) -> Judgem
     match mode {
         Mode::Plan => Judgement::Allow(by_mode()),
         Mode::Ask if touches.could_write() => Judgement::Ask,
-        Mode::AutoEdit if !touches.commands.is_empty() => Judgement::Ask,
+        Mode::AutoEdit
+            if !touches.commands.is_empty() || touches.writes.iter().any(|path| has_power(path)) =>
+        {
+            Judgement::Ask
+        }
         Mode::Ask | Mode::AutoEdit | Mode::Bypass => Judgement::Allow(by_mode()),
     }
+}
+
+/// Whether a file decides what runs later: git's own settings and hooks, and the project's settings for us.
+fn has_power(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, ".git" | ".codetether"))
 }
 
 #[cfg(test)]
@@ -108,6 +117,22 @@ mod tests {
             judge(Mode::Bypass, &rules, "edit", &touches("edit")),
             Judgement::Deny("rule `edit(x)`".into())
         );
+    }
+
+    #[test]
+    fn what_decides_what_runs_later_is_asked_about() {
+        let write = |path: &str| Touches { writes: vec![path.into()], ..Touches::default() };
+        for path in [".git/config", "sub/.git/hooks/pre-commit", ".codetether/config.toml"] {
+            assert_eq!(
+                judge(Mode::AutoEdit, &Rules::default(), "write", &write(path)),
+                Judgement::Ask,
+                "{path}"
+            );
+        }
+        for path in [".gitignore", "git/config", "src/x.git"] {
+            let verdict = judge(Mode::AutoEdit, &Rules::default(), "write", &write(path));
+            assert!(matches!(verdict, Judgement::Allow(_)), "{path}");
+        }
     }
 
     #[test]

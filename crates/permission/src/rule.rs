@@ -32,10 +32,17 @@ pub struct Rule {
 }
 
 #[derive(Debug, Clone)]
-struct Pattern {
-    exact: String,
-    glob: GlobMatcher,
+enum Pattern {
+    /// For tools that run commands.
+    Exact(String),
+    /// For tools that touch files.
+    Glob(GlobMatcher),
 }
+
+/// Longest glob.
+const LONGEST: usize = 1_000;
+/// The tools whose rules are commands.
+const COMMAND_TOOLS: &[&str] = &["bash"];
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,20 +63,22 @@ impl Rule {
             None => (text, None),
         };
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if tool.is_empty() || !tool.chars().all(named) || pattern == Some("") {
+        if tool.is_empty()
+            || !tool.chars().all(named)
+            || pattern.is_some_and(|pattern| pattern.trim().is_empty())
+        {
             return Err(wrong());
         }
-        let pattern = pattern
-            .map(|pattern| {
-                let glob = GlobBuilder::new(pattern)
-                    .literal_separator(true)
-                    .build()
-                    .map_err(|e| RuleError::Glob { rule: text.to_owned(), problem: e.kind().to_string() });
-                // An exact command need not be a glob.
-                let glob = if tool == "bash" { glob.or_else(|_| literal(pattern)) } else { glob };
-                Ok(Pattern { exact: pattern.to_owned(), glob: glob?.compile_matcher() })
-            })
-            .transpose()?;
+        let pattern = match pattern {
+            None => None,
+            Some(command) if COMMAND_TOOLS.contains(&tool) => Some(Pattern::Exact(command.trim().to_owned())),
+            Some(glob) => {
+                Some(Pattern::Glob(compile(glob).map_err(|problem| RuleError::Glob {
+                    rule: text.chars().take(100).collect(),
+                    problem,
+                })?))
+            }
+        };
         Ok(Self { text: text.to_owned(), tool: tool.to_owned(), pattern })
     }
 
@@ -96,10 +105,13 @@ impl Rule {
     }
 }
 
-fn literal(pattern: &str) -> Result<globset::Glob, RuleError> {
-    GlobBuilder::new(&globset::escape(pattern))
-        .build()
-        .map_err(|e| RuleError::Glob { rule: pattern.to_owned(), problem: e.kind().to_string() })
+fn compile(glob: &str) -> Result<GlobMatcher, String> {
+    if glob.len() > LONGEST {
+        return Err(format!("its pattern is longer than {LONGEST} bytes"));
+    }
+    let glob =
+        GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| error.kind().to_string())?;
+    Ok(glob.compile_matcher())
 }
 
 impl Pattern {
@@ -120,11 +132,11 @@ impl Pattern {
     }
 
     fn command(&self, command: &str) -> bool {
-        command.trim() == self.exact.trim()
+        matches!(self, Self::Exact(exact) if command.trim() == exact)
     }
 
     fn path(&self, path: &str) -> bool {
-        self.glob.is_match(path)
+        matches!(self, Self::Glob(glob) if glob.is_match(path))
     }
 }
 
@@ -171,7 +183,9 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_refused() {
-        for wrong in ["", "bash(", "bash()", "bash(x) y", "ba sh", "(x)", "edit([)"] {
+        assert!(Rule::parse(&format!("edit({})", "?".repeat(100_000))).is_err(), "too long");
+        assert!(Rule::parse(&format!("bash({})", "?".repeat(100_000))).is_ok(), "no pattern, so no bound");
+        for wrong in ["", "bash(", "bash( )", "bash()", "bash(x) y", "ba sh", "(x)", "edit([)"] {
             assert!(Rule::parse(wrong).is_err(), "{wrong}");
         }
         let message = Rule::parse("edit([)").unwrap_err().to_string();

@@ -167,9 +167,10 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// What must never be in a message: the key, and the words of headers that are there to hold one.
+/// What must never be in a message: the key, the words of headers that are there to hold one, and what the URL tells
+/// the server alone: its password and the values of its query but for versions.
 fn secrets(endpoint: &Endpoint) -> Vec<Secret> {
-    const HOLDERS: [&str; 5] = ["auth", "key", "token", "secret", "cookie"];
+    const HOLDERS: [&str; 7] = ["auth", "key", "token", "secret", "cookie", "pass", "credential"];
     let hides = |name: &str| HOLDERS.iter().any(|word| name.to_ascii_lowercase().contains(word));
     let words = endpoint
         .headers
@@ -177,7 +178,32 @@ fn secrets(endpoint: &Endpoint) -> Vec<Secret> {
         .filter(|(name, _)| hides(name))
         .flat_map(|(_, value)| value.split_whitespace());
     let key = endpoint.key.as_ref().map(|key| key.expose().trim());
-    key.into_iter().chain(words).map(|word| Secret::from(word.to_owned())).collect()
+    let url = Url::parse(endpoint.base_url.trim()).ok();
+    key.into_iter()
+        .chain(words)
+        .map(str::to_owned)
+        .chain(url.iter().flat_map(secrets_of))
+        .map(Secret::from)
+        .collect()
+}
+
+/// The secrets in a URL, as they are written there and as they are meant.
+fn secrets_of(url: &Url) -> Vec<String> {
+    let hides = |name: &str| !name.to_ascii_lowercase().contains("version");
+    let written = url.query().into_iter().flat_map(|query| query.split('&'));
+    let written = written.filter_map(|pair| pair.split_once('=')).filter(|(name, _)| hides(name));
+    let meant = url.query_pairs().filter(|(name, _)| hides(name));
+    let mut secrets: Vec<String> = written.map(|(_, value)| value.to_owned()).collect();
+    secrets.extend(meant.map(|(_, value)| value.into_owned()));
+    if let Some(password) = url.password() {
+        secrets.push(password.to_owned());
+        let mut decoder = url.clone();
+        decoder.set_query(Some(&password.replace('+', "%2B").replace('&', "%26")));
+        secrets.extend(decoder.query_pairs().map(|(password, _)| password.into_owned()));
+    }
+    secrets.sort_unstable();
+    secrets.dedup();
+    secrets
 }
 
 #[cfg(test)]
@@ -247,5 +273,17 @@ mod tests {
             .map(|secret| secret.expose().to_owned())
             .collect();
         assert_eq!(secrets, ["sk-123456789", "Token", "abcdefghi"]);
+    }
+
+    #[test]
+    fn the_secrets_of_the_url_and_of_other_names_are_known() {
+        let url = "https://me:p%40ss+w&rd@h/v1?api-version=2026-01-01&sig=a%2Bbcdefgh";
+        let headers =
+            vec![("X-Passcode".into(), "opensesame".into()), ("x-credentials".into(), "abc".into())];
+        let known: Vec<_> = secrets(&Endpoint { headers, key: None, ..endpoint(url) })
+            .iter()
+            .map(|secret| secret.expose().to_owned())
+            .collect();
+        assert_eq!(known, ["opensesame", "abc", "a%2Bbcdefgh", "a+bcdefgh", "p%40ss+w&rd", "p@ss+w&rd"]);
     }
 }

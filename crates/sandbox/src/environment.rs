@@ -105,7 +105,6 @@ const INHERITED: &[&str] = &[
     "GHCUP_INSTALL_BASE_PREFIX",
     "OPAMROOT",
     "OPAM_SWITCH_PREFIX",
-    "ERL_AFLAGS",
     "MIX_HOME",
     "HEX_HOME",
     "JULIA_DEPOT_PATH",
@@ -140,14 +139,21 @@ const INHERITED: &[&str] = &[
 /// Parts of names that speak of a secret. They win over the list above.
 const SECRET: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "AUTH", "COOKIE"];
 
+/// Ends of names whose values say where something is.
+const PLACES: &[&str] = &["_FILE", "_DIR", "_PATH", "_SOCK", "XAUTHORITY"];
+
+/// Shorter values, in bytes, would be found in innocent texts.
+const SHORTEST: usize = 8;
+
 /// Set for every command: nobody is there to answer a prompt.
 const SET: &[(&str, &str)] = &[("GIT_TERMINAL_PROMPT", "0")];
 
 /// The whole environment of a command: what of `from` (usually `std::env::vars_os()`) may be inherited, then our own,
 /// then `extra`, which is passed as it is: it is how a grant names a secret, and how a [`crate::Marker`] travels.
 ///
-/// Left out of `from`: names that are not on the list; names that speak of a secret; values that are an address
-/// with a user or password in it (`http://me:pw@proxy`). The order is by name, the same for the same input.
+/// Left out of `from`: names that are not on the list; names that speak of a secret; values that may hold an address
+/// with a user or password in it: an `@` behind a `://` (`http://me:pw@index`), and any `@` where the name ends in
+/// `_proxy`, whose scheme may be left out. The order is by name, the same for the same input.
 pub fn environment(
     from: impl IntoIterator<Item = (OsString, OsString)>,
     extra: impl IntoIterator<Item = (OsString, OsString)>,
@@ -158,6 +164,25 @@ pub fn environment(
     all.into_iter().collect()
 }
 
+/// The values that the names in `from` call secrets, so that they can be taken out of texts: UTF-8, without white
+/// space around them, at least eight bytes. The place of a secret is none: an absolute path in a variable that is
+/// called `…_FILE`, `…_DIR`, `…_PATH`, `…_SOCK` or `XAUTHORITY`.
+pub fn secrets(from: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+    from.into_iter()
+        .filter_map(|(name, value)| {
+            let (name, value) = (name.to_string_lossy().to_ascii_uppercase(), value.to_str()?.trim());
+            let is_place = value.starts_with('/') && PLACES.iter().any(|end| name.ends_with(end));
+            (speaks_of_secret(&name) && !is_place && value.len() >= SHORTEST).then(|| value.to_owned())
+        })
+        .collect()
+}
+
+/// Whether a name, in capitals, speaks of a secret. Who wrote something is none (`GIT_AUTHOR_NAME`).
+fn speaks_of_secret(upper: &str) -> bool {
+    let name = upper.replace("AUTHOR_", "");
+    SECRET.iter().any(|part| name.contains(part))
+}
+
 fn may_inherit(name: &OsStr, value: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let listed = INHERITED.iter().any(|entry| match entry.strip_suffix('*') {
@@ -165,16 +190,16 @@ fn may_inherit(name: &OsStr, value: &OsStr) -> bool {
         None => name == *entry,
     });
     let upper = name.to_ascii_uppercase();
-    listed && !SECRET.iter().any(|part| upper.contains(part)) && !names_a_user(value)
+    listed && !speaks_of_secret(&upper) && !may_name_a_user(&upper, value)
 }
 
-/// Whether the value holds an address with someone's name or password in it.
-fn names_a_user(value: &OsStr) -> bool {
+/// Whether the value may hold an address with someone's name or password in it, wherever such an address ends: a
+/// password that is written wrongly may hold any character.
+fn may_name_a_user(upper: &str, value: &OsStr) -> bool {
     let value = value.to_string_lossy();
-    value
-        .split("://")
-        .skip(1)
-        .any(|rest| rest.split(['/', '?', '#', ',', ' ', '|']).next().is_some_and(|host| host.contains('@')))
+    let address =
+        if upper.ends_with("_PROXY") { Some(&*value) } else { value.split_once("://").map(|(_, rest)| rest) };
+    address.is_some_and(|address| address.contains('@'))
 }
 
 #[cfg(test)]
@@ -215,6 +240,10 @@ mod tests {
             ("CODETETHER_MODEL", "x"),
             ("DATABASE_URL", "postgres://me:pw@db/x"),
             ("HTTPS_PROXY", "http://me:pw@proxy:3128"),
+            ("HTTP_PROXY", "me:pw@proxy:3128"),
+            ("all_proxy", "http://me:p/w@proxy"),
+            ("NPM_CONFIG_REGISTRY", "https://me:p/w@registry"),
+            ("ERL_AFLAGS", "-setcookie secret"),
             ("PIP_INDEX_URL", "https://__user__@index/simple"),
             ("GOPROXY", "https://a,https://me:pw@b"),
             ("LD_PRELOAD", "/x.so"),
@@ -225,11 +254,27 @@ mod tests {
     }
 
     #[test]
-    fn an_at_sign_outside_the_host_is_harmless() {
+    fn an_at_sign_in_no_address_is_harmless() {
         assert_eq!(
-            kept(&[("GOPROXY", "https://proxy/x@v1"), ("PIP_INDEX_URL", "a@b")]),
-            ["GOPROXY", "PIP_INDEX_URL"]
+            kept(&[("NODE_PATH", "/x/node@22"), ("HTTP_PROXY", "proxy:3128")]),
+            ["HTTP_PROXY", "NODE_PATH"]
         );
+    }
+
+    #[test]
+    fn the_values_that_names_call_secrets_are_known() {
+        let pairs = [
+            ("OPENAI_API_KEY", "sk-12345\n"),
+            ("Http_Authorization", "Bearer x"),
+            ("SECRET_KEY", "/9j4AAQSk"),
+            ("GIT_AUTHOR_NAME", "Ada Lovelace"),
+            ("PASSWORD_STORE_DIR", "/home/ada/project"),
+            ("XAUTHORITY", "/home/ada/.Xauthority"),
+            ("DB_PASSWORD", "short"),
+            ("HOME", "/home/ada"),
+        ];
+        let from = pairs.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        assert_eq!(secrets(from), ["sk-12345", "Bearer x", "/9j4AAQSk"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum Error {
     #[error("cannot look for processes in `/proc`: {0}")]
     Processes(std::io::Error),
     /// New marked processes appeared faster than they could be killed, or one would not die.
-    #[error("{count} processes with `{name}={value}` are still alive after being killed again and again")]
+    #[error("{count} processes with `{name}={value}` are still alive after being killed for two seconds")]
     Survivors {
         /// How many were seen last.
         count: usize,

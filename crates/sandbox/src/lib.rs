@@ -11,8 +11,8 @@ mod output;
 mod run;
 
 pub use decode::Decoder;
-pub use environment::environment;
+pub use environment::{environment, secrets};
 pub use error::Error;
 pub use marked::kill_marked;
 pub use output::Ended;
-pub use run::{Marker, Spec, Status, run};
+pub use run::{Filter, Marker, Spec, Status, run};

@@ -5,42 +5,42 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, getpid, pidfd_open, pidfd_send_signal};
 
 use crate::Error;
 
-/// Scans before giving up; a process that forks as fast as it dies could go on for ever.
-const SCANS: usize = 100;
+/// How long to go on; a process that forks as fast as it dies could do so for ever.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// More than the kernel allows an environment to be.
 const ENVIRONMENT_MAX: u64 = 8 << 20;
 
-/// How long one scan waits for those it killed to be gone.
-const DYING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-
 /// Kills (SIGKILL) every process of this user whose environment, as it was when the process started, holds
 /// `name=value`, and looks again until there is none. Returns how many it killed.
 ///
-/// Blocks: some microseconds for each process of the machine, and until the killed ones are gone. A process that
-/// cleared its environment is not found.
+/// Blocks: some microseconds for each process of the machine, and until the killed ones are gone, two seconds at most.
+/// A process that cleared its environment is not found.
 ///
 /// # Errors
-/// When `/proc` cannot be read, or when after 100 scans there still are such processes.
+/// When `/proc` cannot be read, or when after two seconds there still are such processes.
 pub fn kill_marked(name: &str, value: &str) -> Result<usize, Error> {
     let mark = format!("{name}={value}").into_bytes();
+    let start = Instant::now();
     let mut killed = 0;
-    let mut seen = 0;
-    for _ in 0..SCANS {
+    loop {
         let doomed = scan(&mark)?;
         if doomed.is_empty() {
             return Ok(killed);
         }
-        seen = doomed.len();
-        killed += kill(&doomed);
+        killed += kill(&doomed, start);
+        if start.elapsed() >= LONGEST {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            return Err(Error::Survivors { count: doomed.len(), name, value });
+        }
     }
-    Err(Error::Survivors { count: seen, name: name.to_owned(), value: value.to_owned() })
 }
 
 /// The marked processes that are alive.
@@ -72,13 +72,16 @@ fn is_marked(pid: Pid, mark: &[u8]) -> bool {
         && environment.split(|byte| *byte == 0).any(|variable| variable == mark)
 }
 
-/// Kills them and waits until they are gone; returns how many were alive.
-fn kill(doomed: &[OwnedFd]) -> usize {
+/// Kills them and waits until they are gone, as long as there is time; returns how many were alive.
+fn kill(doomed: &[OwnedFd], start: Instant) -> usize {
     let killed: Vec<&OwnedFd> =
         doomed.iter().filter(|handle| pidfd_send_signal(handle, Signal::KILL).is_ok()).collect();
     for handle in &killed {
+        let left = LONGEST.saturating_sub(start.elapsed());
+        let left =
+            Timespec { tv_sec: left.as_secs().try_into().unwrap_or(0), tv_nsec: left.subsec_nanos().into() };
         // On failure or timeout the next scan finds the process again.
-        let _ = poll(&mut [PollFd::new(*handle, PollFlags::IN)], Some(&DYING));
+        let _ = poll(&mut [PollFd::new(*handle, PollFlags::IN)], Some(&left));
     }
     killed.len()
 }

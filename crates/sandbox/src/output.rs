@@ -25,6 +25,8 @@ pub struct Ended {
     /// Why `whole` lacks something, in words: its limit was reached, or it could not be written. When it could not
     /// even be created, `whole` is `None`.
     pub whole_lacks: Option<String>,
+    /// What may still run although it was to be killed, in words.
+    pub unkilled: Option<String>,
     /// How long it ran.
     pub took: Duration,
 }
@@ -37,9 +39,20 @@ impl Ended {
     }
 
     /// The output as text: invalid UTF-8 replaced, and where something is missing a line that says how much. No
-    /// character is cut by that gap.
+    /// character is cut by that gap. A last line says what could not be killed.
     #[must_use]
     pub fn text(&self) -> String {
+        let mut text = self.said();
+        if let Some(unkilled) = &self.unkilled {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text += &format!("[{unkilled}]\n");
+        }
+        text
+    }
+
+    fn said(&self) -> String {
         let missing = self.missing();
         if missing == 0 {
             return String::from_utf8_lossy(&[self.head.as_slice(), self.tail.as_slice()].concat())
@@ -110,6 +123,7 @@ impl Output {
             total: self.total,
             whole,
             whole_lacks,
+            unkilled: None,
             took,
         }
     }
@@ -239,6 +253,13 @@ mod tests {
         let (ended, _dir) = output(4, 100, &["aé".as_bytes(), b"12345", "üz".as_bytes()]);
         assert_eq!(ended.text(), "a\n[... 9 bytes left out ...]\nz");
         assert_eq!(std::fs::read(ended.whole.unwrap()).unwrap(), "aé12345üz".as_bytes());
+    }
+
+    #[test]
+    fn what_could_not_be_killed_is_told_behind_the_output() {
+        let (ended, _dir) = output(8, 100, &[b"abc"]);
+        let ended = Ended { unkilled: Some("`x` may still run".into()), ..ended };
+        assert_eq!(ended.text(), "abc\n[`x` may still run]\n");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open,
+    waitid,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, Interest};
@@ -30,11 +31,22 @@ use crate::{Ended, Error, kill_marked};
 /// How long a command that is told to stop may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How long a killed command may take to be gone: microseconds, unless the kernel holds it or it is not ours to kill.
+const DEATH: Duration = Duration::from_secs(1);
+
 /// What one read takes; also what a pipe holds by default.
 const READ: usize = 64 * 1024;
 
+/// What every byte of a command's output goes through before it is kept, written to a file or shown: how secrets are
+/// taken out of it. It may hold bytes back, as many as it needs to decide about them.
+pub trait Filter: Send {
+    /// Takes the next bytes, and adds to `out` what may pass.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+    /// Adds to `out` what was held back: nothing more comes.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
 /// What to run, and within which bounds.
-#[derive(Debug, Clone)]
 pub struct Spec {
     /// Program and arguments. A program without a slash is looked for in the `PATH` of `env`.
     pub argv: Vec<OsString>,
@@ -52,6 +64,8 @@ pub struct Spec {
     pub spool: PathBuf,
     /// Most bytes of output that go into that file.
     pub spool_max: u64,
+    /// What the output goes through; all that is counted, kept, written and shown is what comes out of it.
+    pub filter: Option<Box<dyn Filter>>,
 }
 
 /// A variable that only the processes of one run have in their environment.
@@ -81,13 +95,14 @@ pub enum Status {
 /// [`crate::Decoder`]).
 ///
 /// When the time is up or `cancel` fires, the group gets SIGTERM, at most 250 ms later SIGKILL, and then everything
-/// that carries the marker is killed. When the command ends by itself, what it left running in the background goes
+/// that carries the marker is killed. What a kill does not end within a second is left alone and told by
+/// [`Ended::unkilled`]. When the command ends by itself, what it left running in the background goes
 /// on, but its output is no longer read. Dropping the future kills the group at once.
 ///
 /// # Errors
 /// When the command cannot be started or watched. Its own failure is a [`Status`].
 pub async fn run(
-    spec: Spec,
+    mut spec: Spec,
     on_output: &mut (dyn FnMut(&[u8]) + Send),
     cancel: &CancellationToken,
 ) -> Result<Ended, Error> {
@@ -101,32 +116,48 @@ pub async fn run(
         receiver: Some(Receiver::from_owned_fd(pipe).map_err(watch)?),
         buffer: Vec::with_capacity(READ),
     };
-    let mut take = |piece: &[u8]| {
-        output.push(piece);
-        on_output(piece);
+    let mut filter = spec.filter.take();
+    let mut passed = Vec::new();
+    // The next bytes, or none: the end.
+    let mut take = |piece: Option<&[u8]>| {
+        let piece = match (&mut filter, piece) {
+            (Some(filter), piece) => {
+                passed.clear();
+                match piece {
+                    Some(piece) => filter.push(piece, &mut passed),
+                    None => filter.finish(&mut passed),
+                }
+                passed.as_slice()
+            }
+            (None, piece) => piece.unwrap_or_default(),
+        };
+        if !piece.is_empty() {
+            output.push(piece);
+            on_output(piece);
+        }
     };
 
     let mut exit = pin!(exited(group.leader));
     let mut time = pin!(tokio::time::sleep(spec.time));
     let mut cancelled = pin!(cancel.cancelled());
+    let mut is_exited = false;
     let stopped = loop {
         tokio::select! {
             biased;
             () = &mut cancelled => break Some(Status::Cancelled),
             () = &mut time => break Some(Status::TimedOut),
-            exited = &mut exit => { exited.map_err(watch)?; break None }
-            piece = pipe.read() => take(piece.map_err(watch)?),
+            exited = &mut exit => { exited.map_err(watch)?; is_exited = true; break None }
+            piece = pipe.read() => take(Some(piece.map_err(watch)?)),
         }
     };
     if stopped.is_some() {
         group.signal(Signal::TERM);
-        let mut is_exited = false;
         // Over when the command has exited and nothing holds its output any more: all of the group are gone.
         let tidied = async {
             while !is_exited || pipe.receiver.is_some() {
                 tokio::select! {
                     exited = &mut exit, if !is_exited => { exited?; is_exited = true; }
-                    piece = pipe.read() => take(piece?),
+                    piece = pipe.read() => take(Some(piece?)),
                 }
             }
             Ok(())
@@ -135,21 +166,39 @@ pub async fn run(
             return Err(watch(error));
         }
         group.signal(Signal::KILL);
-        if !is_exited {
-            exit.await.map_err(watch)?;
+        if !is_exited && let Ok(exited) = tokio::time::timeout(DEATH, exit).await {
+            exited.map_err(watch)?;
+            is_exited = true;
         }
     }
-    pipe.drain(&mut take).map_err(watch)?;
-    let status = group.reap().map_err(watch)?;
+    pipe.drain(&mut |piece| take(Some(piece))).map_err(watch)?;
+    take(None);
+    let reaped = group.reap(if is_exited { DEATH } else { Duration::ZERO }).await.map_err(watch)?;
+    // If it is still there, somebody else waits for it from here on.
+    drop(group);
+    let mut unkilled = Vec::new();
+    if stopped.is_some() && reaped.is_none() {
+        unkilled.push(format!("`{program}` could not be killed and may still run"));
+    }
     if let (Some(_), Some(Marker { name, value })) = (stopped, spec.marker) {
         let sweep = tokio::task::spawn_blocking(move || kill_marked(&name, &value));
-        sweep.await.map_err(|error| watch(io::Error::other(error)))??;
+        let swept = sweep.await.map_err(|error| watch(io::Error::other(error)))?;
+        unkilled.extend(swept.err().map(|error| error.to_string()));
     }
-    let status = stopped.unwrap_or_else(|| match (status.code(), status.signal()) {
-        (Some(code), _) => Status::Code(code),
-        (None, signal) => Status::Signal(signal.unwrap_or_default()),
-    });
-    Ok(output.finish(status, start.elapsed()))
+    let status = match (stopped, reaped) {
+        (Some(status), _) => status,
+        (None, Some(status)) => match (status.code(), status.signal()) {
+            (Some(code), _) => Status::Code(code),
+            (None, signal) => Status::Signal(signal.unwrap_or_default()),
+        },
+        (None, None) => {
+            return Err(watch(io::Error::other(
+                "it has exited, but something that traces it keeps its status",
+            )));
+        }
+    };
+    let unkilled = (!unkilled.is_empty()).then(|| unkilled.join("; "));
+    Ok(Ended { unkilled, ..output.finish(status, start.elapsed()) })
 }
 
 /// Starts the command as the leader of a group of its own, and returns the end of the pipe that its output comes
@@ -161,6 +210,9 @@ fn spawn(spec: &Spec, program: &str) -> Result<(Group, OwnedFd), Error> {
     let (reader, writer) = io::pipe().map_err(failed)?;
     // With a path for a program and nothing to do in the child, `Command` takes its `posix_spawn` way, which does
     // not copy our page tables. The command is dropped at the end, and with it our ends for writing.
+    //
+    // The group stays in our session, since `posix_spawn` as it is used here starts no session: a program that opens
+    // `/dev/tty` by itself (`ssh`, `sudo`) finds the terminal. Reading there stops it until its time is up.
     let mut command = Command::new(path);
     command
         .arg0(name)
@@ -208,16 +260,31 @@ struct Group {
 
 impl Group {
     fn signal(&self, signal: Signal) {
-        if self.child.is_some() {
-            // Fails only when nobody is left.
-            let _ = kill_process_group(self.leader, signal);
+        if self.child.is_none() {
+            return;
+        }
+        // Fails when nobody is left in it, or nobody that is ours to kill.
+        let _ = kill_process_group(self.leader, signal);
+        if getpgid(Some(self.leader)).is_ok_and(|group| group != self.leader) {
+            // It went into another group of our session.
+            let _ = kill_process(self.leader, signal);
         }
     }
 
-    /// Takes the exit status; the leader must have exited.
-    fn reap(&mut self) -> io::Result<ExitStatus> {
-        let mut child = self.child.take().ok_or_else(|| io::Error::other("it was reaped already"))?;
-        child.wait()
+    /// Takes the exit status; `None` when it is not to be had in this time.
+    async fn reap(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                self.child = None;
+                return Ok(Some(status));
+            }
+            if start.elapsed() >= within {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -283,5 +350,32 @@ impl Pipe {
             take(&self.buffer);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_reaped_does_not_hold_us() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec {
+            argv: ["sleep", "600"].map(OsString::from).to_vec(),
+            dir: dir.path().to_owned(),
+            env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
+            marker: None,
+            time: Duration::MAX,
+            keep: 0,
+            spool: dir.path().join("out"),
+            spool_max: 0,
+            filter: None,
+        };
+        let (mut group, _pipe) = spawn(&spec, "sleep").unwrap();
+        assert_eq!(group.reap(Duration::from_millis(20)).await.unwrap(), None);
+        group.signal(Signal::KILL);
+        exited(group.leader).await.unwrap();
+        assert_eq!(group.reap(DEATH).await.unwrap().and_then(|status| status.signal()), Some(9));
+        assert_eq!(group.reap(DEATH).await.unwrap(), None, "its number may be another's by now");
     }
 }

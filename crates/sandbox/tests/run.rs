@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use codetether_sandbox::{Ended, Error, Marker, Spec, Status, environment, kill_marked, run};
+use codetether_sandbox::{Ended, Error, Filter, Marker, Spec, Status, environment, kill_marked, run};
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ impl Bench {
             keep: 1024,
             spool: self.path("spool/out"),
             spool_max: 1 << 30,
+            filter: None,
         }
     }
 
@@ -78,6 +79,40 @@ async fn output_of_both_streams_comes_in_order_with_the_exit_code() {
     assert_eq!(ended.status, Status::Code(3));
     assert_eq!(live, ended.head, "live output is all output");
     assert_eq!((ended.whole, ended.whole_lacks), (None, None));
+}
+
+/// Lets digits pass as `#`, one byte late.
+#[derive(Default)]
+struct Hashes(Vec<u8>);
+
+impl Filter for Hashes {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.0.extend(bytes.iter().map(|byte| if byte.is_ascii_digit() { b'#' } else { *byte }));
+        out.extend(self.0.drain(..self.0.len().saturating_sub(1)));
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.0);
+    }
+}
+
+#[tokio::test]
+async fn the_filter_stands_before_all_that_keeps_or_shows_output() {
+    let bench = Bench::new();
+    for (script, status) in [("", Status::Code(0)), ("; cat; exec sleep 600", Status::TimedOut)] {
+        let mut live = Vec::new();
+        let mut spec = bench.spec(&format!("printf 'pin 1234, pin 5678'{script}"));
+        spec.keep = 8;
+        spec.time = if status == Status::Code(0) { spec.time } else { Duration::from_millis(300) };
+        spec.spool = bench.path(&format!("spool/{}", script.len()));
+        spec.filter = Some(Box::new(Hashes::default()));
+        let ended =
+            run(spec, &mut |piece| live.extend_from_slice(piece), &CancellationToken::new()).await.unwrap();
+        assert_eq!(ended.status, status);
+        assert_eq!(live, b"pin ####, pin ####");
+        assert_eq!((ended.head, ended.tail, ended.total), (b"pin ".to_vec(), b"####".to_vec(), 18));
+        assert_eq!(std::fs::read(ended.whole.unwrap()).unwrap(), live);
+    }
 }
 
 #[tokio::test]
@@ -134,6 +169,39 @@ async fn a_stopped_command_may_tidy_up_first() {
     .await
     .unwrap();
     assert_eq!((ended.status, ended.text().as_str()), (Status::Cancelled, "ready\ntidied\n"));
+}
+
+#[tokio::test]
+async fn a_command_that_goes_into_our_own_group_is_killed_all_the_same() {
+    let bench = Bench::new();
+    // This program runs the test below, and nothing else.
+    let mut spec = bench.spec("");
+    spec.argv = [std::env::current_exe().unwrap().into_os_string()].to_vec();
+    spec.argv.extend(
+        ["--exact", "a_child_of_the_test_above_changes_its_group", "--nocapture"].map(OsString::from),
+    );
+    spec.env.push(("JOIN_GROUP".into(), rustix::process::getpgrp().as_raw_pid().to_string().into()));
+    spec.env.push(("RUST_BACKTRACE".into(), "0".into()));
+    let (cancel, mut said) = (CancellationToken::new(), Vec::new());
+    let mut hear = |piece: &[u8]| {
+        said.extend_from_slice(piece);
+        if String::from_utf8_lossy(&said).contains("joined") {
+            cancel.cancel();
+        }
+    };
+    let ended = run(spec, &mut hear, &cancel).await.unwrap();
+    assert_eq!((ended.status, ended.unkilled), (Status::Cancelled, None));
+    assert!(ended.took < Duration::from_secs(20));
+}
+
+#[test]
+fn a_child_of_the_test_above_changes_its_group() {
+    let Ok(group) = std::env::var("JOIN_GROUP") else { return };
+    rustix::process::setpgid(None, Pid::from_raw(group.parse().unwrap())).unwrap();
+    println!("joined");
+    loop {
+        std::thread::park();
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads the arguments of a call; nothing at all counts as an empty object.
+/// Characters of a text of the model's that are repeated to it.
+const REPEATED: usize = 400;
+
+/// Reads the arguments of a call; nothing at all counts as an empty object. A property that is `null` counts as left
+/// out, since many models write so what they do not give; deeper down `null` stays.
 ///
 /// # Errors
 /// For the model: where the text is not JSON, not an object, or names a property twice.
@@ -17,9 +21,20 @@ pub fn parse_arguments(text: &str) -> Result<Value, String> {
     let Strict(value) =
         serde_json::from_str(text).map_err(|error| format!("they are not valid JSON: {error}"))?;
     match value {
-        Value::Object(_) => Ok(value),
+        Value::Object(mut properties) => {
+            properties.retain(|_, value| !value.is_null());
+            Ok(Value::Object(properties))
+        }
         Value::Null => Ok(Value::Object(Map::new())),
         other => Err(format!("they must be a JSON object, not {}", kind(&other))),
+    }
+}
+
+/// The text, or its beginning.
+pub(crate) fn bounded(text: &str) -> String {
+    match text.char_indices().nth(REPEATED) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -87,7 +102,10 @@ impl<'de> Deserialize<'de> for Strict {
                 let mut object = Map::new();
                 while let Some((key, Strict(value))) = entries.next_entry::<String, _>()? {
                     if object.contains_key(&key) {
-                        return Err(A::Error::custom(format!("the property `{key}` is there twice")));
+                        return Err(A::Error::custom(format!(
+                            "the property `{}` is there twice",
+                            bounded(&key)
+                        )));
                     }
                     object.insert(key, value);
                 }
@@ -110,6 +128,20 @@ mod tests {
         for text in ["", "  \n", "null", "{}"] {
             assert_eq!(parse_arguments(text), Ok(json!({})), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_property_that_is_null_is_left_out() {
+        let text = r#"{"a": null, "b": {"c": null}, "d": [null]}"#;
+        assert_eq!(parse_arguments(text), Ok(json!({"b": {"c": null}, "d": [null]})));
+        assert!(parse_arguments(r#"{"a": null, "a": 1}"#).is_err());
+    }
+
+    #[test]
+    fn a_long_name_is_not_repeated_whole() {
+        let name = "é".repeat(1_000_000);
+        let problem = parse_arguments(&format!(r#"{{"{name}":1,"{name}":2}}"#)).unwrap_err();
+        assert!(problem.contains("is there twice") && problem.len() < 1_000, "{}", problem.len());
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::fmt;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use crate::arguments::kind;
+use crate::arguments::{bounded, kind};
 
 /// Violations that are shown.
 const SHOWN: usize = 8;
+/// Longest name that is compared with others for likeness, in bytes.
+const NAME_MAX: usize = 100;
 /// Characters of a value that are repeated.
 const ECHO: usize = 60;
 
@@ -80,7 +82,7 @@ impl Validator {
             return Ok(());
         }
         let mut all = self.compiled.iter_errors(value).map(|error| Violation {
-            at: error.instance_path().to_string(),
+            at: bounded(error.instance_path().as_str()),
             problem: self
                 .problem(error.kind(), error.instance(), error.schema_path().as_str(), || error.to_string()),
         });
@@ -100,7 +102,8 @@ impl Validator {
                 format!("`{}` is missing", property.as_str().unwrap_or_default())
             }
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let names: Vec<String> = unexpected.iter().map(|name| self.unexpected(name, rule)).collect();
+                let names = unexpected.iter().take(SHOWN);
+                let names: Vec<String> = names.map(|name| self.unexpected(name, rule)).collect();
                 names.join("; ")
             }
             ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => {
@@ -132,6 +135,7 @@ impl Validator {
         let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
         let near = known
             .iter()
+            .filter(|known| known.len() <= NAME_MAX && name.len() <= NAME_MAX)
             .map(|known| (strsim::osa_distance(known, name), known))
             .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
             .min();
@@ -152,13 +156,6 @@ fn echo(value: &Value) -> String {
     match text.char_indices().nth(ECHO) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,
-    }
-}
-
-fn bounded(text: &str) -> String {
-    match text.char_indices().nth(400) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 
@@ -220,6 +217,14 @@ mod tests {
         let value = json!({ "path": "a", "tags": vec![1; 10_000] });
         let text = problems(&value);
         assert!(text.ends_with("and 9992 more") && text.len() < 1_000, "{}", text.len());
+    }
+
+    #[test]
+    fn names_without_end_are_answered_at_once() {
+        let long = "x".repeat(4 << 20);
+        assert!(problems(&json!({ "path": "a", long: 1 })).len() < 1_000);
+        let many: serde_json::Map<_, _> = (0..100_000).map(|n| (format!("limit{n}"), 1.into())).collect();
+        assert!(problems(&many.into()).len() < 2_000);
     }
 
     #[test]

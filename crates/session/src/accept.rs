@@ -1,7 +1,8 @@
 //! Wishes become facts, or are refused with a reason.
 
 use codetether_event::{
-    Answer, AskEvent, Event, InterruptReason, Op, Principal, SessionEvent, Submission, TurnEvent,
+    Answer, AskEvent, Event, InterruptReason, Mode, Op, Principal, SessionEvent, Submission, TurnEvent,
+    TurnSettings,
 };
 
 use crate::State;
@@ -15,7 +16,7 @@ pub enum Refused {
     Idle,
     /// That ask is not open: it was answered or withdrawn, or never was.
     NoSuchAsk,
-    /// Only the local user may answer it.
+    /// Only the local user may do that.
     NotYours,
     /// A newer version wrote to this session; this one can only read it.
     ReadOnly,
@@ -27,7 +28,7 @@ impl std::fmt::Display for Refused {
             Self::Busy => "a turn is under way already: steer it, or interrupt it first",
             Self::Idle => "no turn is under way",
             Self::NoSuchAsk => "that question is not open (any more)",
-            Self::NotYours => "only the local user may answer that",
+            Self::NotYours => "only the local user may do that",
             Self::ReadOnly => {
                 "a newer version of codetether wrote to this session; this one can only read it"
             }
@@ -51,6 +52,11 @@ impl State {
         }
         let by = submission.from.clone();
         let fact = match &submission.op {
+            // What runs without asking, and who is asked, is the local user's to say.
+            Op::Prompt { settings, .. } if widens(settings) && by != Principal::Local => {
+                return Err(Refused::NotYours);
+            }
+            Op::Attach { .. } if by != Principal::Local => return Err(Refused::NotYours),
             Op::Prompt { input, settings } => match self.turn {
                 Some(_) => return Err(Refused::Busy),
                 None => {
@@ -82,6 +88,10 @@ impl State {
         };
         Ok(vec![fact])
     }
+}
+
+fn widens(settings: &TurnSettings) -> bool {
+    settings.mode > Mode::Ask || !settings.allow.is_empty()
 }
 
 #[cfg(test)]
@@ -125,6 +135,14 @@ mod tests {
         for answer in [Answer::Allow, Answer::AllowSession] {
             let op = submission(3, remote(), Op::Answer { ask, answer });
             assert_eq!(t.state().accept(&op), Err(Refused::NotYours));
+        }
+        let wide = codetether_event::TurnSettings { mode: Mode::Bypass, ..Transcript::settings() };
+        let ops = [
+            Op::Attach { audience: codetether_event::Audience::Terminal },
+            Op::Prompt { input: Input::text("x"), settings: wide },
+        ];
+        for op in ops {
+            assert_eq!(t.state().accept(&submission(5, remote(), op)), Err(Refused::NotYours));
         }
         let no = submission(4, remote(), Op::Answer { ask, answer: Answer::Deny { reason: None } });
         assert_eq!(t.state().accept(&no).map(|facts| facts.len()), Ok(1));

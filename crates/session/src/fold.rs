@@ -18,8 +18,8 @@ impl State {
         self.next = record.seq.plus(1);
         self.now = self.now.max(record.at);
         self.attempt = record.attempt;
-        if let Cause::Op(op) = record.cause {
-            self.seen.insert(op);
+        if let Cause::Op(op) = &record.cause {
+            self.seen.insert(*op);
         }
         match &record.event {
             Event::Session(event) => self.session_event(event, before),
@@ -48,7 +48,10 @@ impl State {
                     turn.preparing = None;
                     turn.authorizing = None;
                     turn.cancelled = false;
-                    turn.paused = turn.paused.saturating_add(self.now.since(before));
+                    // While an ask is open the time stands still anyway.
+                    if turn.asks.is_empty() {
+                        turn.paused = turn.paused.saturating_add(self.now.since(before));
+                    }
                 }
             }
             SessionEvent::Attached { audience } => self.audience = Some(*audience),
@@ -112,15 +115,15 @@ impl State {
         let Some(turn) = &mut self.turn else { return };
         match event {
             ItemEvent::Begun { item, what: Work::Prepare } => turn.preparing = Some(*item),
-            ItemEvent::Begun { item, what: Work::Authorize { .. } } => turn.authorizing = Some(*item),
+            ItemEvent::Begun { item, what: Work::Authorize { calls } } => {
+                turn.authorizing = Some((*item, calls.clone()));
+            }
             ItemEvent::Begun { what: Work::Cancel { .. }, .. } => turn.cancelled = true,
             ItemEvent::Failed { item, error } => {
                 if turn.preparing == Some(*item) {
                     turn.preparing = None;
                 }
-                if turn.authorizing == Some(*item) {
-                    turn.authorizing = None;
-                }
+                turn.authorizing.take_if(|(judging, _)| judging == item);
                 if turn.interrupted.is_none() {
                     turn.fault.get_or_insert_with(|| error.clone());
                 }
@@ -165,7 +168,6 @@ impl State {
                 turn.answered = None;
                 if retry_of.is_none() {
                     turn.steps = turn.steps.saturating_add(1);
-                    turn.failed = None;
                 }
             }
             SampleEvent::Ended { item, outcome, message, usage, cost, jitter, .. } => {
@@ -197,7 +199,12 @@ impl State {
                             jitter: jitter.unwrap_or(0).min(1000),
                         });
                     }
-                    SampleOutcome::Interrupted | SampleOutcome::Lost => {}
+                    // It will be asked for again, as the same step.
+                    SampleOutcome::Lost => {
+                        turn.steps = turn.steps.saturating_sub(1);
+                        turn.failed = failed;
+                    }
+                    SampleOutcome::Interrupted => {}
                 }
             }
         }
@@ -210,17 +217,24 @@ impl State {
             | CallEvent::Started { item, .. }
             | CallEvent::Ended { item, .. } => *item,
         };
+        if let CallEvent::Authorized { .. } = event {
+            // Also when the call is over by now: a judging ends with its last verdict.
+            turn.authorizing.take_if(|(_, calls)| {
+                calls.retain(|call| *call != item);
+                calls.is_empty()
+            });
+        }
+        let settled = turn.step.is_settled_before(item);
         let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
         match event {
             CallEvent::Authorized { verdict, .. } => {
                 call.verdict = Some(verdict.clone());
-                call.phase = Phase::Judged;
+                // What would be asked now may not be what would happen then: it is judged again in its turn.
+                let waits = matches!(verdict, Verdict::Ask { .. }) && !settled;
+                call.phase = if waits { Phase::Proposed } else { Phase::Judged };
                 if let Verdict::Deny { rule } = verdict {
                     let (tool, rule) = (call.call.name.clone(), rule.clone());
                     turn.refused.push(Refusal { item, tool, rule });
-                }
-                if turn.step.calls.iter().all(|call| call.phase != Phase::Proposed) {
-                    turn.authorizing = None;
                 }
             }
             CallEvent::Started { .. } => call.phase = Phase::Running,

@@ -1,14 +1,16 @@
 //! What a crash left open is closed by facts.
 
 use codetether_event::{
-    CallEvent, Event, InterruptReason, SampleEvent, SampleOutcome, Timing, ToolResult, TurnEvent, Usage,
+    AskEvent, CallEvent, Event, InterruptReason, SampleEvent, SampleOutcome, Timing, ToolResult, TurnEvent,
+    Usage, Verdict,
 };
 
-use crate::{Phase, State};
+use crate::{Call, Phase, State, Turn};
 
 impl State {
     /// The facts that close what was under way when the session's owner ended: an open sample is lost, an open
-    /// call may have run. Open asks and judged calls stay. With `go_on` false the turn is given up as well.
+    /// call may have run, an open ask is withdrawn (it is asked anew, if the turn goes on and someone is there). With
+    /// `go_on` false the turn is given up as well.
     ///
     /// Call it on the state after the `session.adopted` record, and after whatever survived was killed.
     #[must_use]
@@ -26,7 +28,7 @@ impl State {
                 jitter: None,
             }));
         }
-        for call in turn.step.calls.iter().filter(|call| call.phase == Phase::Running) {
+        for call in turn.step.calls.iter().filter(|call| may_have_run(turn, call)) {
             facts.push(Event::Call(CallEvent::Ended {
                 item: call.item,
                 result: ToolResult {
@@ -41,6 +43,7 @@ impl State {
                 timing: None,
             }));
         }
+        facts.extend(turn.asks.iter().map(|open| Event::Ask(AskEvent::Withdrawn { ask: open.ask })));
         if !go_on && turn.interrupted.is_none() {
             facts.push(Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::Abandoned }));
         }
@@ -51,6 +54,26 @@ impl State {
     fn context_tokens(&self) -> u64 {
         let bytes: usize = self.context.messages.iter().flat_map(|message| &message.parts).map(weight).sum();
         u64::try_from(bytes / 4).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether a call that has no end may have run: it was started; or it could write, needed no answer, and one that could
+/// write before it in the same answer was started. (Of those only the first start is synced before it is acted on, so
+/// after a loss of power the starts of the others may be missing.)
+fn may_have_run(turn: &Turn, call: &Call) -> bool {
+    let started = |call: &Call| {
+        let allowed = matches!(call.verdict, Some(Verdict::Allow { writes: true, .. }));
+        call.phase == Phase::Running || (allowed && matches!(call.phase, Phase::Ended(_)))
+    };
+    let follows = |call: &Call| {
+        let before = turn.step.calls.iter().take_while(|before| before.item != call.item);
+        let allowed = matches!(call.verdict, Some(Verdict::Allow { writes: true, .. }));
+        allowed && !call.granted && before.into_iter().any(started)
+    };
+    match call.phase {
+        Phase::Running => true,
+        Phase::Judged => follows(call),
+        Phase::Proposed | Phase::Asked(_) | Phase::Declined(_) | Phase::Ended(_) => false,
     }
 }
 
@@ -91,6 +114,42 @@ mod tests {
         let last = t.state().context.messages.last().unwrap().clone();
         let codetether_event::ContentPart::ToolResult(result) = &last.parts[0] else { panic!("{last:?}") };
         assert!(result.error && result.text.contains("may have run"), "{}", result.text);
+    }
+
+    #[test]
+    fn a_lost_sample_takes_no_step() {
+        let mut t = Transcript::new();
+        t.settings_mut().max_steps = 1;
+        t.prompt("go").sample();
+        t.crash(true);
+        t.sample();
+        t.answer_text("there", codetether_event::StopReason::EndTurn).settle();
+        assert_eq!(t.state().last, Some(Outcome::Completed));
+    }
+
+    #[test]
+    fn a_call_whose_start_may_be_lost_may_have_run_too() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("write", "1"), ("write", "2"), ("read", "3")]);
+        t.allow(0, true).allow(1, true).allow(2, false).run(0);
+        t.crash(true);
+        let step = &t.state().turn.as_ref().unwrap().step;
+        let ended: Vec<bool> = step.calls.iter().map(|call| matches!(call.phase, Phase::Ended(_))).collect();
+        assert_eq!(ended, [true, true, false], "the read can simply run");
+    }
+
+    #[test]
+    fn an_ask_that_was_open_is_asked_anew() {
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(codetether_event::UnixMillis(9));
+        t.crash(true);
+        assert_eq!(t.state().turn.as_ref().unwrap().asks, []);
+        t.append(vec![codetether_event::Event::Session(codetether_event::SessionEvent::Attached {
+            audience: codetether_event::Audience::Terminal,
+        })]);
+        t.settle();
+        let asks = &t.state().turn.as_ref().unwrap().asks;
+        assert!(asks.len() == 1 && asks[0].ask != ask);
     }
 
     #[test]

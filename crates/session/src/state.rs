@@ -119,8 +119,8 @@ pub struct Turn {
     pub steps: u32,
     /// The preparation under way.
     pub preparing: Option<ItemId>,
-    /// The judging under way.
-    pub authorizing: Option<ItemId>,
+    /// The judging under way, and the calls that it has yet to judge.
+    pub authorizing: Option<(ItemId, Vec<ItemId>)>,
     /// The sample under way.
     pub sampling: Option<ItemId>,
     /// The last sample, if it failed.
@@ -165,7 +165,8 @@ impl Turn {
 
     /// The items under way that end by a fact of their own.
     pub fn open(&self) -> impl Iterator<Item = ItemId> {
-        let work = [self.preparing, self.authorizing, self.sampling].into_iter().flatten();
+        let authorizing = self.authorizing.as_ref().map(|(item, _)| *item);
+        let work = [self.preparing, authorizing, self.sampling].into_iter().flatten();
         work.chain(self.step.calls.iter().filter(|call| call.phase == Phase::Running).map(|call| call.item))
     }
 }
@@ -197,6 +198,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether nothing before this call can change anything any more: all that could write has ended.
+    #[must_use]
+    pub fn is_settled_before(&self, item: ItemId) -> bool {
+        let before = self.calls.iter().take_while(|call| call.item != item);
+        before.into_iter().all(|call| matches!(call.phase, Phase::Ended(_)) || !call.could_write())
+    }
+
     /// Whether every call has ended (also when there is none).
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -230,7 +238,7 @@ impl Call {
 /// How far a call has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// To be judged.
+    /// To be judged: for the first time, or again.
     Proposed,
     /// Judged.
     Judged,

@@ -87,7 +87,7 @@ impl Transcript {
                 attempt: Attempt(1),
                 at: UnixMillis(self.clock),
                 turn: self.state.turn.as_ref().map(|turn| turn.id),
-                cause,
+                cause: cause.clone(),
                 event,
             };
             self.state.apply(&record);
@@ -243,6 +243,11 @@ impl Transcript {
 
     pub(crate) fn item(&self, index: usize) -> ItemId {
         self.state.turn.as_ref().unwrap().step.calls[index].item
+    }
+
+    /// The calls that the judging under way has yet to judge.
+    pub(crate) fn judging(&self) -> Vec<ItemId> {
+        self.state.turn.as_ref().unwrap().authorizing.as_ref().unwrap().1.clone()
     }
 
     pub(crate) fn judge(&mut self, index: usize, verdict: Verdict) -> &mut Self {

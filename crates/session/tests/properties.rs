@@ -56,7 +56,7 @@ impl World {
                 attempt: Attempt(1),
                 at: UnixMillis(self.clock),
                 turn: self.state.turn.as_ref().map(|turn| turn.id),
-                cause,
+                cause: cause.clone(),
                 event,
             };
             let json = serde_json::to_string(&record).unwrap();
@@ -94,7 +94,20 @@ impl World {
                         }
                     }
                 }
-                next => return next,
+                next => {
+                    let turn = self.state.turn.as_ref();
+                    let under_way: Vec<ItemId> = turn.into_iter().flat_map(|turn| turn.open()).collect();
+                    let ours: Vec<ItemId> = self.open.iter().map(Effect::item).collect();
+                    assert!(
+                        under_way.iter().all(|item| ours.contains(item)),
+                        "{under_way:?} but only {ours:?} run"
+                    );
+                    if let Next::Wait { until } = next {
+                        let asked = turn.is_some_and(|turn| !turn.asks.is_empty());
+                        assert!(!ours.is_empty() || asked || until.is_some(), "it waits for nothing");
+                    }
+                    return next;
+                }
             }
         }
         panic!("decide does not come to rest: {:?}", self.state.decide());

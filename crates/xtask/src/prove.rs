@@ -1,10 +1,12 @@
 //! `cargo xtask prove`: the proofs that take too long for every change. The same tests as always, with many more cases
 //! and kills, and each fuzz target for a while.
 
+use std::fs;
 use std::process::Command;
 
 use clap::Args;
 
+use crate::failure::At as _;
 use crate::{Failure, places, process, tools};
 
 /// How long to go on.
@@ -58,9 +60,16 @@ fn fuzz(seconds: u32) -> Result<(), Failure> {
         command
     };
     let targets = process::text(&mut nightly(&["list"]))?;
+    let fuzz = places::root().join("fuzz");
     for target in targets.lines() {
+        // What is found goes into the first; the seeds are part of the repository.
+        let corpus = fuzz.join("corpus").join(target);
+        fs::create_dir_all(&corpus).at("create", &corpus)?;
+        let seeds = fuzz.join("seeds").join(target);
+        let mut run = nightly(&["run", target]);
+        run.arg(&corpus).args(seeds.is_dir().then_some(&seeds));
         let limit = format!("-max_total_time={seconds}");
-        process::run(&mut nightly(&["run", target, "--", &limit, "-rss_limit_mb=4096"]))?;
+        process::run(run.args(["--", &limit, "-rss_limit_mb=4096", "-print_final_stats=1"]))?;
     }
     Ok(())
 }

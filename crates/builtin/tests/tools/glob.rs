@@ -66,3 +66,36 @@ async fn a_cancelled_search_stops() {
     bench.cx.cancel.cancel();
     assert!(matches!(bench.call("glob", json!({"pattern": "*"})).await, Err(ToolError::Interrupted)));
 }
+
+#[tokio::test]
+async fn ignore_files_hold_below_their_folder_and_the_nearest_wins() {
+    let bench = Bench::new();
+    for name in [
+        "a.log",
+        "a.tmp",
+        "sub/a.log",
+        "sub/b.log",
+        "sub/x/b.log",
+        "sub/build/c",
+        "other/build/c",
+        "info.txt",
+    ] {
+        bench.file(name, "");
+    }
+    bench.file(".gitignore", "\u{FEFF}*.log\n# not this: info.txt\n/sub/build/\n[\n");
+    bench.file(".git/info/exclude", "*.tmp\n");
+    bench.file("sub/.gitignore", "!b.log\n");
+    bench.file("sub/x/.ignore", "b.log\n");
+    bench.file("other/repository/.gitignore", "");
+    bench.file("other/repository/.git/HEAD", "");
+    bench.file("other/repository/d.log", "");
+    let find = async |path: &str| bench.told("glob", json!({"pattern": "*[a-z]", "path": path})).await;
+    let other = "other/build/c\nother/repository/.gitignore\nother/repository/d.log\n";
+    assert_eq!(
+        find(".").await,
+        format!(".gitignore\ninfo.txt\n{other}sub/.gitignore\nsub/b.log\nsub/x/.ignore\n")
+    );
+    assert_eq!(find("sub").await, "sub/.gitignore\nsub/b.log\nsub/x/.ignore\n", "those above hold here too");
+    assert_eq!(find("sub/x").await, "sub/x/.ignore\n");
+    assert_eq!(find("other").await, other);
+}

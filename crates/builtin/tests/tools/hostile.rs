@@ -1,4 +1,6 @@
 use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use codetether_tool::{ToolError, ToolOutput};
 use serde_json::{Value, json};
@@ -109,4 +111,67 @@ async fn arguments_of_another_shape_are_answered() {
             assert!(!bench.preview(tool, args).await.is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn ignore_files_that_are_none_hold_nothing_and_read_nothing_outside() {
+    let bench = Bench::new();
+    bench.file("a.txt", "x\n");
+    bench.file("folder/b.txt", "x\n");
+    bench.file("folder/deep/c.txt", "x\n");
+    let rules = bench.outside("rules", "*.txt\n");
+    bench.link(".ignore", "/dev/zero");
+    let fifo = |name: &str| {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, bench.path(name), kind, mode, 0).unwrap();
+    };
+    fifo(".gitignore");
+    bench.link("folder/.gitignore", &rules);
+    // What a work tree elsewhere would say.
+    std::fs::create_dir(rules.with_file_name("info")).unwrap();
+    bench.outside("info/exclude", "*.txt\n");
+    bench.file("folder/.git", format!("gitdir: {}\n", rules.parent().unwrap().display()));
+    bench.file("folder/deep/.ignore", vec![b'a'; (1 << 20) + 1]);
+    // The folder above the root ignores all of it.
+    bench.outside(".gitignore", "*\n");
+    let got = bench.told("glob", json!({"pattern": "*.txt"})).await;
+    assert_eq!(got, "a.txt\nfolder/b.txt\nfolder/deep/c.txt\n[4 files or folders could not be read]\n");
+    let got = bench.told("grep", json!({"pattern": "x", "glob": "*.txt", "path": "folder"})).await;
+    assert!(got.starts_with("folder/b.txt:1:x\nfolder/deep/c.txt:1:x\n"), "{got}");
+}
+
+#[tokio::test]
+async fn no_name_outside_is_shown_while_a_folder_is_swapped_for_a_link() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("../other")).unwrap();
+    bench.outside("other/secret.txt", "secret line\n");
+    bench.file("folder/in.txt", "");
+    bench.link("link", bench.path("../other"));
+    let over = Arc::new(AtomicBool::new(false));
+    let swapper = std::thread::spawn({
+        let (over, folder, link) = (Arc::clone(&over), bench.path("folder"), bench.path("link"));
+        move || {
+            let (cwd, flags) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+            while !over.load(Ordering::Relaxed) {
+                rustix::fs::renameat_with(cwd, &folder, cwd, &link, flags).unwrap();
+            }
+        }
+    });
+    let mut told = String::new();
+    for _ in 0..300 {
+        for (tool, args) in [
+            ("list", json!({"path": "folder"})),
+            ("glob", json!({"pattern": "**"})),
+            ("glob", json!({"pattern": "**", "path": "folder"})),
+            ("read", json!({"path": "folder/in.tx"})),
+        ] {
+            match bench.call(tool, args).await {
+                Ok(output) => told += &output.text,
+                Err(error) => told += &error.to_string(),
+            }
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    swapper.join().unwrap();
+    assert!(told.contains("in.txt") && !told.contains("secret"), "{told}");
 }

@@ -128,3 +128,27 @@ async fn a_missing_path_names_what_is_near() {
     `src` is a folder; `list` shows what is in it
     ");
 }
+
+#[tokio::test]
+async fn what_is_no_text_far_behind_the_start_is_seen_too() {
+    let bench = Bench::new();
+    let start = "text\n".repeat(20_000);
+    bench.file("mixed", [start.as_bytes(), b"a\xffb\n", b"c\0d\n"].concat());
+    let read =
+        async |offset: u64| bench.call("read", json!({"path": "mixed", "offset": offset, "limit": 1})).await;
+    assert_eq!(
+        read(20_000).await.unwrap().text,
+        " 20000\ttext\n[lines 20000-20000 of 20002; go on with offset 20001]\n"
+    );
+    let odd = read(20_001).await.unwrap().text;
+    assert!(odd.starts_with(" 20001\ta\u{FFFD}b\n") && odd.contains("[not UTF-8:"), "{odd}");
+    assert!(
+        bench
+            .refused("read", json!({"path": "mixed", "offset": 20_001}))
+            .await
+            .contains("binary data in line 20002")
+    );
+    let long = format!("{}\n", "é".repeat(100_000));
+    bench.file("long", &long);
+    assert!(!bench.told("read", json!({"path": "long"})).await.contains("not UTF-8"));
+}

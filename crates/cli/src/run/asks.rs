@@ -58,6 +58,8 @@ impl Asks {
             return;
         };
         let (title, detail, rule) = (printer::plain(&title), printer::plain(&detail), printer::plain(&rule));
+        // What was typed before the question is no answer to it. (It is none either when this fails.)
+        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         printer::err(&format!(
             "\n{title}\n{}\nallow? [y]es · [n]o (a reason may follow) · [a]lways in this session: `{rule}` > ",
             indented(&detail)

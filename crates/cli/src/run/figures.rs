@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use codetether_agent::Frame;
-use codetether_event::{CallEvent, Event, ItemId, Money, Role, SampleEvent, ToolName, Usage, Verdict};
+use codetether_event::{
+    CallEvent, Event, ItemId, Message, Money, Record, Role, SampleEvent, ToolName, TurnId, Usage, Verdict,
+};
 
 use crate::printer;
 
@@ -23,8 +25,29 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn see(&mut self, frame: &Frame) {
+    /// Counts what belongs to the turn.
+    pub(crate) fn see(&mut self, frame: &Frame, turn: TurnId) {
         let Frame::Record(record) = frame else { return };
+        if record.turn == Some(turn) {
+            self.count(record);
+        }
+    }
+
+    /// Learns the names of calls that were made before this process watched.
+    pub(crate) fn learn(&mut self, records: &[Record]) {
+        for record in records {
+            if let Event::Sample(SampleEvent::Ended { message: Some(message), .. }) = &record.event {
+                self.name(record, message);
+            }
+        }
+    }
+
+    fn name(&mut self, record: &Record, message: &Message) {
+        let calls = message.calls().enumerate();
+        self.names.extend(calls.map(|(n, call)| (ItemId::call(record.seq, n), call.name.clone())));
+    }
+
+    fn count(&mut self, record: &Record) {
         match &record.event {
             Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.steps += 1,
             Event::Sample(SampleEvent::Ended { message, usage, cost, .. }) => {
@@ -37,9 +60,7 @@ impl Figures {
                 };
                 if let Some(message) = message.as_ref().filter(|message| message.role == Role::Assistant) {
                     self.last_message = message.text();
-                    let calls = message.calls().enumerate();
-                    self.names
-                        .extend(calls.map(|(n, call)| (ItemId::call(record.seq, n), call.name.clone())));
+                    self.name(record, message);
                 }
             }
             Event::Call(CallEvent::Authorized { item, verdict: Verdict::Deny { rule } }) => {

@@ -11,6 +11,7 @@ use codetether_files::BlobStore;
 
 use crate::args::RunArgs;
 use crate::exit::{Exit, Failure};
+use crate::printer;
 
 /// Most bytes of standard input, or of one attached file.
 const LIMIT: u64 = 10 << 20;
@@ -59,6 +60,14 @@ fn piped_input() -> Result<String, Failure> {
 
 fn read_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
+    let stdin = std::io::stdin();
+    let mut ready = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec { tv_sec: 2, tv_nsec: 0 };
+    if rustix::event::poll(&mut ready, Some(&patience)) == Ok(0) {
+        printer::err(
+            "reading standard input; close it, or redirect it from /dev/null, if there is nothing to come\n",
+        );
+    }
     std::io::stdin()
         .take(LIMIT + 1)
         .read_to_end(&mut bytes)
@@ -73,35 +82,51 @@ fn read_input() -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The prompt and the attached files as the parts of one message. Images become blobs.
-pub(crate) fn input(prompt: &str, files: &[PathBuf], blobs: &BlobStore) -> Result<Input, Failure> {
+/// A file that was attached, read.
+pub(crate) enum Attached {
+    Text(String),
+    Image { media_type: &'static str, bytes: Vec<u8> },
+}
+
+/// Reads the files to attach.
+pub(crate) fn attachments(paths: &[PathBuf]) -> Result<Vec<Attached>, Failure> {
+    paths.iter().map(|path| attached(path)).collect()
+}
+
+/// The attached files and the prompt as the parts of one message. Images become blobs.
+pub(crate) fn input(prompt: &str, files: Vec<Attached>, blobs: &BlobStore) -> Result<Input, Failure> {
     let mut parts = Vec::with_capacity(files.len() + 1);
-    for path in files {
-        parts.push(attached(path, blobs)?);
+    for file in files {
+        parts.push(match file {
+            Attached::Text(text) => ContentPart::text(text),
+            Attached::Image { media_type, bytes } => {
+                ContentPart::Image { media_type: media_type.into(), blob: blobs.put(&bytes)? }
+            }
+        });
     }
     parts.push(ContentPart::text(prompt));
     Ok(Input { parts })
 }
 
-fn attached(path: &Path, blobs: &BlobStore) -> Result<ContentPart, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let size = std::fs::metadata(path)
-        .map_err(|error| usage(format!("cannot attach `{}`: {error}", path.display())))?
-        .len();
-    if size > LIMIT {
-        return Err(usage(format!("cannot attach `{}`: it is longer than 10 MiB", path.display())));
+fn attached(path: &Path) -> Result<Attached, Failure> {
+    let usage = |problem: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("cannot attach `{}`: {problem}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    let file = codetether_files::open_read(path).map_err(|error| usage(&error))?;
+    if !file.metadata().map_err(|error| usage(&error))?.is_file() {
+        return Err(usage(&"it is no file"));
     }
-    let bytes = codetether_files::read(path)?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| usage(&error))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(usage(&"it is longer than 10 MiB"));
+    }
     if let Some(media_type) = image(&bytes) {
-        return Ok(ContentPart::Image { media_type: media_type.into(), blob: blobs.put(&bytes)? });
+        return Ok(Attached::Image { media_type, bytes });
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| usage(format!("cannot attach `{}`: it is neither text nor an image", path.display())))?;
-    Ok(ContentPart::text(format!(
-        "<file path=\"{}\">\n{}\n</file>",
-        path.display(),
-        text.trim_end_matches('\n')
-    )))
+    let text = String::from_utf8(bytes).map_err(|_| usage(&"it is neither text nor an image"))?;
+    let text = text.trim_end_matches('\n');
+    Ok(Attached::Text(format!("<file path=\"{}\">\n{text}\n</file>", path.display())))
 }
 
 /// The media type of an image that models take, by its first bytes.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, SampleEvent, SampleOutcome, SessionId, ToolCall,
-    Verdict,
+    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, SampleEvent, SampleOutcome,
+    SessionId, ToolCall, Verdict,
 };
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub(crate) struct Progress {
     problem: Option<String>,
     frame: usize,
     drawn: bool,
+    /// Lines that wait until the question on the screen is answered.
+    held: Option<String>,
 }
 
 impl Progress {
@@ -45,6 +47,7 @@ impl Progress {
             problem: None,
             frame: 0,
             drawn: false,
+            held: None,
         };
         if terminal {
             printer::err(&format!("session {session} · {model}\n"));
@@ -119,24 +122,39 @@ impl Progress {
         }
     }
 
+    /// Keeps lines back while a question is on the screen.
+    pub(crate) fn hold(&mut self, hold: bool) {
+        match (hold, &self.held) {
+            (true, None) => self.held = Some(String::new()),
+            (false, Some(_)) => printer::err(&self.held.take().unwrap_or_default()),
+            _ => {}
+        }
+    }
+
     /// A line for a person who watches.
     fn line(&mut self, text: &str) {
         if self.terminal {
-            self.clear();
-            printer::err(&format!("{text}\n"));
+            self.write(text);
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.clear();
+        match &mut self.held {
+            Some(held) => held.push_str(&format!("{text}\n")),
+            None => printer::err(&format!("{text}\n")),
         }
     }
 
     /// A line that matters without a terminal too.
     pub(crate) fn say(&mut self, text: &str) {
         if !self.quiet {
-            self.clear();
-            printer::err(&format!("{text}\n"));
+            self.write(text);
         }
     }
 
     pub(crate) fn tick(&mut self) {
-        let Some((what, since)) = &self.waiting else { return };
+        let Some((what, since)) = self.waiting.as_ref().filter(|_| self.held.is_none()) else { return };
         let picture = SPINNER.get(self.frame % SPINNER.len()).copied().unwrap_or_default();
         self.frame += 1;
         let line = format!(

@@ -35,31 +35,32 @@ impl View {
         Self { format, open: None, mid_line: false, terminal: std::io::stdout().is_terminal() }
     }
 
-    /// Shows what of the frame belongs on standard output.
-    pub(crate) fn see(&mut self, frame: &Frame) -> Result<(), Failure> {
+    /// Adds what of the frame belongs on standard output.
+    pub(crate) fn see(&mut self, frame: &Frame, out: &mut String) -> Result<(), Failure> {
         match (self.format, frame) {
-            (Format::Text, Frame::Delta(delta)) => self.delta(delta),
-            (Format::Text, Frame::Record(record)) => match &record.event {
-                Event::Sample(SampleEvent::Ended { message, .. }) => {
+            (Format::Text, Frame::Delta(delta)) => self.delta(delta, out),
+            (Format::Text, Frame::Record(record)) => {
+                if let Event::Sample(SampleEvent::Ended { message, .. }) = &record.event {
                     let text = message.as_ref().map(codetether_event::Message::text).unwrap_or_default();
-                    self.answer_ended(&text)
+                    self.answer_ended(&text, out);
                 }
-                _ => Ok(()),
-            },
+            }
             (Format::Jsonl, Frame::Record(record)) => {
                 let line =
                     serde_json::to_string(record).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-                printer::out(&format!("{line}\n"))
+                out.push_str(&line);
+                out.push('\n');
             }
             (Format::Json, _)
             | (Format::Text | Format::Jsonl, Frame::CaughtUp(_))
-            | (Format::Jsonl, Frame::Delta(_)) => Ok(()),
+            | (Format::Jsonl, Frame::Delta(_)) => {}
         }
+        Ok(())
     }
 
-    fn delta(&mut self, delta: &Delta) -> Result<(), Failure> {
+    fn delta(&mut self, delta: &Delta, out: &mut String) {
         if matches!(delta.piece, Piece::Output(_)) {
-            return Ok(());
+            return;
         }
         let fresh = Shown { item: delta.item, text: String::new(), end: 0, gap: false };
         let shown = match &mut self.open {
@@ -68,29 +69,30 @@ impl View {
         };
         shown.gap |= delta.offset != shown.end;
         shown.end = delta.offset + delta.piece.text().len() as u64;
-        match &delta.piece {
-            Piece::Text(text) if !shown.gap => {
-                shown.text.push_str(text);
-                self.print(text)
-            }
-            _ => Ok(()),
+        if let Piece::Text(text) = &delta.piece
+            && !shown.gap
+        {
+            shown.text.push_str(text);
+            self.print(text, out);
         }
     }
 
-    fn answer_ended(&mut self, text: &str) -> Result<(), Failure> {
+    fn answer_ended(&mut self, text: &str, out: &mut String) {
         let shown = self.open.take().map(|shown| shown.text).unwrap_or_default();
         if let Some(rest) = text.strip_prefix(shown.as_str()) {
-            self.print(rest)?;
+            self.print(rest, out);
         }
-        if self.mid_line { self.print("\n") } else { Ok(()) }
+        if self.mid_line {
+            self.print("\n", out);
+        }
     }
 
-    fn print(&mut self, text: &str) -> Result<(), Failure> {
+    fn print(&mut self, text: &str, out: &mut String) {
         if text.is_empty() {
-            return Ok(());
+            return;
         }
         self.mid_line = !text.ends_with('\n');
-        if self.terminal { printer::out(&printer::plain(text)) } else { printer::out(text) }
+        if self.terminal { out.push_str(&printer::plain(text)) } else { out.push_str(text) }
     }
 
     /// The last word.
@@ -101,9 +103,10 @@ impl View {
         exit: Exit,
         figures: &Figures,
         took: Duration,
-    ) -> Result<(), Failure> {
+        out: &mut String,
+    ) {
         if self.format != Format::Json {
-            return Ok(());
+            return;
         }
         let refused: Vec<_> =
             figures.refused.iter().map(|(tool, rule)| json!({ "tool": tool, "rule": rule })).collect();
@@ -120,6 +123,6 @@ impl View {
             "wrote": figures.wrote,
             "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
-        printer::out(&format!("{summary}\n"))
+        out.push_str(&format!("{summary}\n"));
     }
 }

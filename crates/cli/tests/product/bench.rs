@@ -63,6 +63,12 @@ impl Bench {
         command
     }
 
+    /// `codetether run` with no model chosen, as a turn that goes on needs it.
+    pub(crate) fn run_as_it_was(&self, args: &[&str]) -> Run {
+        let mut command = self.binary(&["run"]);
+        command.args(args).env("OPENAI_BASE_URL", self.server.base_url()).output().unwrap().into()
+    }
+
     pub(crate) fn bare(&self, args: &[&str]) -> Run {
         self.binary(args).output().unwrap().into()
     }
@@ -127,6 +133,22 @@ impl Bench {
     /// The latest session's journal.
     pub(crate) fn journal(&self) -> String {
         codetether_files::read_to_string(self.journal_path()).unwrap()
+    }
+
+    /// Every byte of the latest session's files.
+    pub(crate) fn session_bytes(&self) -> Vec<u8> {
+        let mut folders = vec![self.journal_path().parent().unwrap().to_owned()];
+        let mut bytes = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => bytes.extend(codetether_files::read(entry.path()).unwrap()),
+                }
+            }
+        }
+        bytes
     }
 
     /// Changes the latest session's records, with sound checksums.

@@ -283,23 +283,139 @@ fn piped_input_and_files_are_context() {
 }
 
 #[test]
-fn no_key_reaches_a_command_or_the_journal() {
-    let bench = Bench::new([Reply::call("bash", json!({ "command": "env" })), Reply::text("done")]);
-    bench.file("leak.txt", "sk-very-secret-key\n");
-    let run = bench
-        .run_env(&["go", "--yes"], &[("OPENAI_API_KEY", "sk-very-secret-key"), ("GITHUB_TOKEN", "ghp_x")]);
-    assert_eq!(run.code, 0, "{}", run.shown());
+fn no_key_reaches_a_command_or_the_session() {
+    let key = "sk-very-secret-key";
+    let bench = Bench::new([
+        Reply::calls([
+            ("bash", json!({ "command": "env; tr '\\0' '\\n' < /proc/self/environ" })),
+            ("read", json!({ "path": "leak.txt" })),
+            ("bash", json!({ "command": "cat leak.txt; yes | head -c 100000; cat leak.txt" })),
+            ("edit", json!({ "path": "leak.txt", "old": "key", "new": "lock" })),
+        ]),
+        Reply::text("done"),
+    ]);
+    bench.file("leak.txt", &format!("{key} ghp_another-one\n"));
+    let variables = [("OPENAI_API_KEY", key), ("GITHUB_TOKEN", "ghp_another-one")];
+    let run = bench.run_env(&["go", "--mode", "ask", "--allow", "bash"], &variables);
+    assert_eq!(run.code, 7, "{}", run.shown());
     let body = String::from_utf8(bench.server.requests()[1].body.clone()).unwrap();
-    assert!(!body.contains("sk-very-secret-key") && !body.contains("ghp_x"), "{body}");
-    assert!(!bench.journal().contains("sk-very-secret-key"));
-    assert_eq!(
-        bench.server.requests()[0]
-            .headers
-            .iter()
-            .find(|(name, _)| name == "authorization")
-            .map(|(_, value)| value.as_str()),
-        Some("Bearer sk-very-secret-key")
-    );
+    assert!(body.contains("[redacted]"), "{body}");
+    for secret in [key, "ghp_another-one"] {
+        assert!(!body.contains(secret), "{body}");
+        let kept = bench.session_bytes();
+        assert!(
+            !kept.windows(secret.len()).any(|window| window == secret.as_bytes()),
+            "{secret} is in the session"
+        );
+    }
+    let header = bench.server.requests()[0].header("authorization").map(str::to_owned);
+    assert_eq!(header.as_deref(), Some("Bearer sk-very-secret-key"));
+}
+
+#[test]
+fn a_turn_that_goes_on_keeps_its_settings() {
+    let bench = Bench::new([Reply::stall(), Reply::text("there")]);
+    let mut child = bench.spawn(&["go", "--yes"]);
+    bench.server.wait_for(1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = bench.run(&["--last", "--mode", "plan"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("keeps the settings that it began with"), "{}", run.stderr);
+    let run = bench.run_as_it_was(&["--last"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "there\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_prompt_on_a_cut_short_turn_is_answered() {
+    let bench = Bench::new([Reply::stall(), Reply::text("the second")]);
+    let mut child = bench.spawn(&["first"]);
+    bench.server.wait_for(1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = bench.run(&["second", "--last", "--format", "json"]);
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&summary["text"], &summary["steps"]), (&json!("the second"), &json!(1)), "{}", run.shown());
+}
+
+#[test]
+fn links_in_the_project_do_not_get_round_rules() {
+    let bench = Bench::new([
+        Reply::calls([
+            ("write", json!({ "path": "notes/hook", "content": "x" })),
+            ("write", json!({ "path": "notes/plain", "content": "x" })),
+            ("read", json!({ "path": "env" })),
+        ]),
+        Reply::text("done"),
+    ]);
+    bench.file(".env", "a secret\n");
+    codetether_files::create_dir_all(bench.path("notes")).unwrap();
+    std::os::unix::fs::symlink("../.git/hooks/pre-commit", bench.path("notes/hook")).unwrap();
+    std::os::unix::fs::symlink(".env", bench.path("env")).unwrap();
+    let run = bench.run(&["go", "--allow", "write(notes/**)", "--deny", "read(.env)"]);
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(!bench.path(".git/hooks/pre-commit").exists());
+    assert_eq!(bench.read("notes/plain"), "x");
+    let body = String::from_utf8(bench.server.requests()[1].body.clone()).unwrap();
+    assert!(!body.contains("a secret"), "{body}");
+}
+
+#[test]
+fn a_session_works_by_its_own_projects_settings_from_wherever_it_is_resumed() {
+    let bench = Bench::new([
+        Reply::text("one"),
+        Reply::call("bash", json!({ "command": "touch made" })),
+        Reply::text("two"),
+    ]);
+    bench.run(&["first"]);
+    codetether_files::create_dir_all(bench.path(".codetether")).unwrap();
+    bench.file(".codetether/config.toml", "deny = [\"bash\"]\n");
+    let id = bench.last_session();
+    let mut command = bench.run_command(&["second", "--resume", &id, "--yes"]);
+    let run = crate::bench::Run::from(command.current_dir("/").output().unwrap());
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(!bench.path("made").exists());
+}
+
+#[test]
+fn an_empty_answer_is_no_success() {
+    let bench = Bench::new((0..2).map(|_| Reply::text("")));
+    let run = bench.run(&["go", "-c", "retry.max_tries=2", "-c", "retry.base_ms=1"]);
+    assert_eq!(run.code, 5);
+    assert!(run.stderr.contains("the answer is empty"), "{}", run.stderr);
+}
+
+#[test]
+fn a_reader_who_does_not_read_holds_up_neither_the_work_nor_a_signal() {
+    let bench = Bench::new([
+        Reply::call("bash", json!({ "command": "yes | head -c 29000; touch made" })),
+        Reply::deltas(4, "x".repeat(50_000)),
+    ]);
+    let mut child = bench.spawn(&["go", "--yes", "--format", "jsonl"]);
+    bench.server.wait_for(2);
+    assert!(bench.path("made").exists());
+    // Signals that come together count as one.
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => {
+                let pid = rustix::process::Pid::from_child(&child);
+                rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+                std::thread::yield_now();
+            }
+        }
+    };
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
+fn a_reader_who_leaves_ends_it_quietly() {
+    let bench = Bench::new([Reply::text("hi")]);
+    let mut child = bench.spawn(&["go"]);
+    drop(child.stdout.take());
+    let run = crate::bench::Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 1, "{}", run.shown());
+    assert!(!run.stderr.contains("nobody reads"), "{}", run.shown());
 }
 
 #[test]

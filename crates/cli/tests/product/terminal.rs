@@ -72,3 +72,21 @@ fn always_is_asked_once() {
     assert_eq!(screen.matches("in this session: ").count(), 1, "{screen}");
     assert_eq!(bench.read("log").lines().count(), 2);
 }
+
+#[test]
+fn two_calls_are_asked_about_one_after_the_other() {
+    let bench = Bench::new([
+        Reply::calls([
+            ("write", json!({ "path": "new.txt", "content": "one\n" })),
+            ("edit", json!({ "path": "new.txt", "old": "one", "new": "two" })),
+        ]),
+        Reply::text("done"),
+    ]);
+    let (code, screen) = at_terminal(&bench, &["go"], &["y", "y"]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(
+        screen.contains("-one") && screen.contains("+two"),
+        "the second shows what it would change: {screen}"
+    );
+    assert_eq!(bench.read("new.txt"), "two\n");
+}

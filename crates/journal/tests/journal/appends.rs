@@ -91,30 +91,18 @@ async fn a_follower_never_sees_half_a_record() {
 }
 
 #[tokio::test]
-async fn an_abandoned_append_ends_the_handle_and_not_the_journal() {
+async fn a_follower_gets_the_records_before_a_damaged_one() {
     let home = Home::new();
-    let mut handle = home.session(1, &facts(1..=1)).await;
-    {
-        let records = facts(2..=2);
-        let mut append = Box::pin(handle.append(&records, Durable::Written));
-        let waker = std::task::Waker::noop();
-        let polled = append.as_mut().poll(&mut std::task::Context::from_waker(waker));
-        // The writer may have been as quick as that.
-        if polled.is_ready() {
-            return;
-        }
+    let handle = home.session(1, &facts(1..=3)).await;
+    let mut bytes = home.bytes(1);
+    let end = bytes.len();
+    bytes[end - 5] ^= 1;
+    home.set_bytes(1, &bytes);
+    let mut follower = follow::<Fact>(handle.path(), Seq(0)).unwrap();
+    assert_eq!(follower.poll().unwrap(), facts(1..=2));
+    for _ in 0..2 {
+        assert!(matches!(follower.poll(), Err(Error::Damaged { line: 3, .. })));
     }
-    assert!(matches!(handle.append(&facts(2..=2), Durable::Written).await, Err(Error::Broken { .. })));
-    handle.sync().await.unwrap().unwrap();
-    drop(handle);
-    // Its lock is held until the append is done, so whoever opens the session finds the record whole or not at all.
-    let opened = loop {
-        match home.journals.open::<Fact>(&home.layout, id(1), "a test") {
-            Err(Error::Locked { .. }) => tokio::task::yield_now().await,
-            opened => break opened.unwrap(),
-        }
-    };
-    assert_eq!((opened.records, opened.torn), (facts(1..=2), None));
 }
 
 #[tokio::test]
@@ -140,13 +128,45 @@ async fn a_hundred_sessions_are_written_at_once() {
 #[tokio::test]
 async fn a_sync_takes_the_blobs_along() {
     let home = Home::new();
-    let handle = home.session(1, &facts(1..=1)).await;
-    let blob = handle.blobs().clone().put(b"large").unwrap();
+    let mut handle = home.session(1, &facts(1..=1)).await;
+    handle.sync().await.unwrap().unwrap();
+    handle.blobs().clone().put(b"large").unwrap();
+    assert_eq!(home.unsynced_blobs(1).len(), 1);
     let syncs: Vec<_> = (0..50).map(|_| handle.sync()).collect();
     for sync in syncs {
         sync.await.unwrap().unwrap();
     }
-    assert_eq!(home.layout.blobs(id(1)).get(&blob).unwrap(), b"large");
+    assert_eq!(home.unsynced_blobs(1).len(), 0);
+    handle.blobs().put(b"larger").unwrap();
+    handle.append(&facts(2..=2), Durable::Synced).await.unwrap();
+    assert_eq!(home.unsynced_blobs(1).len(), 0);
+}
+
+#[tokio::test]
+async fn the_first_sync_takes_along_what_a_killed_owner_left() {
+    let home = Home::new();
+    let handle = home.session(1, &facts(1..=1)).await;
+    handle.blobs().put(b"large").unwrap();
+    drop(handle);
+    let mut opened = home.journals.open::<Fact>(&home.layout, id(1), "a test").unwrap();
+    assert_eq!(home.unsynced_blobs(1).len(), 1);
+    opened.handle.append(&facts(2..=2), Durable::Synced).await.unwrap();
+    assert_eq!(home.unsynced_blobs(1).len(), 0);
+}
+
+#[tokio::test]
+async fn the_first_sync_fails_when_the_names_cannot_get_to_the_disk() {
+    let home = Home::new();
+    let handle = home.session(1, &facts(1..=1)).await;
+    handle.sync().await.unwrap().unwrap();
+    drop(handle);
+    let mut opened = home.journals.open::<Fact>(&home.layout, id(1), "a test").unwrap();
+    // The open journal goes along; its folder's name does not.
+    std::fs::rename(home.layout.sessions(), home.layout.data_dir().join("elsewhere")).unwrap();
+    let error = opened.handle.append(&facts(2..=2), Durable::Synced).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot sync the folder"), "{error}");
+    let broken = opened.handle.append(&facts(2..=2), Durable::Written).await.unwrap_err();
+    assert!(matches!(broken, Error::Broken { .. }), "{broken}");
 }
 
 #[tokio::test]

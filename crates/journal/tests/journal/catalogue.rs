@@ -1,7 +1,7 @@
 //! The list of sessions, with an index, without one, and with a wrong one.
 
 use codetether_event::{Record, UnixMillis};
-use codetether_journal::{Catalogue, Durable, Entry, Filter, Indexed, delete};
+use codetether_journal::{Catalogue, Durable, Entry, Filter, Indexed, delete, encode};
 
 use crate::fact::{Fact, Home, fact, id};
 
@@ -41,11 +41,11 @@ async fn home() -> (Home, Catalogue<Facts>) {
 
 fn titles(catalogue: &Catalogue<Facts>, project: Option<&str>) -> Vec<String> {
     let filter = Filter { project: project.map(str::to_owned) };
-    catalogue.list(&filter, 10).unwrap().into_iter().map(|listed| listed.title).collect()
+    catalogue.list(&filter, 10).unwrap().into_iter().map(|listed| listed.entry.title).collect()
 }
 
 fn found(catalogue: &Catalogue<Facts>, text: &str) -> Vec<String> {
-    catalogue.search(text, 10).unwrap().into_iter().map(|hit| hit.session.title).collect()
+    catalogue.search(text, 10).unwrap().into_iter().map(|hit| hit.session.entry.title).collect()
 }
 
 const ALL: [&str; 3] = ["Über alles", "say \"hi\" -- now", "Fix the parser"];
@@ -84,6 +84,91 @@ async fn changes_show_at_once() {
     assert_eq!(titles(&catalogue, None), ["Fix the parser", "say \"hi\" -- now"]);
     assert_eq!(found(&catalogue, "still later"), ["Fix the parser"]);
     assert_eq!(found(&catalogue, "alles"), [""; 0]);
+}
+
+/// Whether any file of the index holds these bytes, be it where nothing is any more.
+fn index_holds(home: &Home, bytes: &[u8]) -> bool {
+    ["", "-journal", "-wal"].iter().any(|suffix| {
+        let mut name = home.layout.index().into_os_string();
+        name.push(suffix);
+        std::fs::read(name).is_ok_and(|all| all.windows(bytes.len()).any(|part| part == bytes))
+    })
+}
+
+#[tokio::test]
+async fn no_word_of_a_deleted_session_is_left_in_the_index() {
+    let (home, catalogue) = home().await;
+    assert_eq!(titles(&catalogue, None), ALL);
+    let mut opened = home.journals.open::<Fact>(&home.layout, id(1), "a test").unwrap();
+    opened.handle.append(&[fact(3, "the word is zanzibar")], Durable::Written).await.unwrap();
+    catalogue.sync().unwrap();
+    // Once as the text it stands in, and once as a word of its own.
+    assert!(index_holds(&home, b"zanzibar") && index_holds(&home, b"alles"));
+    drop(opened);
+    delete(&home.layout, id(1)).unwrap();
+    assert!(!index_holds(&home, b"zanzibar") && !index_holds(&home, b"parser"));
+    assert_eq!(found(&catalogue, "alles"), ["Über alles"]);
+}
+
+#[tokio::test]
+async fn no_word_that_a_session_no_longer_holds_is_left_in_the_index() {
+    let (home, catalogue) = home().await;
+    catalogue.sync().unwrap();
+    assert!(index_holds(&home, b"parser"));
+    let mut bytes = Vec::new();
+    for record in [fact(1, "/a"), fact(2, "Fix the lexer"), fact(3, "and more")] {
+        encode(&record, &mut bytes).unwrap();
+    }
+    home.set_bytes(1, &bytes);
+    assert_eq!(found(&catalogue, "lexer"), ["Fix the lexer"]);
+    assert_eq!(found(&catalogue, "more"), ["Fix the lexer"]);
+    assert_eq!(found(&catalogue, "parser"), [""; 0]);
+    assert!(!index_holds(&home, b"parser"));
+    encode(&fact(4, "and still more"), &mut bytes).unwrap();
+    home.set_bytes(1, &bytes);
+    assert_eq!(found(&catalogue, "still"), ["Fix the lexer"]);
+    assert_eq!(found(&catalogue, "lexer"), ["Fix the lexer"]);
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_forget_a_deleted_session_is_removed() {
+    let (home, catalogue) = home().await;
+    catalogue.sync().unwrap();
+    let held = rusqlite::Connection::open(home.layout.index()).unwrap();
+    held.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    delete(&home.layout, id(1)).unwrap();
+    assert!(!home.layout.index().exists());
+    drop(held);
+    assert_eq!(titles(&catalogue, None), ALL[..2]);
+}
+
+#[tokio::test]
+async fn opening_the_index_ends_no_lock_of_this_process() {
+    let (home, catalogue) = home().await;
+    catalogue.sync().unwrap();
+    let held = rusqlite::Connection::open(home.layout.index()).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(titles(&catalogue, None), ALL);
+    // The locks of this process stop only others: so the question is put by one.
+    let asked = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "catalogue::another_process_writes_to_an_index", "--nocapture"])
+        .env("TEST_OF_LOCKED_INDEX", home.layout.index())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&asked.stdout).contains("it is locked"), "{asked:?}");
+    drop(held);
+}
+
+/// Does so only when the test above runs it.
+#[test]
+fn another_process_writes_to_an_index() {
+    let Some(path) = std::env::var_os("TEST_OF_LOCKED_INDEX") else { return };
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.busy_timeout(std::time::Duration::ZERO).unwrap();
+    match db.execute_batch("BEGIN IMMEDIATE") {
+        Ok(()) => println!("it is free"),
+        Err(_) => println!("it is locked"),
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Torn ends, which are cut, and damage, which is told and repaired on demand.
 
-use codetether_journal::{Durable, Error, Opened, Torn, read, repair};
+use codetether_event::{Record, Seq};
+use codetether_journal::{Durable, Error, Opened, Torn, encode, follow, fork, read, repair};
 
-use crate::fact::{Fact, Home, facts, id};
+use crate::fact::{Fact, Home, fact, facts, id};
 
 #[tokio::test]
 async fn a_tail_torn_at_any_byte_is_cut_and_written_over() {
@@ -82,28 +83,12 @@ async fn missing_doubled_and_foreign_lines_are_damage() {
     let path = home.layout.journal(id(1));
     let text = String::from_utf8(home.bytes(1)).unwrap();
     let lines: Vec<_> = text.lines().collect();
-    let foreign = {
-        let mut out = Vec::new();
-        let mut record = crate::fact::fact(2, "");
-        record.event.text.clear();
-        let record = codetether_event::Record {
-            seq: record.seq,
-            attempt: record.attempt,
-            at: record.at,
-            turn: None,
-            cause: record.cause,
-            event: 7,
-        };
-        codetether_journal::encode(&record, &mut out).unwrap();
-        String::from_utf8(out).unwrap().trim_end().to_owned()
-    };
     for (text, line, reason) in [
         ([lines[0], lines[2]].join("\n"), 2, "it holds record 3, where record 2 was expected"),
         ([lines[0], lines[0], lines[1]].join("\n"), 2, "it holds record 1, where record 2 was expected"),
         ([lines[1], lines[2]].join("\n"), 1, "it holds record 2, where record 1 was expected"),
         ([lines[0], "hello", lines[1]].join("\n"), 2, "it is not a line of a journal"),
         ([lines[0], "", lines[1]].join("\n"), 2, "it is not a line of a journal"),
-        ([lines[0], &foreign].join("\n"), 2, "its record cannot be read: invalid type: integer `7`"),
     ] {
         home.set_bytes(1, format!("{text}\n").as_bytes());
         let error = read::<Fact>(&path).unwrap_err();
@@ -111,6 +96,35 @@ async fn missing_doubled_and_foreign_lines_are_damage() {
             matches!(&error, Error::Damaged { line: l, reason: r, .. } if *l == line && r.starts_with(reason)),
             "{error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_no_damage_and_is_not_repaired() {
+    let home = Home::new();
+    drop(home.session(1, &facts(1..=1)).await);
+    let path = home.layout.journal(id(1));
+    let mut bytes = home.bytes(1);
+    let Record { seq, attempt, at, turn, cause, .. } = fact(2, "");
+    encode(&Record { seq, attempt, at, turn, cause, event: 7 }, &mut bytes).unwrap();
+    encode(&fact(3, "known again"), &mut bytes).unwrap();
+    // Neither does a torn end behind it make it one.
+    for torn in ["", "{\"crc\":\"0"] {
+        bytes.extend(torn.as_bytes());
+        home.set_bytes(1, &bytes);
+        let error = read::<Fact>(&path).unwrap_err();
+        let expected =
+            format!("cannot read `{}` from line 2 on: its record is of no known form: ", path.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert!(!error.help().unwrap().contains("repair"));
+        let is_newer = |error: Option<Error>| matches!(error, Some(Error::Newer { line: 2, .. }));
+        assert!(is_newer(repair::<Fact>(&home.layout, id(1)).err()));
+        assert!(is_newer(home.journals.open::<Fact>(&home.layout, id(1), "a test").err()));
+        assert!(is_newer(fork::<Fact>(&home.layout, id(1), id(2), Seq(1), |first| first).err()));
+        let mut follower = follow::<Fact>(&path, Seq(0)).unwrap();
+        assert_eq!(follower.poll().unwrap(), facts(1..=1));
+        assert!(is_newer(follower.poll().err()));
+        assert_eq!(home.bytes(1), bytes);
     }
 }
 

@@ -1,5 +1,8 @@
 //! A session to test with, whose only fact is a text.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
 use codetether_event::{Attempt, Cause, Record, Seq, SessionId, UnixMillis};
 use codetether_journal::{Durable, Handle, Journals, Layout};
 use serde::{Deserialize, Serialize};
@@ -52,6 +55,13 @@ impl Home {
 
     pub(crate) fn bytes(&self, n: u32) -> Vec<u8> {
         std::fs::read(self.layout.journal(id(n))).unwrap()
+    }
+
+    /// The blobs that a loss of power may take: those that do not carry the mark of being on the disk.
+    pub(crate) fn unsynced_blobs(&self, n: u32) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.layout.blobs(id(n)).dir()) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777 != 0o400).collect()
     }
 
     pub(crate) fn set_bytes(&self, n: u32, bytes: &[u8]) {

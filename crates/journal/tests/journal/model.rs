@@ -1,6 +1,6 @@
 //! The journal against its promise: what was written survives a kill, what was synced survives a loss of power.
 
-use codetether_event::Record;
+use codetether_event::{BlobId, Record};
 use codetether_journal::{Durable, Handle, Opened, encode};
 use proptest::prelude::*;
 
@@ -13,11 +13,12 @@ enum Step {
         durable: Durable,
     },
     Sync,
+    Put(String),
     /// The process ends, perhaps in the middle of writing one more record.
     Kill {
         half: u16,
     },
-    /// The machine ends, and of what was not synced some beginning is left.
+    /// The machine ends, and of what was not synced some beginning is left, and no blob.
     PowerLoss {
         kept: u16,
         zeros: u8,
@@ -30,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => texts().prop_map(|texts| Step::Append { texts, durable: Durable::Written }),
         2 => texts().prop_map(|texts| Step::Append { texts, durable: Durable::Synced }),
         1 => Just(Step::Sync),
+        2 => "[a-z]{1,2}".prop_map(Step::Put),
         2 => any::<u16>().prop_map(|half| Step::Kill { half }),
         2 => (any::<u16>(), 0_u8..20).prop_map(|(kept, zeros)| Step::PowerLoss { kept, zeros }),
     ]
@@ -45,6 +47,9 @@ struct Model<'a> {
     written: Vec<Record<Fact>>,
     /// Records and bytes that the disk has.
     synced: (usize, usize),
+    blobs: Vec<(BlobId, String)>,
+    /// Those that the disk has.
+    synced_blobs: Vec<(BlobId, String)>,
 }
 
 impl Model<'_> {
@@ -63,7 +68,15 @@ impl Model<'_> {
         assert!(records.len() >= at_least, "{} of {at_least}", records.len());
         assert_eq!(records, self.written[..records.len()]);
         self.written = records;
+        for (blob, text) in &self.blobs {
+            assert_eq!(handle.blobs().get(blob).unwrap(), text.as_bytes());
+        }
         handle
+    }
+
+    fn is_synced(&mut self) {
+        self.synced = (self.written.len(), self.length());
+        self.synced_blobs.clone_from(&self.blobs);
     }
 
     async fn take(&mut self, mut handle: Handle<Fact>, step: Step) -> Handle<Fact> {
@@ -79,13 +92,17 @@ impl Model<'_> {
                 handle.append(&records, durable).await.unwrap();
                 self.written.extend(records);
                 if durable == Durable::Synced {
-                    self.synced = (self.written.len(), self.length());
+                    self.is_synced();
                 }
                 handle
             }
             Step::Sync => {
                 handle.sync().await.unwrap().unwrap();
-                self.synced = (self.written.len(), self.length());
+                self.is_synced();
+                handle
+            }
+            Step::Put(text) => {
+                self.blobs.push((handle.blobs().put(text.as_bytes()).unwrap(), text));
                 handle
             }
             Step::Kill { half } => {
@@ -104,6 +121,10 @@ impl Model<'_> {
                 bytes.truncate(end);
                 bytes.extend(std::iter::repeat_n(0, usize::from(zeros)));
                 self.home.set_bytes(1, &bytes);
+                for lost in self.home.unsynced_blobs(1) {
+                    std::fs::remove_file(lost).unwrap();
+                }
+                self.blobs.clone_from(&self.synced_blobs);
                 self.reopen(self.synced.0)
             }
         }
@@ -125,7 +146,7 @@ proptest! {
         runtime.block_on(async {
             let home = Home::new();
             let mut handle = home.session(1, &[]).await;
-            let mut model = Model { home: &home, written: Vec::new(), synced: (0, 0) };
+            let mut model = Model { home: &home, written: Vec::new(), synced: (0, 0), blobs: Vec::new(), synced_blobs: Vec::new() };
             for step in steps {
                 handle = model.take(handle, step).await;
             }

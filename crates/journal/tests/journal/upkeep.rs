@@ -22,6 +22,7 @@ async fn a_fork_has_the_first_records_and_the_blobs_of_a_session_in_use() {
     drop(handle);
     delete(&home.layout, id(1)).unwrap();
     assert_eq!(home.layout.blobs(id(2)).get(&blob).unwrap(), b"kept");
+    assert_eq!(home.unsynced_blobs(2).len(), 0);
     let mut opened = home.journals.open::<Fact>(&home.layout, id(2), "a test").unwrap();
     opened.handle.append(&facts(4..=4), Durable::Synced).await.unwrap();
 }
@@ -51,4 +52,29 @@ async fn a_session_in_use_is_not_deleted() {
     assert_eq!(std::fs::read_dir(home.layout.sessions()).unwrap().count(), 0);
     assert!(matches!(delete(&home.layout, id(1)), Err(Error::NotFound { .. })));
     assert!(matches!(home.journals.open::<Fact>(&home.layout, id(1), "x"), Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn drafts_of_killed_forks_are_swept_and_others_are_not() {
+    let home = Home::new();
+    drop(home.session(1, &facts(1..=1)).await);
+    let draft = |name: &str, is_old: bool| {
+        let path = home.layout.sessions().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("lock"), "").unwrap();
+        if is_old {
+            let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+            std::fs::File::open(&path).unwrap().set_modified(long_ago).unwrap();
+        }
+        path
+    };
+    draft(".draft-of-a-process-that-was-killed", true);
+    let used = draft(".draft-in-use", true);
+    draft(".draft-just-begun", false);
+    let _fork = codetether_files::Lock::acquire(used.join("lock"), "fork").unwrap();
+    delete(&home.layout, id(1)).unwrap();
+    let mut names: Vec<_> =
+        std::fs::read_dir(home.layout.sessions()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".draft-in-use", ".draft-just-begun"]);
 }

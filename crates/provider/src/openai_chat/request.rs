@@ -170,8 +170,9 @@ impl Body {
 
     fn push_assistant(&mut self, message: &Message) {
         for call in message.calls() {
-            let number = call.id.strip_prefix(MADE_ID).and_then(|number| number.parse::<u64>().ok());
-            self.next_id = self.next_id.max(number.map_or(0, |number| number.saturating_add(1)));
+            // Larger numbers are not ours: nobody makes so many calls, and counting must never come to an end.
+            let number = call.id.strip_prefix(MADE_ID).and_then(|number| number.parse::<u32>().ok());
+            self.next_id = self.next_id.max(number.map_or(0, |number| u64::from(number).saturating_add(1)));
         }
         let text = message.text();
         let wire = match self.tool_calls {
@@ -205,12 +206,13 @@ pub(super) fn made_id(number: u64) -> String {
     format!("{MADE_ID}{number}")
 }
 
-/// Arguments as a server can parse them again: the bytes received, where they are JSON. Strict servers refuse a
-/// request with anything else in it, now and for the rest of the dialogue.
+/// Arguments as a server can parse them again: the bytes received, where they are a JSON object; none, where they are
+/// nothing or `null`. Strict servers refuse a request with anything else in it, now and for the rest of the dialogue.
 pub(super) fn arguments(received: &str) -> String {
-    if received.trim().is_empty() {
+    let trimmed = received.trim();
+    if matches!(trimmed, "" | "null") {
         "{}".to_owned()
-    } else if serde_json::from_str::<IgnoredAny>(received).is_ok() {
+    } else if trimmed.starts_with('{') && serde_json::from_str::<IgnoredAny>(received).is_ok() {
         received.to_owned()
     } else {
         json!({"not_json": received}).to_string()
@@ -481,8 +483,26 @@ mod tests {
             body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
         }
         assert_eq!(made_id(body.next_id()), "call_8");
-        body.push(&message(Role::Assistant, [call(&format!("call_{}", u64::MAX), "{}")]), &store()).unwrap();
-        assert_eq!(body.next_id(), u64::MAX);
+        for number in [u64::MAX, u64::from(u32::MAX) + 1] {
+            body.push(&message(Role::Assistant, [call(&format!("call_{number}"), "{}")]), &store()).unwrap();
+        }
+        assert_eq!(body.next_id(), 8, "a server's number does not bring ours to their end");
+        body.push(&message(Role::Assistant, [call(&format!("call_{}", u32::MAX), "{}")]), &store()).unwrap();
+        assert_eq!(body.next_id(), u64::from(u32::MAX) + 1);
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_sent_as_one() {
+        for (received, sent) in [
+            ("", "{}"),
+            (" null\n", "{}"),
+            (" { \"a\": 1 }", " { \"a\": 1 }"),
+            ("5", r#"{"not_json":"5"}"#),
+            ("[1]", r#"{"not_json":"[1]"}"#),
+            ("{\"a\"", r#"{"not_json":"{\"a\""}"#),
+        ] {
+            assert_eq!(arguments(received), sent);
+        }
     }
 
     fn any_part() -> impl Strategy<Value = ContentPart> {

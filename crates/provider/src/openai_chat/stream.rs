@@ -16,6 +16,8 @@ use super::{ToolCalls, errors};
 
 /// Most calls of one answer.
 const CALLS_MAX: usize = 128;
+/// Most parts of one answer: texts, thoughts and calls. Each delta looks through the calls among them.
+const PARTS_MAX: usize = 4_096;
 
 /// Why what came is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,7 +255,7 @@ impl State {
         if let Some(text) = reasoning {
             let at = match self.parts.last() {
                 Some(Part::Reasoning(_)) => self.parts.len().saturating_sub(1),
-                _ => self.begin(Part::Reasoning(String::new())),
+                _ => self.begin(Part::Reasoning(String::new()))?,
             };
             self.grow(at, &text.0, out);
         }
@@ -262,7 +264,7 @@ impl State {
         for text in [delta.content, refusal].into_iter().flatten().filter(|text| !text.0.is_empty()) {
             let at = match self.parts.last() {
                 Some(Part::Text(_)) => self.parts.len().saturating_sub(1),
-                _ => self.begin(Part::Text(String::new())),
+                _ => self.begin(Part::Text(String::new()))?,
             };
             self.grow(at, &text.0, out);
         }
@@ -287,7 +289,7 @@ impl State {
             None if self.calls() >= CALLS_MAX => {
                 return Err(Fault::Protocol(format!("more than {CALLS_MAX} calls in one answer")));
             }
-            None => self.begin(Part::Call(Call { index, ..Call::default() })),
+            None => self.begin(Part::Call(Call { index, ..Call::default() }))?,
         };
         if let Some(Part::Call(call)) = self.parts.get_mut(at) {
             if call.id.is_empty() {
@@ -331,9 +333,12 @@ impl State {
         self.parts.iter().filter(|part| matches!(part, Part::Call(_))).count()
     }
 
-    fn begin(&mut self, part: Part) -> usize {
+    fn begin(&mut self, part: Part) -> Result<usize, Fault> {
+        if self.parts.len() >= PARTS_MAX {
+            return Err(Fault::Protocol(format!("more than {PARTS_MAX} parts in one answer")));
+        }
         self.parts.push(part);
-        self.parts.len().saturating_sub(1)
+        Ok(self.parts.len().saturating_sub(1))
     }
 
     fn grow(&mut self, at: usize, text: &str, out: &mut dyn FnMut(Piece)) {

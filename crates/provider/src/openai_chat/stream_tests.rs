@@ -201,6 +201,16 @@ fn too_many_calls_are_refused() {
 }
 
 #[test]
+fn too_many_parts_are_refused() {
+    let deltas: Vec<_> = (0..5_000)
+        .map(|n| if n % 2 == 0 { json!({"content": "x"}) } else { json!({"reasoning": "y"}) })
+        .collect();
+    assert!(
+        matches!(native(&stream(&deltas)), Err(Fault::Protocol(what)) if what.contains("more than 4096 parts"))
+    );
+}
+
+#[test]
 fn a_reason_to_finish_becomes_a_reason_to_stop() {
     let stop = |reason: &str, delta: Value| {
         let choice = json!({"choices": [{"delta": delta, "finish_reason": reason}]});
