@@ -108,7 +108,8 @@ fn as_object(session: &Listed) -> serde_json::Value {
 
 fn line(session: &Listed) -> String {
     let title = printer::plain(&session.title).replace('\n', " ");
-    let damaged = if session.damaged.is_some() { "  DAMAGED" } else { "" };
+    let damaged =
+        session.damaged.as_ref().map(|why| format!("  ! {}", printer::plain(why))).unwrap_or_default();
     let project = printer::plain(&session.project);
     let time = time(session.updated);
     format!("{}  {time}  {title}  ({project}, {} turns){damaged}\n", session.id, session.turns)
