@@ -99,10 +99,6 @@ impl Failure {
         if self.quiet {
             return self.exit.into();
         }
-        // Ids and commands in a message can be copied only when no line is broken.
-        let _ = miette::set_hook(Box::new(|_| {
-            Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
-        }));
         // Nobody is left to tell when this fails too.
         let _ = writeln!(std::io::stderr(), "{:?}", self.report);
         self.exit.into()
@@ -137,6 +133,13 @@ impl From<codetether_agent::RunError> for Failure {
             error => Self::new(Exit::Failed, error.to_string()),
         }
     }
+}
+
+/// How errors are shown: with no line broken, so that ids and commands in them can be copied. Before the first error.
+pub(crate) fn prepare() {
+    // Only this sets it.
+    let _ =
+        miette::set_hook(Box::new(|_| Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())));
 }
 
 /// Shows what clap has to say: help and version on standard output, errors on standard error.

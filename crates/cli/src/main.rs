@@ -20,6 +20,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     // What we started must not read our memory or environment, where keys are. (Nothing keeps root from it.)
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    exit::prepare();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return exit::usage(&error),

@@ -112,7 +112,8 @@ fn line(session: &Listed) -> String {
         session.damaged.as_ref().map(|why| format!("  ! {}", printer::plain(why))).unwrap_or_default();
     let project = printer::plain(&session.project);
     let time = time(session.updated);
-    format!("{}  {time}  {title}  ({project}, {} turns){damaged}\n", session.id, session.turns)
+    let turns = if session.turns == 1 { "1 turn".to_owned() } else { format!("{} turns", session.turns) };
+    format!("{}  {time}  {title}  ({project}, {turns}){damaged}\n", session.id)
 }
 
 /// The local time, to the minute.

@@ -428,14 +428,26 @@ fn the_ways_to_a_model_are_shown() {
 
       × no model is chosen
       help: either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
-            or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on
-            this machine needs no key),
-            or describe an endpoint in the settings file: `[providers.NAME]` with
-            `base_url` and `key_env`, and use `-m NAME/MODEL`
+            or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
+            or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`
     ");
     let run = bench.bare(&["run", "go", "-m", "openai/x"]);
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("there is no key for provider `openai`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_tool_that_is_not_there_is_said_before_anything_is_written() {
+    let bench = Bench::new([]);
+    let run = bench.run(&["go", "--tools", "read,nope"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr, @r"
+    codetether::usage
+
+      × there is no tool `nope` to offer
+      help: there is `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`
+    ");
+    assert_eq!(bench.bare(&["session", "list"]).stdout, "");
 }
 
 #[test]

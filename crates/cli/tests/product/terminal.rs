@@ -8,7 +8,10 @@ use serde_json::json;
 
 use crate::bench::Bench;
 
-/// Runs at a pseudo-terminal; each answer is typed when the question mark of an ask was seen.
+/// In the place of an answer: the signal that Ctrl-C sends.
+const INTERRUPT: &str = "^C";
+
+/// Runs at a pseudo-terminal; each answer is typed once its question was seen.
 fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
@@ -28,8 +31,13 @@ fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) 
         screen.push_str(&String::from_utf8_lossy(&buffer[..n]));
         if let Some(at) = screen[seen..].find("in this session: ") {
             seen += at + 1;
-            if let Some(answer) = answers.next() {
-                controller.write_all(format!("{answer}\n").as_bytes()).unwrap();
+            match answers.next() {
+                Some(&INTERRUPT) => {
+                    let pid = rustix::process::Pid::from_child(&child);
+                    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+                }
+                Some(answer) => controller.write_all(format!("{answer}\n").as_bytes()).unwrap(),
+                None => {}
             }
         }
     }
@@ -89,4 +97,14 @@ fn two_calls_are_asked_about_one_after_the_other() {
         "the second shows what it would change: {screen}"
     );
     assert_eq!(bench.read("new.txt"), "two\n");
+}
+
+#[test]
+fn an_interrupt_during_a_question_ends_the_turn() {
+    let bench = Bench::new([Reply::call("bash", json!({ "command": "touch made" }))]);
+    let (code, screen) = at_terminal(&bench, &["go"], &[INTERRUPT]);
+    assert_eq!(code, 130, "{screen}");
+    assert!(!bench.path("made").exists());
+    let events = bench.events();
+    assert!(events.ends_with("turn.interrupted\nask.withdrawn\ncall.ended\nturn.ended\n"), "{events}");
 }

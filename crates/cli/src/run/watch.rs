@@ -1,0 +1,216 @@
+//! Watching a turn to its end: what it says is printed, what it asks is put to the user, signals stop it.
+
+use std::time::Instant;
+
+use codetether_agent::{Frame, Hosted, Subscription};
+use codetether_event::{
+    AskEvent, AskId, AskKind, Event, LimitKind, ModelId, Op, Outcome, Principal, SessionId, TurnEvent, TurnId,
+};
+use codetether_files::WriteOptions;
+
+use crate::args::RunArgs;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use crate::printer::Output;
+use crate::run::asks::Asks;
+use crate::run::figures::Figures;
+use crate::run::progress::{self, Progress};
+use crate::run::signals::Signals;
+use crate::run::view::View;
+
+/// Why a session ended before its turn did.
+pub(crate) async fn ended_early(hosted: Hosted) -> Failure {
+    match hosted.close().await {
+        Err(error) => error.into(),
+        Ok(()) => Failure::new(Exit::Failed, "the session ended before its turn did"),
+    }
+}
+
+pub(crate) struct Run<'a> {
+    pub(crate) args: &'a RunArgs,
+    pub(crate) hosted: Hosted,
+    pub(crate) turn: TurnId,
+    pub(crate) model: ModelId,
+    pub(crate) started: Instant,
+    /// Whether a person is there to answer.
+    pub(crate) attended: bool,
+    pub(crate) figures: Figures,
+}
+
+/// How watching a turn ended.
+enum Seen {
+    Ended(Outcome),
+    /// A second signal came.
+    Left,
+    /// Standard output cannot be written.
+    Unprinted,
+    /// The session is no longer hosted.
+    Gone,
+}
+
+impl Run<'_> {
+    /// Watches the turn to its end. Nothing here waits for anything but the next thing to happen, so that a signal is
+    /// heard at any time.
+    pub(crate) async fn watch(mut self, mut subscription: Subscription) -> Result<Exit, Failure> {
+        let mut view = View::new(self.args.format);
+        let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model);
+        let mut asks = Asks::new(self.attended);
+        let mut signals = Signals::new()?;
+        let mut output = Output::start();
+        let mut text = String::new();
+        let mut ended = None;
+        let mut tick = tokio::time::interval(progress::TICK);
+        let seen = loop {
+            if text.is_empty()
+                && let Some(outcome) = ended.take()
+            {
+                break Seen::Ended(outcome);
+            }
+            tokio::select! {
+                biased;
+                () = signals.next() => {
+                    if signals.seen > 1 {
+                        break Seen::Left;
+                    }
+                    progress.say("stopping; once more to leave at once");
+                    self.post(Op::Interrupt);
+                }
+                printing = output.hand_over(&mut text), if !text.is_empty() => if !printing {
+                    break Seen::Unprinted;
+                },
+                (ask, answer) = asks.next() => self.post(Op::Answer { ask, answer }),
+                frame = subscription.next(), if text.is_empty() => {
+                    let Some(frame) = frame? else { break Seen::Gone };
+                    self.figures.see(&frame, self.turn);
+                    progress.see(&frame);
+                    view.see(&frame, &mut text)?;
+                    match self.step(&frame) {
+                        Step::Ended(outcome) => ended = Some(outcome),
+                        Step::Asked(ask, kind) => {
+                            progress.clear();
+                            asks.open(ask, kind);
+                        }
+                        Step::Withdrawn(ask) => asks.withdraw(ask),
+                        Step::Else => {}
+                    }
+                }
+                _ = tick.tick(), if progress.is_shown() => progress.tick(),
+            }
+            progress.hold(asks.is_open());
+        };
+        progress.hold(false);
+        progress.clear();
+        match seen {
+            Seen::Ended(outcome) => self.finish(&outcome, view, output, &mut signals, &progress).await,
+            Seen::Left => Ok(Exit::Interrupted),
+            Seen::Unprinted => {
+                self.post(Op::Interrupt);
+                let outcome = output.end().await;
+                tokio::select! {
+                    closed = self.hosted.close() => closed?,
+                    () = signals.next() => {}
+                }
+                Err(outcome.err().unwrap_or_else(Failure::unread))
+            }
+            Seen::Gone => Err(ended_early(self.hosted).await),
+        }
+    }
+
+    fn post(&self, op: Op) {
+        // What comes too late changes nothing; what cannot be taken in at all is seen as the session's end.
+        let _ = self.hosted.post(Principal::Local, op);
+    }
+
+    fn step(&self, frame: &Frame) -> Step {
+        let Frame::Record(record) = frame else { return Step::Else };
+        match &record.event {
+            Event::Turn(TurnEvent::Ended { outcome }) if record.turn == Some(self.turn) => {
+                Step::Ended(outcome.clone())
+            }
+            Event::Ask(AskEvent::Opened { ask, .. }) => Step::Asked(AskId(record.seq), ask.clone()),
+            Event::Ask(AskEvent::Withdrawn { ask }) => Step::Withdrawn(*ask),
+            _ => Step::Else,
+        }
+    }
+
+    async fn finish(
+        self,
+        outcome: &Outcome,
+        view: View,
+        mut output: Output,
+        signals: &mut Signals,
+        progress: &Progress,
+    ) -> Result<Exit, Failure> {
+        let Self { args, hosted, model, started, figures, .. } = self;
+        let id = hosted.id();
+        let exit = exit_of(outcome, &figures);
+        let closed = hosted.close().await;
+        if let Some(path) = &args.output_last_message {
+            codetether_files::write_atomic(path, figures.last_message.as_bytes(), &WriteOptions::default())?;
+        }
+        let mut text = String::new();
+        view.end(id, outcome, exit, &figures, started.elapsed(), &mut text);
+        let printed = async {
+            if !text.is_empty() {
+                output.hand_over(&mut text).await;
+            }
+            output.end().await
+        };
+        tokio::select! {
+            printed = printed => printed?,
+            () = signals.next() => return Ok(Exit::Interrupted),
+        }
+        progress.end(&figures, started.elapsed());
+        if !args.quiet || exit == Exit::Refused {
+            printer::err(&figures.refusals());
+        }
+        closed?;
+        match outcome {
+            Outcome::Completed | Outcome::Interrupted => Ok(exit),
+            Outcome::LimitReached { limit } => Err(limit_failure(*limit, id)),
+            Outcome::ProviderFailed { failure } => Err(Failure::with_help(
+                exit,
+                format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
+                format!("when it is mended, go on with `codetether run --resume {id} \"go on\"`"),
+            )),
+            Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
+        }
+    }
+}
+
+fn limit_failure(limit: LimitKind, id: SessionId) -> Failure {
+    let (what, flag) = match limit {
+        LimitKind::Steps => ("the limit of steps was reached", "--max-steps"),
+        LimitKind::Time => ("the time limit was reached", "--max-time"),
+        LimitKind::Output => ("the answer was cut at the limit of output tokens", "--max-output"),
+        LimitKind::NoProgress => {
+            return Failure::with_help(
+                Exit::Limit,
+                "the model went in circles: the same call with the same result, again and again",
+                format!(
+                    "say more precisely what to do, or choose another model: `codetether run --resume {id} \"…\"`"
+                ),
+            );
+        }
+    };
+    let help = format!("raise it with `{flag}`, or go on with `codetether run --resume {id} \"go on\"`");
+    Failure::with_help(Exit::Limit, what, help)
+}
+
+fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
+    match outcome {
+        Outcome::Completed if figures.refused.is_empty() => Exit::Done,
+        Outcome::Completed => Exit::Refused,
+        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::LimitReached { .. } => Exit::Limit,
+        Outcome::ProviderFailed { .. } => Exit::Provider,
+        Outcome::Failed { .. } => Exit::Failed,
+    }
+}
+
+enum Step {
+    Ended(Outcome),
+    Asked(AskId, AskKind),
+    Withdrawn(AskId),
+    Else,
+}
