@@ -11,8 +11,8 @@ use codetether_session::Permit;
 use codetether_tool::{Args, Cancel, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
 use futures_util::FutureExt;
 
-/// How long a cancelled call may take to end by itself before it is dropped.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a cancelled call may take to end by itself before it is dropped: longer than ending what it started takes.
+const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of a result that go to the model, whatever the tool says.
 const RESULT: usize = 100_000;
 

@@ -82,7 +82,10 @@ impl Host for CallHost {
                     if let Some(whole) = &ended.whole {
                         codetether_files::remove_file(whole).map_err(|e| ToolError::Fatal(e.to_string()))?;
                     }
-                    return Err(ToolError::Interrupted);
+                    return Err(match ended.unkilled {
+                        Some(unkilled) => ToolError::ForModel(format!("interrupted; {unkilled}")),
+                        None => ToolError::Interrupted,
+                    });
                 }
             };
             let mut output = ended.text();

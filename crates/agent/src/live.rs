@@ -152,14 +152,15 @@ impl Live {
     }
 
     /// Whether the journal must be on the disk before this effect starts: so for the first call of an answer that
-    /// could write, and for each that someone allowed. Recovery takes the others for started with the first.
+    /// could write, and for each that was judged later than its answer. Recovery takes the others for started with the
+    /// first.
     fn needs_sync(&self, effect: &Effect) -> bool {
         let (Effect::Run { call: item }, Some(turn)) = (effect, &self.state.turn) else { return false };
         let writes = |call: &Call| matches!(call.verdict, Some(Verdict::Allow { writes: true, .. }));
         let mut before = turn.step.calls.iter().take_while(|call| call.item != *item);
         let follows =
             before.any(|call| writes(call) && matches!(call.phase, Phase::Running | Phase::Ended(_)));
-        turn.call(*item).is_none_or(|call| writes(call) && (call.granted || !follows))
+        turn.call(*item).is_none_or(|call| writes(call) && (call.granted || call.judged_again || !follows))
     }
 
     fn cancel_for(&mut self, item: ItemId) -> Cancel {
@@ -173,7 +174,7 @@ impl Live {
         let first = self.state.context.epoch.is_none();
         let gate = self.gate.clone();
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, model, offered, first, &*gate.tools, &gate.blobs, &gate.root)
+            let facts = prepare::prepare(item, model, offered, first, &gate)
                 .unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
             End { item, facts, held: None }
         });

@@ -5,9 +5,10 @@ use codetether_event::{
 };
 use codetether_files::{BlobStore, Root, RootError};
 use codetether_provider::{Epoch, ToolDeclaration};
-use codetether_tool::ToolSource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::gate::Gate;
 
 const SYSTEM: &str = include_str!("../../../prompts/system.md");
 /// Most bytes of an instruction file that go into the context.
@@ -30,11 +31,10 @@ pub(crate) fn prepare(
     model: ModelId,
     offered: Option<Vec<ToolName>>,
     first: bool,
-    tools: &dyn ToolSource,
-    blobs: &BlobStore,
-    root: &Root,
+    gate: &Gate,
 ) -> Result<Vec<Event>, String> {
-    let specs = tools.manifest();
+    let blobs = &gate.blobs;
+    let specs = gate.tools.manifest();
     if let Some(unknown) = offered.iter().flatten().find(|name| !specs.iter().any(|spec| spec.name == **name))
     {
         let names: Vec<_> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
@@ -50,7 +50,10 @@ pub(crate) fn prepare(
     let tools = blobs.put(&json).map_err(|e| e.to_string())?;
     let mut facts = vec![Event::Context(ContextEvent::Epoch { item, model, system, tools, offered })];
     if first {
-        let message = Message { role: Role::User, parts: vec![ContentPart::text(environment(root)?)] };
+        let message = Message {
+            role: Role::User,
+            parts: vec![ContentPart::text(gate.redactor.redact(&environment(&gate.root)).into_owned())],
+        };
         facts.push(Event::Context(ContextEvent::Added { message, source: ContextSource::Environment }));
     }
     Ok(facts)
@@ -78,7 +81,7 @@ pub(crate) fn epoch(
 }
 
 /// What the model should know of the place. Volatile, so it is a message and not part of the prefix.
-fn environment(root: &Root) -> Result<String, String> {
+fn environment(root: &Root) -> String {
     let mut text = format!(
         "<environment>\nproject folder: {}\nplatform: {} {}\ndate: {}\n</environment>",
         root.path().display(),
@@ -100,5 +103,5 @@ fn environment(root: &Root) -> Result<String, String> {
         Err(RootError::NotFound { .. }) => {}
         Err(error) => text.push_str(&format!("\n<note>{error}, so its instructions are unknown</note>")),
     }
-    Ok(text)
+    text
 }

@@ -27,7 +27,7 @@ pub(crate) enum Command {
     ///
     /// Text of the model goes to standard output, everything else to standard error.
     ///
-    /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 answer does not fit its schema ·
+    /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 (kept for answers that do not fit a schema) ·
     /// 7 refused by permission · 130 interrupted.
     Run(Box<RunArgs>),
     /// Look at sessions, or tidy them up.

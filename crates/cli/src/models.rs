@@ -59,11 +59,13 @@ pub(crate) fn finder(settings: &Settings) -> Arc<FindProvider> {
     })
 }
 
-/// All that is secret here as far as is known: keys and headers of every endpoint, and variables whose names speak
+/// All that is secret here as far as is known: the keys of every endpoint, and headers and variables whose names speak
 /// of a secret.
 pub(crate) fn secrets(settings: &Settings) -> Vec<Secret> {
     let keys = settings.providers.values().filter_map(|row| env::var(row.key_env.as_ref()?).ok());
-    let headers = settings.providers.values().flat_map(|row| row.headers.values().cloned());
+    let headers = settings.providers.values().flat_map(|row| &row.headers);
+    let headers =
+        headers.filter(|(name, _)| codetether_sandbox::is_secret_name(name)).map(|(_, value)| value.clone());
     let variables = codetether_sandbox::secrets(env::vars_os());
     let values = keys.chain(headers).chain(variables);
     values.map(|value| Secret::from(value.trim().to_owned())).collect()

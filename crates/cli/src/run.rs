@@ -27,6 +27,7 @@ use crate::commands::session::lookup;
 use crate::commands::version::BUILD;
 use crate::exit::{Exit, Failure};
 use crate::run::figures::Figures;
+use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
 use crate::{models, place, printer, settings};
 
@@ -101,11 +102,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         );
     }
     let exit = runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let mut figures = Figures::default();
+        let mut before = Vec::new();
         let hosted = match target {
             Target::New => opening.create(root).await,
             Target::Resume(past) => {
-                figures.learn(&past.records);
+                before = past.records;
                 opening.resume(past.id, named, prompt.is_none()).await
             }
             Target::Fork(past) => opening.fork(past.id, named).await,
@@ -124,9 +127,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
                     Err(SubmitError::Ended) => return Err(ended_early(hosted).await),
                 }
             }
-            None => hosted.turn_under_way().ok_or_else(nothing_to_do)?,
+            None => {
+                let turn = hosted.turn_under_way().ok_or_else(nothing_to_do)?;
+                figures.learn(&before, turn);
+                turn
+            }
         };
-        Run { args, hosted, turn, model, started, attended, figures }.watch(subscription).await
+        Run { args, hosted, turn, model, started, attended, figures }.watch(subscription, &mut signals).await
     });
     // A thread that waits for a line from the terminal must not keep the program.
     runtime.shutdown_background();
@@ -145,7 +152,8 @@ impl Past {
 
 /// The settings of a turn that goes on: those that it began with.
 fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure> {
-    let changes = settings::flags(args) != Layer::default() || !args.set.is_empty() || !args.file.is_empty();
+    let flags = settings::flags(args) != Layer::default() || !args.set.is_empty();
+    let changes = flags || !args.file.is_empty() || args.dir.is_some();
     if changes {
         return Err(Failure::with_help(
             Exit::Usage,

@@ -348,18 +348,21 @@ async fn silence_is_a_failure_wherever_it_falls() {
 async fn silence_after_the_reason_to_finish_is_the_end() {
     let text = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
     let server = Server::start([Reply::raw_sse(text).stall_after(text.len())]);
-    let answer = ask_once(Endpoint { idle_timeout: SHORT, ..endpoint(&server.base_url()) }).await.unwrap();
+    let answer = ask_once(Endpoint { idle_timeout: Duration::from_secs(2), ..endpoint(&server.base_url()) })
+        .await
+        .unwrap();
     assert_eq!(answer.message.text(), "hi");
 }
 
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_a_failure_and_what_came_is_counted() {
     let server = Server::start([Reply::deltas(40, "four").stall_after(4_000)]);
-    let mut dialogue = dialogue(Endpoint { total_timeout: 5 * SHORT, ..endpoint(&server.base_url()) });
+    let mut dialogue =
+        dialogue(Endpoint { total_timeout: Duration::from_secs(3), ..endpoint(&server.base_url()) });
     let (answer, pieces) = ask(&mut *dialogue).await;
     let Err(SampleError::Failed { failure, usage }) = answer else { panic!("{answer:?}") };
     assert_eq!(failure.kind, Kind::Timeout);
-    assert_eq!(failure.message, "`acme` did not finish within 0.3 s (`total_timeout`)");
+    assert_eq!(failure.message, "`acme` did not finish within 3 s (`total_timeout`)");
     let said: usize = pieces.iter().map(|piece| piece.text().len()).sum();
     assert!(said > 0 && usage.estimated && usage.output == said as u64 / 4, "{said} {usage:?}");
 }

@@ -178,6 +178,12 @@ pub fn secrets(from: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Stri
 }
 
 /// Whether a name, in capitals, speaks of a secret. Who wrote something is none (`GIT_AUTHOR_NAME`).
+/// Whether a name, of a variable or a header, speaks of a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    speaks_of_secret(&name.to_ascii_uppercase())
+}
+
 fn speaks_of_secret(upper: &str) -> bool {
     let name = upper.replace("AUTHOR_", "");
     SECRET.iter().any(|part| name.contains(part))

@@ -11,7 +11,7 @@ mod output;
 mod run;
 
 pub use decode::Decoder;
-pub use environment::{environment, secrets};
+pub use environment::{environment, is_secret_name, secrets};
 pub use error::Error;
 pub use marked::kill_marked;
 pub use output::Ended;

@@ -48,6 +48,10 @@ impl State {
                     turn.preparing = None;
                     turn.authorizing = None;
                     turn.cancelled = false;
+                    // Days may have passed, and the folder may be another.
+                    for call in turn.step.calls.iter_mut().filter(|call| call.phase == Phase::Judged) {
+                        call.phase = Phase::Proposed;
+                    }
                     // While an ask is open the time stands still anyway.
                     if turn.asks.is_empty() {
                         turn.paused = turn.paused.saturating_add(self.now.since(before));
@@ -227,7 +231,10 @@ impl State {
         let settled = turn.step.is_settled_before(item);
         let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
         match event {
+            // A verdict that came too late.
+            CallEvent::Authorized { .. } if matches!(call.phase, Phase::Ended(_)) => {}
             CallEvent::Authorized { verdict, .. } => {
+                call.judged_again |= call.verdict.is_some();
                 call.verdict = Some(verdict.clone());
                 // What would be asked now may not be what would happen then: it is judged again in its turn.
                 let waits = matches!(verdict, Verdict::Ask { .. }) && !settled;
@@ -339,6 +346,7 @@ fn proposed(message: Option<&Message>, seq: Seq) -> Step {
         call: call.clone(),
         verdict: None,
         granted: false,
+        judged_again: false,
         phase: Phase::Proposed,
     });
     Step { calls: calls.collect(), wrote: false }

@@ -68,12 +68,12 @@ fn may_have_run(turn: &Turn, call: &Call) -> bool {
     let follows = |call: &Call| {
         let before = turn.step.calls.iter().take_while(|before| before.item != call.item);
         let allowed = matches!(call.verdict, Some(Verdict::Allow { writes: true, .. }));
-        allowed && !call.granted && before.into_iter().any(started)
+        allowed && !call.granted && !call.judged_again && before.into_iter().any(started)
     };
     match call.phase {
         Phase::Running => true,
-        Phase::Judged => follows(call),
-        Phase::Proposed | Phase::Asked(_) | Phase::Declined(_) | Phase::Ended(_) => false,
+        Phase::Judged | Phase::Proposed => follows(call),
+        Phase::Asked(_) | Phase::Declined(_) | Phase::Ended(_) => false,
     }
 }
 
@@ -136,6 +136,18 @@ mod tests {
         let step = &t.state().turn.as_ref().unwrap().step;
         let ended: Vec<bool> = step.calls.iter().map(|call| matches!(call.phase, Phase::Ended(_))).collect();
         assert_eq!(ended, [true, true, false], "the read can simply run");
+    }
+
+    #[test]
+    fn what_was_judged_is_judged_again() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("write", "1")]).allow(0, true);
+        t.crash(true);
+        let next = t.decide();
+        assert!(
+            matches!(&next, Next::Start(effects) if matches!(effects[0], crate::Effect::Authorize { .. })),
+            "{next:?}"
+        );
     }
 
     #[test]

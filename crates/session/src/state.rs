@@ -223,6 +223,8 @@ pub struct Call {
     pub verdict: Option<Verdict>,
     /// Whether someone has allowed this very call.
     pub granted: bool,
+    /// Whether it was judged more than once, so that its verdict came after those of its answer.
+    pub judged_again: bool,
     /// How far it has come.
     pub phase: Phase,
 }

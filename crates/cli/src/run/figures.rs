@@ -33,13 +33,9 @@ impl Figures {
         }
     }
 
-    /// Learns the names of calls that were made before this process watched.
-    pub(crate) fn learn(&mut self, records: &[Record]) {
-        for record in records {
-            if let Event::Sample(SampleEvent::Ended { message: Some(message), .. }) = &record.event {
-                self.name(record, message);
-            }
-        }
+    /// Counts what of the turn came before this process watched.
+    pub(crate) fn learn(&mut self, records: &[Record], turn: TurnId) {
+        records.iter().filter(|record| record.turn == Some(turn)).for_each(|record| self.count(record));
     }
 
     fn name(&mut self, record: &Record, message: &Message) {

@@ -19,11 +19,11 @@ const LIMIT: u64 = 10 << 20;
 /// The prompt with piped input as context; `None` when there is neither, which is right only with a session to go
 /// on with.
 pub(crate) fn prompt(args: &RunArgs) -> Result<Option<String>, Failure> {
-    let piped = || piped_input().map(|text| Some(text).filter(|text| !text.trim().is_empty()));
+    let piped = || piped_input(args.quiet).map(|text| Some(text).filter(|text| !text.trim().is_empty()));
     let resumes = args.resume.is_some() || args.last;
     match args.prompt.as_deref() {
         Some("-") => {
-            let text = read_input()?;
+            let text = read_input(args.quiet)?;
             if text.trim().is_empty() {
                 return Err(Failure::new(Exit::Usage, "standard input holds no prompt"));
             }
@@ -47,23 +47,23 @@ pub(crate) fn prompt(args: &RunArgs) -> Result<Option<String>, Failure> {
 }
 
 /// Standard input, if something was piped or redirected into it.
-fn piped_input() -> Result<String, Failure> {
+fn piped_input(quiet: bool) -> Result<String, Failure> {
     let stdin = std::io::stdin();
     let kind = stdin.as_fd().try_clone_to_owned().map(std::fs::File::from).and_then(|file| file.metadata());
     let has_input =
         |kind: &Metadata| kind.file_type().is_fifo() || kind.is_file() || kind.file_type().is_socket();
     match kind {
-        Ok(kind) if !stdin.is_terminal() && has_input(&kind) => read_input(),
+        Ok(kind) if !stdin.is_terminal() && has_input(&kind) => read_input(quiet),
         _ => Ok(String::new()),
     }
 }
 
-fn read_input() -> Result<String, Failure> {
+fn read_input(quiet: bool) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let stdin = std::io::stdin();
     let mut ready = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
     let patience = rustix::event::Timespec { tv_sec: 2, tv_nsec: 0 };
-    if rustix::event::poll(&mut ready, Some(&patience)) == Ok(0) {
+    if !quiet && rustix::event::poll(&mut ready, Some(&patience)) == Ok(0) {
         printer::err(
             "reading standard input; close it, or redirect it from /dev/null, if there is nothing to come\n",
         );

@@ -18,6 +18,8 @@ pub(crate) struct View {
     /// Whether the last text ended without a new line.
     mid_line: bool,
     terminal: bool,
+    /// Whether an answer ended while this was watching.
+    answered: bool,
 }
 
 /// How much of an open answer was shown.
@@ -32,7 +34,13 @@ struct Shown {
 
 impl View {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, open: None, mid_line: false, terminal: std::io::stdout().is_terminal() }
+        Self {
+            format,
+            open: None,
+            mid_line: false,
+            terminal: std::io::stdout().is_terminal(),
+            answered: false,
+        }
     }
 
     /// Adds what of the frame belongs on standard output.
@@ -42,6 +50,7 @@ impl View {
             (Format::Text, Frame::Record(record)) => {
                 if let Event::Sample(SampleEvent::Ended { message, .. }) = &record.event {
                     let text = message.as_ref().map(codetether_event::Message::text).unwrap_or_default();
+                    self.answered = true;
                     self.answer_ended(&text, out);
                 }
             }
@@ -97,7 +106,7 @@ impl View {
 
     /// The last word.
     pub(crate) fn end(
-        self,
+        mut self,
         session: SessionId,
         outcome: &Outcome,
         exit: Exit,
@@ -105,6 +114,10 @@ impl View {
         took: Duration,
         out: &mut String,
     ) {
+        // A turn that goes on may have been answered before.
+        if self.format == Format::Text && !self.answered && !figures.last_message.is_empty() {
+            self.answer_ended(&figures.last_message, out);
+        }
         if self.format != Format::Json {
             return;
         }

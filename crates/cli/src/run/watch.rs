@@ -44,18 +44,21 @@ enum Seen {
     Left,
     /// Standard output cannot be written.
     Unprinted,
-    /// The session is no longer hosted.
-    Gone,
+    /// The session is no longer hosted, or cannot be watched any more.
+    Gone(Option<Failure>),
 }
 
 impl Run<'_> {
     /// Watches the turn to its end. Nothing here waits for anything but the next thing to happen, so that a signal is
     /// heard at any time.
-    pub(crate) async fn watch(mut self, mut subscription: Subscription) -> Result<Exit, Failure> {
+    pub(crate) async fn watch(
+        mut self,
+        mut subscription: Subscription,
+        signals: &mut Signals,
+    ) -> Result<Exit, Failure> {
         let mut view = View::new(self.args.format);
         let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model);
         let mut asks = Asks::new(self.attended);
-        let mut signals = Signals::new()?;
         let mut output = Output::start();
         let mut text = String::new();
         let mut ended = None;
@@ -80,10 +83,16 @@ impl Run<'_> {
                 },
                 (ask, answer) = asks.next() => self.post(Op::Answer { ask, answer }),
                 frame = subscription.next(), if text.is_empty() => {
-                    let Some(frame) = frame? else { break Seen::Gone };
+                    let frame = match frame {
+                        Ok(Some(frame)) => frame,
+                        Ok(None) => break Seen::Gone(None),
+                        Err(error) => break Seen::Gone(Some(error.into())),
+                    };
                     self.figures.see(&frame, self.turn);
                     progress.see(&frame);
-                    view.see(&frame, &mut text)?;
+                    if let Err(failure) = view.see(&frame, &mut text) {
+                        break Seen::Gone(Some(failure));
+                    }
                     match self.step(&frame) {
                         Step::Ended(outcome) => ended = Some(outcome),
                         Step::Asked(ask, kind) => {
@@ -101,7 +110,7 @@ impl Run<'_> {
         progress.hold(false);
         progress.clear();
         match seen {
-            Seen::Ended(outcome) => self.finish(&outcome, view, output, &mut signals, &progress).await,
+            Seen::Ended(outcome) => self.finish(&outcome, view, output, signals, &progress).await,
             Seen::Left => Ok(Exit::Interrupted),
             Seen::Unprinted => {
                 self.post(Op::Interrupt);
@@ -112,7 +121,17 @@ impl Run<'_> {
                 }
                 Err(outcome.err().unwrap_or_else(Failure::unread))
             }
-            Seen::Gone => Err(ended_early(self.hosted).await),
+            Seen::Gone(failure) => {
+                // What was handed over is printed first.
+                tokio::select! {
+                    _ = output.end() => {}
+                    () = signals.next() => {}
+                }
+                match failure {
+                    Some(failure) => Err(failure),
+                    None => Err(ended_early(self.hosted).await),
+                }
+            }
         }
     }
 
@@ -145,9 +164,9 @@ impl Run<'_> {
         let id = hosted.id();
         let exit = exit_of(outcome, &figures);
         let closed = hosted.close().await;
-        if let Some(path) = &args.output_last_message {
-            codetether_files::write_atomic(path, figures.last_message.as_bytes(), &WriteOptions::default())?;
-        }
+        let kept = args.output_last_message.as_ref().map_or(Ok(()), |path| {
+            codetether_files::write_atomic(path, figures.last_message.as_bytes(), &WriteOptions::default())
+        });
         let mut text = String::new();
         view.end(id, outcome, exit, &figures, started.elapsed(), &mut text);
         let printed = async {
@@ -165,6 +184,7 @@ impl Run<'_> {
             printer::err(&figures.refusals());
         }
         closed?;
+        kept?;
         match outcome {
             Outcome::Completed | Outcome::Interrupted => Ok(exit),
             Outcome::LimitReached { limit } => Err(limit_failure(*limit, id)),

@@ -15,7 +15,7 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
 /// Waits until the journal holds an event of this kind.
 fn wait_for(bench: &Bench, kind: &str) {
     let needle = format!("\"type\":\"{kind}\"");
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while std::time::Instant::now() < limit {
         let there =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.journal().contains(&needle)));
@@ -50,7 +50,9 @@ fn an_interrupt_stops_the_process_group() {
     )]);
     let child = bench.spawn(&["go", "--yes"]);
     wait_for(&bench, "call.started");
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !bench.path("child").exists() || bench.read("child").is_empty() {
+        assert!(std::time::Instant::now() < limit, "the command does not start");
         std::thread::yield_now();
     }
     signal(&child, rustix::process::Signal::TERM);

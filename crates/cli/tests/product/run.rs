@@ -327,6 +327,32 @@ fn a_turn_that_goes_on_keeps_its_settings() {
 }
 
 #[test]
+fn what_came_before_a_crash_counts() {
+    let bench = Bench::new([Reply::call("bash", json!({ "command": "x" })), Reply::text("I could not.")]);
+    bench.run(&["go"]);
+    // The program was killed between the answer and the turn's end.
+    let journal = bench.journal();
+    let whole = &journal[..journal.trim_end().rfind('\n').unwrap() + 1];
+    codetether_files::write_atomic(
+        bench.journal_path(),
+        whole.as_bytes(),
+        &codetether_files::WriteOptions::default(),
+    )
+    .unwrap();
+    let run = bench.run_as_it_was(&["--last"]);
+    assert_eq!((run.code, run.stdout.as_str()), (7, "I could not.\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("refused: `bash`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_result_is_printed_even_when_its_copy_cannot_be_written() {
+    let bench = Bench::new([Reply::text("paid for")]);
+    let run = bench.run(&["go", "--format", "json", "--output-last-message", "no/such/folder/x"]);
+    assert_eq!(run.code, 1);
+    assert!(run.stdout.contains("paid for"), "{}", run.shown());
+}
+
+#[test]
 fn a_prompt_on_a_cut_short_turn_is_answered() {
     let bench = Bench::new([Reply::stall(), Reply::text("the second")]);
     let mut child = bench.spawn(&["first"]);

