@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use codetether_event::Touches;
-use codetether_files::{Entry, EntryKind, RootError};
-use codetether_tool::{Args, BoxFuture, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
+use codetether_files::{Entry, EntryKind, Root, RootError};
+use codetether_tool::{Args, BoxFuture, Cancel, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::off_thread::off_thread;
 use crate::place::refused;
 use crate::spec;
 use crate::text::{count, one_line};
@@ -60,44 +61,52 @@ impl Tool for List {
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             let args: ListArgs = args.parse()?;
-            let path = args.path();
-            let entries = cx.root.list(path).map_err(|error| match error {
-                RootError::NotADirectory { .. } if cx.root.metadata(path).is_ok() => {
-                    ToolError::ForModel(format!("`{path}` is a file; `read` shows what is in it"))
-                }
-                error => refused(&cx.root, path, error),
-            })?;
-            let mut names = BTreeSet::new();
-            let mut seen = 0;
-            for entry in entries.take(SEEN as usize + 1) {
-                let entry = entry.map_err(|error| ToolError::ForModel(error.to_string()))?;
-                seen += 1;
-                names.insert(shown(&entry));
-                if names.len() > SHOWN {
-                    names.pop_last();
-                }
-            }
-            if seen == 0 {
-                return Ok(ToolOutput::text(format!("`{path}` is empty")));
-            }
-            let mut text = String::new();
-            for name in &names {
-                // The bound of all output holds here too; names are at most 255 bytes.
-                if text.len() + name.len() + 80 > cx.limits.output.max(400) {
-                    break;
-                }
-                text += name;
-                text.push('\n');
-            }
-            let left = seen - text.lines().count() as u64;
-            if seen > SEEN {
-                text += &format!("[... more than {}; `glob` finds files by name]\n", count(SEEN, "name"));
-            } else if left > 0 {
-                text += &format!("[... {left} more; `glob` finds files by name]\n");
-            }
-            Ok(ToolOutput::text(text))
+            let (root, most) = (cx.root.clone(), cx.limits.output);
+            off_thread(&cx.cancel, move |cancel| list(&root, args.path(), most, cancel)).await
         })
     }
+}
+
+/// The names in a folder: the first ones, as many as may be shown.
+fn list(root: &Root, path: &str, most: usize, cancel: &Cancel) -> Result<ToolOutput, ToolError> {
+    let entries = root.list(path).map_err(|error| match error {
+        RootError::NotADirectory { .. } if root.metadata(path).is_ok() => {
+            ToolError::ForModel(format!("`{path}` is a file; `read` shows what is in it"))
+        }
+        error => refused(root, path, error),
+    })?;
+    let mut names = BTreeSet::new();
+    let mut seen = 0;
+    for entry in entries.take(SEEN as usize + 1) {
+        if cancel.is_cancelled() {
+            return Err(ToolError::Interrupted);
+        }
+        let entry = entry.map_err(|error| ToolError::ForModel(error.to_string()))?;
+        seen += 1;
+        names.insert(shown(&entry));
+        if names.len() > SHOWN {
+            names.pop_last();
+        }
+    }
+    if seen == 0 {
+        return Ok(ToolOutput::text(format!("`{path}` is empty")));
+    }
+    let mut text = String::new();
+    for name in &names {
+        // The bound of all output holds here too; names are at most 255 bytes.
+        if text.len() + name.len() + 80 > most.max(400) {
+            break;
+        }
+        text += name;
+        text.push('\n');
+    }
+    let left = seen - text.lines().count() as u64;
+    if seen > SEEN {
+        text += &format!("[... more than {}; `glob` finds files by name]\n", count(SEEN, "name"));
+    } else if left > 0 {
+        text += &format!("[... {left} more; `glob` finds files by name]\n");
+    }
+    Ok(ToolOutput::text(text))
 }
 
 /// The name as it is shown: a folder with a slash, a link with its target.
