@@ -5,11 +5,16 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::{Error, open_append};
+
+/// How long an owner in this very process may take to let go: another thread may be at it, and a process that is just
+/// being started holds a copy of what we held until it is.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Most bytes of an owner's name that are read back.
 const OWNER_MAX: u64 = 256;
@@ -37,19 +42,26 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock without waiting and writes `owner` (one line) beside this process's id into the file, for
-    /// others to read.
+    /// Takes the lock and writes `owner` (one line) beside this process's id into the file, for others to read. Another
+    /// process is not waited for, an owner in this one for a moment.
     ///
     /// # Errors
     /// [`LockError::Held`] when another has it, be it in this process.
     pub fn acquire(path: impl AsRef<Path>, owner: &str) -> Result<Self, LockError> {
         let path = path.as_ref();
+        let asked = Instant::now();
+        let ours = format!("process {} (", std::process::id());
         loop {
             let mut file = open_append(path, 0o600)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::AGAIN) => {
-                    return Err(LockError::Held { owner: owner_of(file), path: path.to_owned() });
+                    let owner = owner_of(file);
+                    if owner.starts_with(&ours) && asked.elapsed() < PATIENCE {
+                        std::thread::sleep(Duration::from_millis(1));
+                        continue;
+                    }
+                    return Err(LockError::Held { owner, path: path.to_owned() });
                 }
                 Err(error) => return Err(Error::new("lock", path, error).into()),
             }
@@ -95,6 +107,19 @@ mod tests {
         assert_eq!(refused.to_string(), format!("`{}` is in use by {owner}", path.display()));
         drop(lock);
         Lock::acquire(&path, "the second").unwrap();
+    }
+
+    #[test]
+    fn an_owner_in_this_process_that_lets_go_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::acquire(&path, "first").unwrap();
+        let second = std::thread::spawn({
+            let path = path.clone();
+            move || Lock::acquire(path, "second").map(drop)
+        });
+        drop(lock);
+        second.join().unwrap().unwrap();
     }
 
     #[test]
