@@ -78,11 +78,11 @@ impl Opening {
             root: root.path().display().to_string(),
             forked: None,
         };
-        let mut live = self.live(root, State::default(), journal, &[]);
+        let (ops, mut live, hub) = self.live(root, State::default(), journal, &[]);
         let mut facts = vec![Event::Session(opened)];
         facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
-        live.1.append(facts, Cause::Timer, Durable::Written).await?;
-        Ok(host(id, Seq(0), live))
+        live.append(facts, Cause::Timer, Durable::Written).await?;
+        Ok(host(id, Seq(0), (ops, live, hub)))
     }
 
     /// Takes up a session where its last owner left it. With `go_on` a turn that was under way goes on; else it
