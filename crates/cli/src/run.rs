@@ -104,11 +104,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let exit = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let mut figures = Figures::default();
+        // What a turn that goes on has behind it.
         let mut before = Vec::new();
         let hosted = match target {
             Target::New => opening.create(root).await,
             Target::Resume(past) => {
-                before = past.records;
+                if prompt.is_none() {
+                    before = past.records;
+                }
                 opening.resume(past.id, named, prompt.is_none()).await
             }
             Target::Fork(past) => opening.fork(past.id, named).await,
@@ -129,7 +132,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
             None => {
                 let turn = hosted.turn_under_way().ok_or_else(nothing_to_do)?;
-                figures.learn(&before, turn);
+                figures.learn(&std::mem::take(&mut before), turn);
                 turn
             }
         };

@@ -18,9 +18,9 @@ mod steering;
 mod unknown_tool;
 mod wait;
 
-use codetether_event::{CallEvent, Event, ToolResult};
+use codetether_event::{CallEvent, Event, ToolResult, Verdict};
 
-use crate::{Call, Next, State, Turn};
+use crate::{Call, Next, Phase, State, Turn};
 
 /// Looks at the state and either says what comes next or does not apply. Only called while a turn is under way.
 type Policy = fn(&State, &Turn) -> Option<Next>;
@@ -66,6 +66,13 @@ fn unstarted(call: &Call, text: String) -> Event {
         wrote: Vec::new(),
         timing: None,
     })
+}
+
+/// Answers the judged calls that will not run, each with the text that its verdict gives.
+fn answer_judged(turn: &Turn, text: impl Fn(&Call, &Verdict) -> Option<String>) -> Option<Next> {
+    let judged = turn.step.calls.iter().filter(|call| call.phase == Phase::Judged);
+    let answers = judged.filter_map(|call| Some(unstarted(call, text(call, call.verdict.as_ref()?)?)));
+    append(answers.collect())
 }
 
 /// The facts, unless there are none.

@@ -2,30 +2,19 @@
 
 use codetether_event::{StopReason, Verdict};
 
-use super::{append, unstarted};
-use crate::{Next, Phase, State, Turn};
+use super::answer_judged;
+use crate::{Next, State, Turn};
+
+/// Before the problems of arguments that may be cut.
+const CUT: &str =
+    "your answer was cut at its output limit, so these arguments are not whole; make the call smaller\n";
 
 pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
-    let judged = turn.step.calls.iter().filter(|call| call.phase == Phase::Judged);
-    append(
-        judged
-            .filter_map(|call| match &call.verdict {
-                Some(Verdict::InvalidArguments { problems }) => {
-                    let cut = match turn.answered {
-                        Some(StopReason::MaxOutput) => {
-                            "your answer was cut at its output limit, so these arguments are not whole; \
-                             make the call smaller\n"
-                        }
-                        _ => "",
-                    };
-                    let text =
-                        format!("{cut}not run: the arguments of `{}` do not fit: {problems}", call.call.name);
-                    Some(unstarted(call, text))
-                }
-                _ => None,
-            })
-            .collect(),
-    )
+    answer_judged(turn, |call, verdict| {
+        let Verdict::InvalidArguments { problems } = verdict else { return None };
+        let cut = if turn.answered == Some(StopReason::MaxOutput) { CUT } else { "" };
+        Some(format!("{cut}not run: the arguments of `{}` do not fit: {problems}", call.call.name))
+    })
 }
 
 #[cfg(test)]

@@ -2,24 +2,15 @@
 
 use codetether_event::Verdict;
 
-use super::{append, unstarted};
-use crate::{Next, Phase, State, Turn};
+use super::answer_judged;
+use crate::{Next, State, Turn};
 
 pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
-    let judged = turn.step.calls.iter().filter(|call| call.phase == Phase::Judged);
-    append(
-        judged
-            .filter_map(|call| match &call.verdict {
-                Some(Verdict::UnknownTool { offered }) => {
-                    let names: Vec<_> = offered.iter().map(|name| format!("`{name}`")).collect();
-                    let text =
-                        format!("there is no tool `{}`; there is {}", call.call.name, names.join(", "));
-                    Some(unstarted(call, text))
-                }
-                _ => None,
-            })
-            .collect(),
-    )
+    answer_judged(turn, |call, verdict| {
+        let Verdict::UnknownTool { offered } = verdict else { return None };
+        let names: Vec<_> = offered.iter().map(|name| format!("`{name}`")).collect();
+        Some(format!("there is no tool `{}`; there is {}", call.call.name, names.join(", ")))
+    })
 }
 
 #[cfg(test)]
