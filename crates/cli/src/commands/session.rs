@@ -101,7 +101,6 @@ fn as_object(session: &Listed) -> serde_json::Value {
         "updated": session.updated,
         "turns": session.turns,
         "tokens": session.tokens,
-        "cost_microdollars": session.cost_micros,
         "damaged": session.damaged,
     })
 }

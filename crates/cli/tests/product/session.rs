@@ -20,6 +20,7 @@ fn sessions_are_listed_the_latest_first() {
     let json = bench.bare(&["session", "list", "--json", "-n", "1"]);
     let line: serde_json::Value = serde_json::from_str(json.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(line["id"], bench.last_session());
+    assert!(line.get("cost_microdollars").is_none(), "a cost that is not known is not said to be nothing");
 }
 
 #[test]
