@@ -8,7 +8,7 @@ use codetether_event::{BlobId, Timing, ToolResult};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
-use codetether_tool::{Args, Cancel, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
+use codetether_tool::{Args, Cancel, Hidden, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
 use futures_util::FutureExt;
 
 /// How long a cancelled call may take to end by itself before it is dropped: longer than ending what it started takes.
@@ -37,9 +37,15 @@ pub(crate) struct CallEnd {
 
 impl Gate {
     /// Runs the call that the permit is for; by value, so that it runs once.
-    pub(crate) async fn run(&self, permit: Permit, host: Arc<dyn Host>, cancel: Cancel) -> CallEnd {
+    pub(crate) async fn run(
+        &self,
+        permit: Permit,
+        host: Arc<dyn Host>,
+        hidden: Hidden,
+        cancel: Cancel,
+    ) -> CallEnd {
         let started = Instant::now();
-        let outcome = self.outcome(&permit, host, cancel).await;
+        let outcome = self.outcome(&permit, host, hidden, cancel).await;
         let mut fault = None;
         let output = match outcome {
             Ok(output) => output,
@@ -84,6 +90,7 @@ impl Gate {
         &self,
         permit: &Permit,
         host: Arc<dyn Host>,
+        hidden: Hidden,
         cancel: Cancel,
     ) -> Result<ToolOutput, ToolError> {
         let call = permit.call();
@@ -98,6 +105,7 @@ impl Gate {
             limits: self.limits,
             cancel: cancel.clone(),
             host,
+            hidden,
         };
         let run = AssertUnwindSafe(tool.call(args, &cx)).catch_unwind();
         tokio::select! {

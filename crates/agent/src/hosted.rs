@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::RunError;
 use crate::authorise::Authoriser;
+use crate::circumstances::ReadRules;
 use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
 use crate::live::{Live, Parts, Submitted, drive};
@@ -189,7 +190,10 @@ impl Opening {
             journal,
             hub: hub.clone(),
             gate: Arc::new(self.parts.gate(root, blobs)),
-            authoriser: Arc::new(Authoriser::new(self.parts.tools.clone(), self.parts.redactor.clone())),
+            authoriser: Arc::new(Authoriser::new(&self.parts)),
+            rules: ReadRules::default(),
+            rule_file: self.parts.rule_file.clone(),
+            home: self.parts.home.clone(),
             providers: self.parts.providers.clone(),
             environment: self.parts.environment.clone(),
             spool,

@@ -4,6 +4,7 @@
 //! records and streamed pieces come out by [`Hosted::subscribe`]. Never knows which surface is watching.
 
 mod authorise;
+mod circumstances;
 mod gate;
 mod host;
 mod hosted;
@@ -11,10 +12,11 @@ mod hub;
 mod live;
 mod prepare;
 
+pub use circumstances::followed;
 use codetether_event::SessionId;
 pub use hosted::{Hosted, Opening, SubmitError};
 pub use hub::{Cursor, Frame, Subscription};
-pub use live::{FindProvider, Parts, now};
+pub use live::{AddRules, FindProvider, Parts, RuleFile, now};
 
 /// Why a session could not be driven.
 #[derive(Debug, thiserror::Error)]

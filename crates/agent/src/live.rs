@@ -8,20 +8,21 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, ProviderFailure, ProviderFailureKind,
-    Record, SampleEvent, SampleOutcome, Seq, StopReason, Submission, Timing, ToolName, TurnEvent, TurnId,
-    UnixMillis, Usage, Verdict,
+    Answer, AskKind, CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, Op, OpId,
+    ProviderFailure, ProviderFailureKind, Record, SampleEvent, SampleOutcome, Seq, StopReason, Submission,
+    Timing, ToolName, TurnEvent, TurnId, UnixMillis, Usage, Verdict,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Dialogue, Provider, SampleError, SampleSpec, Sampled};
 use codetether_session::{Call, Effect, Next, Permit, Phase, Refused, State};
-use codetether_tool::{ToolContext, ToolSource};
+use codetether_tool::{Hidden, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::RunError;
-use crate::authorise::{Authoriser, Circumstances};
+use crate::authorise::Authoriser;
+use crate::circumstances::{Circumstances, ReadRules};
 use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
@@ -39,6 +40,9 @@ pub(crate) struct Live {
     pub(crate) hub: Arc<Hub>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) authoriser: Arc<Authoriser>,
+    pub(crate) rules: ReadRules,
+    pub(crate) rule_file: Option<RuleFile>,
+    pub(crate) home: Option<PathBuf>,
     pub(crate) providers: Arc<FindProvider>,
     pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
     pub(crate) spool: PathBuf,
@@ -187,7 +191,7 @@ impl Live {
             .filter_map(|call| turn.call(*call))
             .map(|call| (call.item, call.call.clone()))
             .collect();
-        let circumstances = Circumstances::new(turn.settings.clone(), &self.state.grants);
+        let circumstances = self.circumstances().unwrap_or_else(|| Err("no turn is under way".to_owned()));
         let cancel = self.cancel_for(item);
         let (gate, authoriser) = (self.gate.clone(), self.authoriser.clone());
         let host = self.host(String::new());
@@ -202,6 +206,7 @@ impl Live {
                         limits: gate.limits,
                         cancel: cancel.clone(),
                         host: host.clone(),
+                        hidden: Hidden::default(),
                     };
                     let verdict = authoriser.verdict(&call, &circumstances, &cx).await?;
                     facts.push(Event::Call(CallEvent::Authorized { item, verdict }));
@@ -216,6 +221,13 @@ impl Live {
             let facts = outcome.unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
             End { item, facts, held: None }
         });
+    }
+
+    /// What holds in the turn under way.
+    fn circumstances(&mut self) -> Option<Result<Circumstances, String>> {
+        let settings = self.state.turn.as_ref()?.settings.clone();
+        let (root, home) = (self.gate.root.clone(), self.home.clone());
+        Some(Circumstances::new(settings, &self.state.grants, root, home, &mut self.rules))
     }
 
     fn host(&self, marker: String) -> Arc<CallHost> {
@@ -234,8 +246,13 @@ impl Live {
         let cancel = self.cancel_for(item);
         let host = self.host(permit.marker().to_owned());
         let gate = self.gate.clone();
+        let tool = permit.call().name.clone();
+        let circumstances = self.circumstances().and_then(Result::ok);
+        let hidden =
+            circumstances.map(|circumstances| circumstances.hidden(tool.as_str())).unwrap_or_default();
         self.effects.spawn(async move {
-            let CallEnd { result, whole, wrote, timing, fault } = gate.run(permit, host, cancel).await;
+            let CallEnd { result, whole, wrote, timing, fault } =
+                gate.run(permit, host, hidden, cancel).await;
             let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing) };
             let mut facts = vec![Event::Call(ended)];
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
@@ -336,7 +353,11 @@ impl Live {
     async fn accept(&mut self, (submission, reply): Submitted) -> Result<(), RunError> {
         match self.state.accept(&submission) {
             Ok(facts) => {
+                let kept = self.kept(&submission);
                 self.append(facts, Cause::Op(submission.id), Durable::Written).await?;
+                if let Some((file, rules)) = kept {
+                    self.keep(file, rules, submission.id).await?;
+                }
                 // Whoever asked may have gone.
                 let _ = reply.send(Ok(Seq(self.state.next.0.saturating_sub(1))));
             }
@@ -345,6 +366,26 @@ impl Live {
             }
         }
         Ok(())
+    }
+}
+
+impl Live {
+    /// The rules that an answer allows for good, and their file.
+    fn kept(&self, submission: &Submission) -> Option<(RuleFile, Vec<String>)> {
+        let Op::Answer { ask, answer: Answer::AllowAlways } = &submission.op else { return None };
+        let open = self.state.turn.as_ref()?.asks.iter().find(|open| open.ask == *ask)?;
+        let AskKind::Permission { rules, file, .. } = &open.kind;
+        let to = self.rule_file.clone().filter(|to| file.as_ref() == Some(&to.path) && !rules.is_empty())?;
+        Some((to, rules.clone()))
+    }
+
+    /// Writes rules to their file; what goes wrong is told, for they hold in this session all the same.
+    async fn keep(&mut self, file: RuleFile, rules: Vec<String>, op: OpId) -> Result<(), RunError> {
+        let path = file.path.clone();
+        let written = tokio::task::spawn_blocking(move || (file.add)(&rules)).await;
+        let Err(problem) = written.map_err(|e| RunError::Broken(e.to_string()))? else { return Ok(()) };
+        let text = format!("the rule holds in this session, but could not be written to {path}: {problem}");
+        self.append(vec![Event::Note(NoteEvent::Warned { text })], Cause::Op(op), Durable::Written).await
     }
 }
 
@@ -410,7 +451,23 @@ pub struct Parts {
     pub limits: codetether_tool::Limits,
     /// Takes known secrets out of what tools return.
     pub redactor: Arc<codetether_secret::Redactor>,
+    /// The user's home folder, for rules and paths that speak of it.
+    pub home: Option<PathBuf>,
+    /// Where rules go that were allowed for good; without it they last as long as the session.
+    pub rule_file: Option<RuleFile>,
 }
+
+/// The file that rules are written to when a call was allowed for good.
+#[derive(Clone)]
+pub struct RuleFile {
+    /// What a person is told of it.
+    pub path: String,
+    /// Adds them.
+    pub add: Arc<AddRules>,
+}
+
+/// Adds rules that allow; an error says what went wrong.
+pub type AddRules = dyn Fn(&[String]) -> Result<(), String> + Send + Sync;
 
 impl Parts {
     pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore) -> Gate {

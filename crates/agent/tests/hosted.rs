@@ -117,6 +117,8 @@ impl Place {
                 environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
                 limits: Limits::default(),
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),
+                home: None,
+                rule_file: None,
             },
             audience,
             build: "test".into(),
@@ -134,6 +136,7 @@ fn settings(mode: Mode) -> TurnSettings {
         max_time_ms: None,
         tools: None,
         allow: Vec::new(),
+        ask: Vec::new(),
         deny: Vec::new(),
         retry: Retry::default(),
     }

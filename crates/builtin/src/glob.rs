@@ -64,12 +64,12 @@ impl Tool for Glob {
             let args: GlobArgs = args.parse()?;
             let base = folder(&cx.root, args.path())?;
             let matcher = pattern(&cx.root, &args.pattern)?;
-            let (root, room) = (Arc::clone(&cx.root), cx.limits.output);
+            let (root, hidden, room) = (Arc::clone(&cx.root), cx.hidden.clone(), cx.limits.output);
             let text = off_thread(&cx.cancel, move |cancel| {
                 // The first of all in the order of their paths, whatever the order of the walk.
                 let mut paths = BTreeSet::new();
                 let mut found = 0;
-                let walked = walk(&root, &base, cancel, |path, _| {
+                let walked = walk(&root, &base, &hidden, cancel, |path, _| {
                     if matcher.is_match(path) {
                         found += 1;
                         paths.insert(join(&base, &one_line(path)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use codetether_event::Touches;
 use codetether_files::{EntryKind, Root};
-use codetether_tool::{Args, BoxFuture, Cancel, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
+use codetether_tool::{Args, BoxFuture, Cancel, Hidden, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use globset::GlobMatcher;
 use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -99,7 +99,8 @@ impl Tool for Grep {
             let matcher = matcher(&args)?;
             let glob = args.glob.as_deref().map(|glob| pattern(&cx.root, glob)).transpose()?;
             let place = place(&cx.root, args.path())?;
-            let search = Search { root: Arc::clone(&cx.root), matcher, glob, room: cx.limits.output, args };
+            let (root, hidden) = (Arc::clone(&cx.root), cx.hidden.clone());
+            let search = Search { root, hidden, matcher, glob, room: cx.limits.output, args };
             let text = off_thread(&cx.cancel, move |cancel| search.run(place, cancel)).await?;
             Ok(ToolOutput::text(text))
         })
@@ -135,6 +136,7 @@ fn place(root: &Root, path: &str) -> Result<Place, ToolError> {
 
 struct Search {
     root: Arc<Root>,
+    hidden: Hidden,
     matcher: RegexMatcher,
     glob: Option<GlobMatcher>,
     /// Most bytes of output.
@@ -167,7 +169,7 @@ impl Search {
                 self.file(&mut searcher, &path, file, &mut found, cancel)?;
                 Walked::default()
             }
-            Place::Folder(base) => walk(&self.root, &base, cancel, |path, kind| {
+            Place::Folder(base) => walk(&self.root, &base, &self.hidden, cancel, |path, kind| {
                 if *kind != EntryKind::File || self.glob.as_ref().is_some_and(|glob| !glob.is_match(path)) {
                     return Go::On;
                 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use codetether_files::{Entry, EntryKind, Root, RootError};
-use codetether_tool::{Cancel, ToolError};
+use codetether_tool::{Cancel, Hidden, ToolError};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::ignores::Ignores;
@@ -26,6 +26,8 @@ pub(crate) struct Walked {
     pub(crate) is_cut: bool,
     /// Folders and ignore files that could not be read, or not to their end.
     pub(crate) unread: u64,
+    /// Files that permission hides.
+    pub(crate) hidden: u64,
 }
 
 /// Whether to go on.
@@ -40,6 +42,7 @@ pub(crate) enum Go {
 pub(crate) fn walk(
     root: &Root,
     base: &str,
+    hidden: &Hidden,
     cancel: &Cancel,
     mut visit: impl FnMut(&Path, &EntryKind) -> Go,
 ) -> Result<Walked, ToolError> {
@@ -72,6 +75,10 @@ pub(crate) fn walk(
             continue;
         }
         if !is_dir {
+            if hidden.hides(Path::new(&path)) {
+                walk.walked.hidden += 1;
+                continue;
+            }
             let relative = OsStr::from_bytes(path.as_bytes().get(below..).unwrap_or_default());
             if visit(Path::new(relative), &entry.kind) == Go::Stop {
                 break;
@@ -192,6 +199,10 @@ pub(crate) fn left_out(walked: Walked) -> String {
     if walked.unread > 0 {
         let what = if walked.unread == 1 { "file or folder" } else { "files or folders" };
         text += &format!("[{} {what} could not be read]\n", walked.unread);
+    }
+    if walked.hidden > 0 {
+        let what = if walked.hidden == 1 { "file" } else { "files" };
+        text += &format!("[{} {what} passed over: permission rules forbid reading them]\n", walked.hidden);
     }
     text
 }

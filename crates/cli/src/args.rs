@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use codetether_config::Seconds;
+use codetether_config::{Model, Seconds};
 use codetether_event::{Effort, Mode};
+
+use crate::commands::config::ConfigCommand;
+use crate::commands::permissions::PermissionsCommand;
+use crate::commands::trust::TrustArgs;
 
 /// An AI coding agent in one small binary: journaled, crash-safe and fast.
 #[derive(Debug, Parser)]
@@ -33,6 +37,24 @@ pub(crate) enum Command {
     /// Look at sessions, or tidy them up.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Look at settings, or change them.
+    ///
+    /// Layers, each over the one before: defaults, the machine's file, your own, your table for this folder, the
+    /// project's own file (which can mostly only narrow), CODETETHER_* variables, flags.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Say what may run, and why; look at rules, or change them.
+    ///
+    /// For each part of a call: what denies wins, then what asks, then what allows, then the mode's default. The order
+    /// of rules and the file that they are in do not matter.
+    #[command(subcommand)]
+    Permissions(PermissionsCommand),
+    /// Say whether a project's own files have power here; without a subcommand, how it stands with this folder.
+    ///
+    /// What a project's own files (settings, agents, skills, hooks and the like in `.codetether`) could do beyond
+    /// narrowing holds only once you trust them: exactly these, in this folder.
+    #[command(args_conflicts_with_subcommands = true)]
+    Trust(TrustArgs),
     /// Check that everything is in place, and say what to do where it is not.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -63,8 +85,8 @@ pub(crate) struct RunArgs {
     pub(crate) prompt: Option<String>,
 
     /// The model, as `provider/model`.
-    #[arg(short, long, value_name = "PROVIDER/MODEL")]
-    pub(crate) model: Option<String>,
+    #[arg(short, long, value_name = "PROVIDER/MODEL", value_parser = model)]
+    pub(crate) model: Option<Model>,
 
     /// Work in this folder instead of the current one.
     #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -82,6 +104,10 @@ pub(crate) struct RunArgs {
     /// Allow calls that match this rule, such as `bash(cargo test)` or `edit(src/**)`.
     #[arg(long, value_name = "RULE")]
     pub(crate) allow: Vec<String>,
+
+    /// Ask about calls that match this rule; outranks those that allow.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) ask: Vec<String>,
 
     /// Deny calls that match this rule; outranks every other rule and mode.
     #[arg(long, value_name = "RULE")]
@@ -212,7 +238,11 @@ pub(crate) struct DoctorArgs {
     pub(crate) dir: Option<PathBuf>,
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
+fn model(text: &str) -> Result<Model, String> {
+    text.parse().map_err(|error| format!("{error} (write it as `provider/model`, such as `openai/gpt-5`)"))
+}
+
+pub(crate) fn mode(text: &str) -> Result<Mode, String> {
     [Mode::Plan, Mode::Ask, Mode::AutoEdit, Mode::Bypass]
         .into_iter()
         .find(|mode| mode.as_str() == text)

@@ -1,9 +1,12 @@
 //! The commands, one a file.
 
 mod completions;
+pub(crate) mod config;
 mod doctor;
 mod man;
+pub(crate) mod permissions;
 pub(crate) mod session;
+pub(crate) mod trust;
 pub(crate) mod version;
 
 use crate::args::{Args, Command};
@@ -15,6 +18,9 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Run(args) => run::run(&args),
         Command::Session(command) => session::run(command),
+        Command::Config(command) => config::run(command),
+        Command::Permissions(command) => permissions::run(command),
+        Command::Trust(args) => trust::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Version { json } => version::run(json),

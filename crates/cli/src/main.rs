@@ -12,6 +12,7 @@ mod place;
 mod printer;
 mod run;
 mod settings;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -23,12 +23,14 @@ use codetether_session::State;
 use codetether_tool::{Limits, ToolSource};
 
 use crate::args::RunArgs;
+use crate::commands::permissions;
 use crate::commands::session::lookup;
 use crate::commands::version::BUILD;
 use crate::exit::{Exit, Failure};
 use crate::run::figures::Figures;
 use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
+use crate::trust::Project;
 use crate::{models, place, printer, settings};
 
 /// Which session a run works in.
@@ -64,9 +66,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         (None, Target::Resume(past) | Target::Fork(past)) => past.root.clone(),
         _ => here,
     };
-    let settings = settings::load(&root, args.set.clone(), settings::flags(args))?;
+    let attended = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let mut project = Project::at(&root);
+    let load = |project: &Project| settings::load(project, args.set.clone(), settings::flags(args));
+    let mut settings = load(&project)?;
     let files = input::attachments(&args.file)?;
     let prompt = input::prompt(args)?;
+    // A turn that goes on has its settings already.
+    if prompt.is_some() {
+        if attended && project.ask()? {
+            settings = load(&project)?;
+        }
+        if !args.quiet {
+            printer::err(&project.left_out(&settings));
+        }
+    }
     let turn = match (&prompt, &target) {
         (Some(_), _) => settings.turn(models::chosen(&settings)?),
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
@@ -86,8 +100,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
         limits: Limits::default(),
         redactor: Arc::new(Redactor::new(models::secrets(&settings).into_iter().chain(found.key))),
+        home: std::env::home_dir(),
+        rule_file: permissions::rule_file(&root),
     };
-    let attended = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let opening = Opening {
         layout,
         journals: Journals::start()?,
@@ -188,7 +203,7 @@ fn nothing_to_do() -> Failure {
     )
 }
 
-fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
     let dir = dir.unwrap_or(Path::new("."));
     dir.canonicalize().map_err(|error| {
         Failure::with_help(

@@ -1,8 +1,10 @@
 //! Durations as people write them: `90`, `90s`, `10m`, `1h30m`.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration in whole seconds, written as a number of seconds or with units `h`, `m`, `s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +28,10 @@ impl std::str::FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a duration (write `90`, `90s`, `10m` or `1h30m`)");
+        let wrong = || {
+            let text = crate::problem::brief(text);
+            format!("`{text}` is not a duration (write `90`, `90s`, `10m` or `1h30m`)")
+        };
         let (mut total, mut rest, mut last) = (0_u64, text.trim(), u64::MAX);
         if rest.is_empty() {
             return Err(wrong());
@@ -49,6 +54,40 @@ impl std::str::FromStr for Seconds {
             (last, rest) = (unit, tail);
         }
         Ok(Self(total))
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hours, minutes, seconds) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
+        for (number, unit) in [(hours, 'h'), (minutes, 'm')] {
+            if number > 0 {
+                write!(f, "{number}{unit}")?;
+            }
+        }
+        if seconds > 0 || self.0 == 0 { write!(f, "{seconds}s") } else { Ok(()) }
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of seconds, or a text such as \"90s\", \"10m\" or \"1h30m\".",
+            "oneOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^([0-9]+|([0-9]+h)?([0-9]+m)?([0-9]+s)?)$", "minLength": 1 },
+            ],
+        })
     }
 }
 
@@ -81,6 +120,14 @@ impl<'de> Deserialize<'de> for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (600, "10m"), (5400, "1h30m"), (7205, "2h5s")] {
+            assert_eq!(Seconds(seconds).to_string(), text);
+            assert_eq!(text.parse(), Ok(Seconds(seconds)));
+        }
+    }
 
     #[test]
     fn durations_read_as_people_write_them() {

@@ -1,77 +1,124 @@
-//! What one source of settings may say. Every key is optional; its meaning and default stand beside it.
+//! Every key there is: what it means, its default, the variable that sets it, and what a project may do with it. All
+//! else that deals with keys follows from these tables. Puts no layers together.
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Effort, Mode};
-use serde::Deserialize;
+use codetether_event::{Effort, Mode, Retry};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::Seconds;
+use crate::keys::{Table, Value, keys, table_field};
+use crate::{Model, Names, Seconds};
 
-/// The keys of the user's file, of `-c key=value`, and (those without tables) of `CODETETHER_KEY` variables.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Layer {
-    /// The model, as `provider/model`. No default.
-    pub model: Option<String>,
-    /// What may happen without asking: `plan`, `ask`, `auto-edit` or `bypass`. Default: `ask`.
-    pub mode: Option<Mode>,
-    /// How hard a reasoning model thinks: `minimal`, `low`, `medium` or `high`. Default: the provider's.
-    pub effort: Option<Effort>,
-    /// Most tokens of one answer. Default: the provider's.
-    pub max_output: Option<u32>,
-    /// Most answers asked for in a turn. Default: 100.
-    pub max_steps: Option<u32>,
-    /// Longest time of a turn, such as `"10m"`. Default: none.
-    pub max_time: Option<Seconds>,
-    /// The tools offered. Default: all.
-    pub tools: Option<Vec<String>>,
-    /// Permission rules that allow, such as `bash(cargo test)`. Those of all layers count.
-    #[serde(default)]
-    pub allow: Vec<String>,
-    /// Permission rules that deny. Those of all layers count.
-    #[serde(default)]
-    pub deny: Vec<String>,
+/// What may happen without asking, where nothing is set.
+pub(crate) const MODE: Mode = Mode::Ask;
+
+/// Most answers of a turn, where nothing is set.
+pub(crate) const MAX_STEPS: u32 = 100;
+
+keys! {
+    /// What one source of settings may say. Every key is optional.
+    pub struct Layer {
+        /// The model that is asked, as `provider/model`.
+        #[key(default = None, unset = "none: it has to be chosen", variable = "CODETETHER_MODEL", project = SetWhenTrusted)]
+        pub model: Option<Model>,
+        /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
+        /// commands, `bypass` asks for nothing.
+        #[key(default = Some(MODE), variable = "CODETETHER_MODE", project = Narrow)]
+        pub mode: Option<Mode>,
+        /// How hard a reasoning model thinks: `minimal`, `low`, `medium` or `high`.
+        #[key(default = None, unset = "the provider's own", variable = "CODETETHER_EFFORT", project = SetWhenTrusted)]
+        pub effort: Option<Effort>,
+        /// Most tokens of one answer.
+        #[key(default = None, unset = "the provider's own", variable = "CODETETHER_MAX_OUTPUT", project = Narrow)]
+        pub max_output: Option<u32>,
+        /// Most answers asked for in a turn.
+        #[key(default = Some(MAX_STEPS), variable = "CODETETHER_MAX_STEPS", project = Narrow)]
+        pub max_steps: Option<u32>,
+        /// Longest time of a turn.
+        #[key(default = None, unset = "no limit", variable = "CODETETHER_MAX_TIME", project = Narrow)]
+        pub max_time: Option<Seconds>,
+        /// The tools offered; an empty list offers none. A project offers those of its list that you offer too.
+        #[key(default = None, unset = "all there are", project = Narrow)]
+        pub tools: Option<Names>,
+        /// Permission rules that allow, such as `bash(cargo test)`. Those of all layers count.
+        #[key(default = Vec::new(), unset = "none", project = SetWhenTrusted)]
+        pub allow: Vec<String>,
+        /// Permission rules that ask; they outrank those that allow. Those of all layers count.
+        #[key(default = Vec::new(), unset = "none", project = Narrow)]
+        pub ask: Vec<String>,
+        /// Permission rules that deny; they outrank all others. Those of all layers count.
+        #[key(default = Vec::new(), unset = "none", project = Narrow)]
+        pub deny: Vec<String>,
+        /// How failed requests are tried again.
+        #[key(default = Table::defaults(), project = SetWhenTrusted)]
+        pub retry: RetryLayer,
+        /// Endpoints by name; a model `NAME/x` is asked there.
+        #[key(default = BTreeMap::new(), unset = "none", project = Nothing)]
+        pub providers: BTreeMap<String, Provider>,
+        /// Rules that hold in one folder only, by its absolute path (without links); approvals "always" are kept here.
+        #[key(default = BTreeMap::new(), unset = "none", project = Nothing, user_only = true)]
+        pub folders: BTreeMap<String, Folder>,
+    }
+}
+
+keys! {
     /// How failed requests are tried again.
-    #[serde(default)]
-    pub retry: RetryLayer,
-    /// Endpoints by name; a model `NAME/x` is asked there.
-    #[serde(default)]
-    pub providers: BTreeMap<String, Provider>,
+    pub struct RetryLayer {
+        /// Tries of one step, the first among them.
+        #[key(default = Some(Retry::default().max_tries))]
+        pub max_tries: Option<u32>,
+        /// Milliseconds before the second try, doubled at each further one.
+        #[key(default = u32::try_from(Retry::default().base_ms).ok())]
+        pub base_ms: Option<u32>,
+        /// Longest time from a step's first failure to its last try.
+        #[key(default = Some(Seconds(Retry::default().max_total_ms / 1000)))]
+        pub max_time: Option<Seconds>,
+    }
+}
+table_field!(RetryLayer);
+
+keys! {
+    /// An endpoint.
+    pub struct Provider {
+        /// Where it is, such as `http://127.0.0.1:8080/v1`.
+        #[key(default = None, unset = "none: it has to be set, but for `openai`")]
+        pub base_url: Option<String>,
+        /// The environment variable that holds its key.
+        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`")]
+        pub key_env: Option<String>,
+        /// How tools are called: `native`, or `schema` for servers and models that make no tool calls of their own.
+        #[key(default = Some(ToolCalls::Native))]
+        pub tool_calls: Option<ToolCalls>,
+        /// Further headers of every request.
+        #[key(default = BTreeMap::new(), unset = "none")]
+        pub headers: BTreeMap<String, String>,
+        /// Longest silence of the server before a try counts as failed.
+        #[key(default = Some(Seconds(300)))]
+        pub idle_timeout: Option<Seconds>,
+        /// Longest time of one answer.
+        #[key(default = Some(Seconds(1800)))]
+        pub total_timeout: Option<Seconds>,
+    }
 }
 
-/// How failed requests are tried again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryLayer {
-    /// Tries of one step, the first among them. Default: 6.
-    pub max_tries: Option<u32>,
-    /// Milliseconds before the second try, doubled at each further one. Default: 500.
-    pub base_ms: Option<u64>,
-    /// Longest time from a step's first failure to its last try. Default: `"5m"`.
-    pub max_time: Option<Seconds>,
-}
-
-/// An endpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// Where it is, such as `http://127.0.0.1:8080/v1`.
-    pub base_url: Option<String>,
-    /// The environment variable that holds its key. Default: none; `OPENAI_API_KEY` for `openai`.
-    pub key_env: Option<String>,
-    /// How tools are called: `native`, or `schema` for servers and models that make no tool calls of their own.
-    pub tool_calls: Option<ToolCalls>,
-    /// Further headers of every request.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Longest silence of the server before a try counts as failed. Default: `"5m"`.
-    pub idle_timeout: Option<Seconds>,
-    /// Longest time of one answer. Default: `"30m"`.
-    pub total_timeout: Option<Seconds>,
+keys! {
+    /// Rules that hold in one folder only.
+    pub struct Folder {
+        /// Permission rules that allow.
+        #[key(default = Vec::new(), unset = "none")]
+        pub allow: Vec<String>,
+        /// Permission rules that ask.
+        #[key(default = Vec::new(), unset = "none")]
+        pub ask: Vec<String>,
+        /// Permission rules that deny.
+        #[key(default = Vec::new(), unset = "none")]
+        pub deny: Vec<String>,
+    }
 }
 
 /// How tools are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolCalls {
     /// By the wire's own tool calls.
@@ -81,36 +128,6 @@ pub enum ToolCalls {
     Schema,
 }
 
-/// The keys of a project's file: it can narrow and nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Narrowing {
-    /// Permission rules that deny, besides the user's.
-    #[serde(default)]
-    pub deny: Vec<String>,
-    /// The tools offered, as far as the user offers them.
-    pub tools: Option<Vec<String>>,
-    /// Most tokens of one answer, if lower than the user's.
-    pub max_output: Option<u32>,
-    /// Most answers asked for in a turn, if lower than the user's.
-    pub max_steps: Option<u32>,
-    /// Longest time of a turn, if shorter than the user's.
-    pub max_time: Option<Seconds>,
+impl Value for ToolCalls {
+    const WANTED: &'static str = "text";
 }
-
-/// The keys of [`Layer`], in order.
-pub(crate) const KEYS: &[&str] = &[
-    "model",
-    "mode",
-    "effort",
-    "max_output",
-    "max_steps",
-    "max_time",
-    "tools",
-    "allow",
-    "deny",
-    "retry",
-    "providers",
-];
-/// The keys of [`Narrowing`], in order.
-pub(crate) const NARROWING_KEYS: &[&str] = &["deny", "tools", "max_output", "max_steps", "max_time"];

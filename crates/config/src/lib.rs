@@ -1,16 +1,30 @@
-//! Settings: what the user, the project, the environment and the flags say, put together.
+//! Settings: what the machine, the user, the project, the environment and the flags say, put together; where each
+//! value is from; and how a file of settings is changed. And trust: whether a project's own files have power.
 //!
-//! Layers, each over the one before: defaults, the user's file, the environment, flags. A project's own file can
-//! only narrow what the others allow: forbid more, offer fewer tools, lower a limit. What is not known, or has the
-//! wrong type, is an error that names the file and the place. Reads no environment and no home directory by
-//! itself: the caller hands them in.
+//! Layers, each over the one before: defaults, the machine's file, the user's, the user's table for this folder, the
+//! project's own, the environment, flags. A project's own file can narrow what the layers below it allow, and set a
+//! few keys once the user trusts it. What is not known, or has the wrong type, is an error that names the file and the
+//! place, all of them at once. Reads no environment and no home directory by itself: the caller hands them in.
 
-mod diagnostic;
 mod duration;
+mod edit;
+mod keys;
 mod layer;
 mod load;
+mod problem;
+mod read;
+mod reference;
+mod settings;
+pub mod trust;
+mod values;
 
-pub use diagnostic::{ConfigError, Wrong};
 pub use duration::Seconds;
-pub use layer::{Layer, Narrowing, Provider, RetryLayer, ToolCalls};
-pub use load::{ENVIRONMENT, PROJECT_FILE, Settings, Sources, load};
+pub use edit::{EditError, SettingsFile, parse_key};
+pub use keys::{Key, ProjectMay, Shape};
+pub use layer::{Folder, Layer, Provider, RetryLayer, ToolCalls};
+pub use load::{PROJECT_DIR, PROJECT_FILE, ProjectSettings, Sources, check_file, load, variables};
+pub use problem::{ConfigError, Problem};
+pub use read::{LayerName, Origin};
+pub use reference::{page, schema};
+pub use settings::{Entry, LeftOut, Settings, SourcedRule, Why, dotted};
+pub use values::{Model, Names};

@@ -576,9 +576,30 @@ pub enum AskKind {
         title: String,
         /// The exact command, or the change as a unified diff.
         detail: String,
-        /// The rule that "always" would add to the session.
-        rule: String,
+        /// Why it is asked about, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+        /// The rules that "always" would add; none when no rule could allow it.
+        #[serde(default, alias = "rule", deserialize_with = "one_or_many")]
+        rules: Vec<String>,
+        /// The file that "always" would add them to; without one they last as long as the session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
+}
+
+/// Version 0.1.0 wrote one rule, as a text.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(rule) => vec![rule],
+        OneOrMany::Many(rules) => rules,
+    })
 }
 
 /// Something the user should know.

@@ -94,8 +94,10 @@ pub enum Audience {
 pub enum Answer {
     /// This call may run.
     Allow,
-    /// This call may run, and so may those that the ask's rule matches, as long as the session lasts.
+    /// This call may run, and so may those that the ask's rules match, as long as the session lasts.
     AllowSession,
+    /// The same, and the rules are written to the file that the ask names.
+    AllowAlways,
     /// This call may not run.
     Deny {
         /// Why; the model hears it.

@@ -92,7 +92,10 @@ pub struct TurnSettings {
     /// Permission rules that allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Permission rules that deny; they outrank those that allow.
+    /// Permission rules that ask; they outrank those that allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ask: Vec<String>,
+    /// Permission rules that deny; they outrank all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
     /// How failed requests are tried again.

@@ -9,6 +9,8 @@ pub struct Touches {
     pub writes: Vec<String>,
     /// Shell commands that it would run.
     pub commands: Vec<String>,
+    /// Hosts that it would reach.
+    pub hosts: Vec<String>,
 }
 
 impl Touches {

@@ -1,24 +1,28 @@
 //! One rule: `tool` or `tool(pattern)`.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::OnceLock;
 
-use codetether_event::Touches;
-use globset::{GlobBuilder, GlobMatcher};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::command_pattern::CommandPattern;
+use crate::place::{Place, Spot};
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// Its form is wrong.
     #[error(
-        "`{0}` is not a rule: write `tool` or `tool(pattern)`, such as `bash(cargo test)` or `edit(src/**)`"
+        "`{0}` is not a rule: write `tool` or `tool(pattern)`, such as `bash(cargo test *)` or `edit(src/**)`"
     )]
     Form(String),
-    /// Its glob is wrong.
+    /// Its pattern is wrong.
     #[error("`{rule}` is not a rule: {problem}")]
-    Glob {
+    Pattern {
         /// The rule.
         rule: String,
-        /// What is wrong with its glob.
+        /// What is wrong with its pattern.
         problem: String,
     },
 }
@@ -32,17 +36,45 @@ pub struct Rule {
 }
 
 #[derive(Debug, Clone)]
-enum Pattern {
+pub(crate) enum Pattern {
     /// For tools that run commands.
-    Exact(String),
+    Command(CommandPattern),
+    /// For tools that reach hosts.
+    Host(String),
     /// For tools that touch files.
-    Glob(GlobMatcher),
+    Path(PathPattern),
 }
 
-/// Longest glob.
+/// A gitignore pattern.
+#[derive(Debug, Clone)]
+pub(crate) struct PathPattern {
+    anchor: Anchor,
+    line: String,
+    /// Compiled when it is first needed: most rules of most calls are for something else.
+    matcher: OnceLock<Gitignore>,
+}
+
+/// What a path pattern is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    /// The workspace: `src/**`, `*.rs`, `/Cargo.toml`.
+    Root,
+    /// The home folder: `~/notes/**`.
+    Home,
+    /// The file system: `//etc/**`.
+    System,
+}
+
+/// Longest pattern.
 const LONGEST: usize = 1_000;
-/// The tools whose rules are commands.
-const COMMAND_TOOLS: &[&str] = &["bash"];
+
+/// The tool whose rules are commands.
+pub(crate) const SHELL: &str = "bash";
+/// Names under which rules speak of all tools that read files, write files, or reach hosts.
+pub(crate) const READ: &str = "read";
+pub(crate) const EDIT: &str = "edit";
+pub(crate) const FETCH: &str = "fetch";
+const HOST_TOOLS: &[&str] = &[FETCH, "web_fetch"];
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,10 +86,10 @@ impl Rule {
     /// Reads a rule.
     ///
     /// # Errors
-    /// When it is not of the form `tool` or `tool(pattern)`, or its glob is wrong.
+    /// When it is not of the form `tool` or `tool(pattern)`, or its pattern is wrong.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let text = text.trim();
-        let wrong = || RuleError::Form(text.to_owned());
+        let wrong = || RuleError::Form(text.chars().take(100).collect());
         let (tool, pattern) = match text.split_once('(') {
             Some((tool, rest)) => (tool, Some(rest.strip_suffix(')').ok_or_else(wrong)?)),
             None => (text, None),
@@ -69,74 +101,147 @@ impl Rule {
         {
             return Err(wrong());
         }
-        let pattern = match pattern {
-            None => None,
-            Some(command) if COMMAND_TOOLS.contains(&tool) => Some(Pattern::Exact(command.trim().to_owned())),
-            Some(glob) => {
-                Some(Pattern::Glob(compile(glob).map_err(|problem| RuleError::Glob {
-                    rule: text.chars().take(100).collect(),
-                    problem,
-                })?))
-            }
-        };
-        Ok(Self { text: text.to_owned(), tool: tool.to_owned(), pattern })
+        let pattern = pattern
+            .map(|pattern| compile(tool, pattern.trim()))
+            .transpose()
+            .map_err(|problem| RuleError::Pattern { rule: text.chars().take(100).collect(), problem })?;
+        let whole = matches!(&pattern, Some(Pattern::Command(pattern)) if pattern.is_anything());
+        Ok(Self { text: text.to_owned(), tool: tool.to_owned(), pattern: pattern.filter(|_| !whole) })
     }
 
-    /// The rule that matches this command and no other.
-    #[must_use]
-    pub fn for_command(tool: &str, command: &str) -> String {
-        format!("{tool}({})", command.trim())
+    /// The name before the pattern.
+    pub(crate) fn tool(&self) -> &str {
+        &self.tool
     }
 
-    /// Whether the rule matches all that the call touches.
-    #[must_use]
-    pub fn matches_all(&self, tool: &str, touches: &Touches) -> bool {
-        self.on(tool, |pattern| pattern.all(touches))
+    /// The pattern; a rule without one is for every call of its tool.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
     }
 
-    /// Whether the rule matches anything that the call touches.
-    #[must_use]
-    pub fn matches_any(&self, tool: &str, touches: &Touches) -> bool {
-        self.on(tool, |pattern| pattern.any(touches))
+    /// The pattern for commands, if the rule is one for the shell.
+    pub(crate) fn command(&self) -> Option<&CommandPattern> {
+        match &self.pattern {
+            Some(Pattern::Command(pattern)) if self.tool == SHELL => Some(pattern),
+            _ => None,
+        }
     }
 
-    fn on(&self, tool: &str, matches: impl FnOnce(&Pattern) -> bool) -> bool {
-        self.tool == tool && self.pattern.as_ref().is_none_or(matches)
+    /// Whether the rule is for every call of the tool.
+    pub(crate) fn is_whole(&self, tool: &str) -> bool {
+        self.tool == tool && self.pattern.is_none()
+    }
+
+    /// Whether it matches a path that the tool touches; `class` is [`READ`] or [`EDIT`].
+    pub(crate) fn matches_path(&self, tool: &str, class: &str, spot: &Spot, place: &Place<'_>) -> bool {
+        if self.tool != tool && self.tool != class {
+            return false;
+        }
+        match &self.pattern {
+            None => true,
+            Some(Pattern::Path(pattern)) => pattern.matches(spot, place),
+            Some(Pattern::Command(_) | Pattern::Host(_)) => false,
+        }
+    }
+
+    /// Whether it matches a host that the tool reaches.
+    pub(crate) fn matches_host(&self, tool: &str, host: &str) -> bool {
+        if self.tool != tool && self.tool != FETCH {
+            return false;
+        }
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        match &self.pattern {
+            None => true,
+            Some(Pattern::Host(pattern)) => match pattern.strip_prefix("*.") {
+                Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
+                None => host == *pattern,
+            },
+            Some(Pattern::Command(_) | Pattern::Path(_)) => false,
+        }
+    }
+
+    /// Whether the rule names this part of a path, so that it is meant for it.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        matches!(self.pattern, Some(Pattern::Path(_)))
+            && self.text.split(['(', ')', '/']).any(|piece| piece == part)
     }
 }
 
-fn compile(glob: &str) -> Result<GlobMatcher, String> {
-    if glob.len() > LONGEST {
+fn compile(tool: &str, pattern: &str) -> Result<Pattern, String> {
+    if pattern.len() > LONGEST {
         return Err(format!("its pattern is longer than {LONGEST} bytes"));
     }
-    let glob =
-        GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| error.kind().to_string())?;
-    Ok(glob.compile_matcher())
+    if tool == SHELL {
+        return CommandPattern::parse(pattern).map(Pattern::Command);
+    }
+    if HOST_TOOLS.contains(&tool) {
+        return host(pattern).map(Pattern::Host);
+    }
+    path(pattern).map(Pattern::Path)
 }
 
-impl Pattern {
-    fn all(&self, touches: &Touches) -> bool {
-        let Touches { reads, writes, commands } = touches;
-        let mut parts = commands
+fn host(pattern: &str) -> Result<String, String> {
+    let host = pattern.trim_end_matches('.').to_ascii_lowercase();
+    let labels = host.strip_prefix("*.").unwrap_or(&host);
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    if labels.split('.').all(label) || labels.parse::<std::net::IpAddr>().is_ok() {
+        Ok(host)
+    } else {
+        Err("its pattern is not a host: write `docs.rs` or `*.example.com`".into())
+    }
+}
+
+fn path(pattern: &str) -> Result<PathPattern, String> {
+    if pattern.split('/').any(|part| part == "..") {
+        return Err("its pattern leads upwards with `..`".into());
+    }
+    if pattern.starts_with('!') || pattern.starts_with('#') {
+        return Err("its pattern is no single gitignore pattern; write another rule in another list".into());
+    }
+    let (anchor, line) = if let Some(rest) = pattern.strip_prefix("~/") {
+        (Anchor::Home, format!("/{rest}"))
+    } else if let Some(rest) = pattern.strip_prefix("//") {
+        (Anchor::System, format!("/{rest}"))
+    } else {
+        (Anchor::Root, pattern.strip_prefix("./").map_or(pattern.to_owned(), |rest| format!("/{rest}")))
+    };
+    if line.trim().trim_matches('/').is_empty() {
+        return Err("its pattern matches nothing".into());
+    }
+    GitignoreBuilder::new("").add_line(None, &line).map_err(|error| error.to_string())?;
+    Ok(PathPattern { anchor, line, matcher: OnceLock::new() })
+}
+
+impl PathPattern {
+    fn matcher(&self) -> &Gitignore {
+        self.matcher.get_or_init(|| {
+            let mut builder = GitignoreBuilder::new("");
+            // It was added without an error once.
+            let _ = builder.add_line(None, &self.line);
+            builder.build().unwrap_or_else(|_| Gitignore::empty())
+        })
+    }
+
+    fn matches(&self, spot: &Spot, place: &Place<'_>) -> bool {
+        let absolute = match spot {
+            Spot::Inside(path) => place.root.join(path),
+            Spot::Outside(path) => path.clone(),
+            Spot::Anywhere => return false,
+        };
+        let relative = match (self.anchor, spot) {
+            (Anchor::Root, Spot::Inside(path)) => Path::new(path),
+            (Anchor::Root, _) => return false,
+            (Anchor::Home, _) => match place.home.and_then(|home| absolute.strip_prefix(home).ok()) {
+                Some(path) => path,
+                None => return false,
+            },
+            (Anchor::System, _) => absolute.strip_prefix("/").unwrap_or(&absolute),
+        };
+        // Whether it is a folder is not known: a pattern for folders counts for either.
+        [false, true]
             .iter()
-            .map(|command| self.command(command))
-            .chain(reads.iter().chain(writes).map(|path| self.path(path)))
-            .peekable();
-        parts.peek().is_some() && parts.all(|matched| matched)
-    }
-
-    fn any(&self, touches: &Touches) -> bool {
-        let Touches { reads, writes, commands } = touches;
-        commands.iter().any(|command| self.command(command))
-            || reads.iter().chain(writes).any(|path| self.path(path))
-    }
-
-    fn command(&self, command: &str) -> bool {
-        matches!(self, Self::Exact(exact) if command.trim() == exact)
-    }
-
-    fn path(&self, path: &str) -> bool {
-        matches!(self, Self::Glob(glob) if glob.is_match(path))
+            .any(|&folder| self.matcher().matched_path_or_any_parents(relative, folder).is_ignore())
     }
 }
 
@@ -144,51 +249,41 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn command(text: &str) -> Touches {
-        Touches { commands: vec![text.into()], ..Touches::default() }
-    }
-
-    fn writes(paths: &[&str]) -> Touches {
-        Touches { writes: paths.iter().map(|&path| path.into()).collect(), ..Touches::default() }
-    }
-
-    #[test]
-    fn a_command_rule_matches_that_command_and_no_other() {
-        let rule = Rule::parse("bash(cargo test)").unwrap();
-        assert!(rule.matches_all("bash", &command("cargo test")));
-        assert!(rule.matches_all("bash", &command("  cargo test\n")));
-        for other in ["cargo test; rm -rf ~", "cargo test\nrm x", "cargo  test", "cargo", "cargo test $(x)"] {
-            assert!(!rule.matches_all("bash", &command(other)), "{other}");
-        }
-        assert!(!Rule::parse("bash(*)").unwrap().matches_all("bash", &command("rm")), "no globs in commands");
-        assert!(Rule::parse("bash(echo (a) [b)").unwrap().matches_all("bash", &command("echo (a) [b")));
-    }
-
-    #[test]
-    fn a_path_rule_is_a_glob_on_every_path() {
-        let rule = Rule::parse("edit(src/**)").unwrap();
-        assert!(rule.matches_all("edit", &writes(&["src/a/b.rs"])));
-        assert!(!rule.matches_all("edit", &writes(&["src/a.rs", "Cargo.toml"])));
-        assert!(rule.matches_any("edit", &writes(&["src/a.rs", "Cargo.toml"])));
-        assert!(!Rule::parse("edit(*.rs)").unwrap().matches_all("edit", &writes(&["src/a.rs"])));
-        assert!(!rule.matches_all("write", &writes(&["src/a.rs"])));
-        assert!(!rule.matches_all("edit", &Touches::default()), "nothing touched is nothing matched");
-    }
-
-    #[test]
-    fn a_bare_name_matches_every_call() {
-        assert!(Rule::parse("bash").unwrap().matches_all("bash", &command("anything")));
-        assert!(Rule::parse("web_fetch").unwrap().matches_all("web_fetch", &Touches::default()));
-    }
-
     #[test]
     fn what_is_no_rule_is_refused() {
-        assert!(Rule::parse(&format!("edit({})", "?".repeat(100_000))).is_err(), "too long");
-        assert!(Rule::parse(&format!("bash({})", "?".repeat(100_000))).is_ok(), "no pattern, so no bound");
-        for wrong in ["", "bash(", "bash( )", "bash()", "bash(x) y", "ba sh", "(x)", "edit([)"] {
+        for wrong in [
+            "",
+            "bash(",
+            "bash( )",
+            "bash()",
+            "bash(x) y",
+            "ba sh",
+            "(x)",
+            "edit({a)",
+            "edit(../x)",
+            "edit(!x)",
+            "edit(/)",
+            "bash(a | b)",
+            "bash(a; b)",
+            "bash(a > b)",
+            "bash(a 'b)",
+            "fetch(a b)",
+            "fetch(*)",
+            "fetch(a.*.b)",
+        ] {
             assert!(Rule::parse(wrong).is_err(), "{wrong}");
         }
-        let message = Rule::parse("edit([)").unwrap_err().to_string();
-        assert!(message.starts_with("`edit([)` is not a rule: "), "{message}");
+        assert!(Rule::parse(&format!("edit({})", "?".repeat(100_000))).is_err(), "too long");
+        let message = Rule::parse("edit({a)").unwrap_err().to_string();
+        assert!(message.starts_with("`edit({a)` is not a rule: "), "{message}");
+    }
+
+    #[test]
+    fn a_rule_is_shown_as_it_was_written() {
+        for text in
+            ["bash", "bash(git diff *)", "edit(src/**)", "fetch(*.example.com)", "read(~/notes/)", "x-y_z"]
+        {
+            assert_eq!(Rule::parse(&format!(" {text} ")).unwrap().to_string(), text);
+        }
     }
 }

@@ -146,7 +146,7 @@ const PLACES: &[&str] = &["_FILE", "_DIR", "_PATH", "_SOCK", "XAUTHORITY"];
 const SHORTEST: usize = 8;
 
 /// Set for every command: nobody is there to answer a prompt.
-const SET: &[(&str, &str)] = &[("GIT_TERMINAL_PROMPT", "0")];
+const SET: &[(&str, &str)] = &[("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0")];
 
 /// The whole environment of a command: what of `from` (usually `std::env::vars_os()`) may be inherited, then our own,
 /// then `extra`, which is passed as it is: it is how a grant names a secret, and how a [`crate::Marker`] travels.
@@ -217,7 +217,7 @@ mod tests {
         let left = environment(from, []);
         left.into_iter()
             .map(|(name, _)| name.into_string().unwrap())
-            .filter(|n| n != "GIT_TERMINAL_PROMPT")
+            .filter(|n| SET.iter().all(|(name, _)| n != name))
             .collect()
     }
 
@@ -290,6 +290,14 @@ mod tests {
             [pair("PATH", "/a"), pair("MY_TOKEN", "no")],
             [pair("PATH", "/b"), pair("MY_TOKEN", "yes")],
         );
-        assert_eq!(got, [pair("GIT_TERMINAL_PROMPT", "0"), pair("MY_TOKEN", "yes"), pair("PATH", "/b")]);
+        assert_eq!(
+            got,
+            [
+                pair("GIT_OPTIONAL_LOCKS", "0"),
+                pair("GIT_TERMINAL_PROMPT", "0"),
+                pair("MY_TOKEN", "yes"),
+                pair("PATH", "/b")
+            ]
+        );
     }
 }

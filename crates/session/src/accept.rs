@@ -76,7 +76,11 @@ impl State {
                 let open = self.turn.iter().flat_map(|turn| &turn.asks).any(|open| open.ask == *ask);
                 match (open, &by, answer) {
                     (false, ..) => return Err(Refused::NoSuchAsk),
-                    (true, Principal::Remote(_), Answer::Allow | Answer::AllowSession) => {
+                    (
+                        true,
+                        Principal::Remote(_),
+                        Answer::Allow | Answer::AllowSession | Answer::AllowAlways,
+                    ) => {
                         return Err(Refused::NotYours);
                     }
                     (true, ..) => Event::Ask(AskEvent::Answered { ask: *ask, answer: answer.clone(), by }),
@@ -132,7 +136,7 @@ mod tests {
         let mut t = Transcript::new();
         let ask = t.prompt("go").calls(&[("bash", r#"{"command":"rm x"}"#)]).ask_at(UnixMillis(50));
         let remote = || Principal::Remote("peer".into());
-        for answer in [Answer::Allow, Answer::AllowSession] {
+        for answer in [Answer::Allow, Answer::AllowSession, Answer::AllowAlways] {
             let op = submission(3, remote(), Op::Answer { ask, answer });
             assert_eq!(t.state().accept(&op), Err(Refused::NotYours));
         }

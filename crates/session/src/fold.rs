@@ -270,10 +270,10 @@ impl State {
                 let Some((kind, call)) = turn.close_ask(*ask, now) else { return };
                 match answer {
                     Answer::Allow => call.phase = Phase::Proposed,
-                    Answer::AllowSession => {
+                    Answer::AllowSession | Answer::AllowAlways => {
                         call.phase = Phase::Proposed;
-                        let codetether_event::AskKind::Permission { rule, .. } = kind;
-                        self.grants.push(rule);
+                        let codetether_event::AskKind::Permission { rules, .. } = kind;
+                        self.grants.extend(rules);
                     }
                     Answer::Deny { reason } => call.phase = Phase::Declined(reason.clone()),
                 }

@@ -55,6 +55,7 @@ impl Transcript {
             max_time_ms: None,
             tools: None,
             allow: Vec::new(),
+            ask: Vec::new(),
             deny: Vec::new(),
             retry: Retry::default(),
         }
@@ -261,7 +262,14 @@ impl Transcript {
 
     pub(crate) fn judge_ask(&mut self, index: usize) -> &mut Self {
         let tool = self.state.turn.as_ref().unwrap().step.calls[index].call.name.clone();
-        let ask = AskKind::Permission { tool, title: "x".into(), detail: "x".into(), rule: "bash(x)".into() };
+        let ask = AskKind::Permission {
+            tool,
+            title: "x".into(),
+            detail: "x".into(),
+            why: String::new(),
+            rules: vec!["bash(x)".into()],
+            file: None,
+        };
         self.judge(index, Verdict::Ask { ask })
     }
 

@@ -131,6 +131,7 @@ impl World {
             max_time_ms: (self.choose(3) == 0).then_some(5_000),
             tools: None,
             allow: Vec::new(),
+            ask: Vec::new(),
             deny: Vec::new(),
             retry: Retry { max_tries: 3, base_ms: 100, max_total_ms: 10_000 },
         };
@@ -187,7 +188,9 @@ impl World {
                     tool,
                     title: "t".into(),
                     detail: "d".into(),
-                    rule: "bash(x)".into(),
+                    why: String::new(),
+                    rules: vec!["bash(x)".into()],
+                    file: None,
                 },
             },
             n => Verdict::Allow { writes: n == 4, rule: "yes".into() },
@@ -241,9 +244,10 @@ impl World {
             4 => self.clock += 6_000,
             5 | 6 => {
                 if let Some(ask) = ask {
-                    let answer = match self.choose(3) {
+                    let answer = match self.choose(4) {
                         0 => Answer::Allow,
                         1 => Answer::AllowSession,
+                        2 => Answer::AllowAlways,
                         _ => Answer::Deny { reason: None },
                     };
                     self.submit(Op::Answer { ask, answer });

@@ -41,6 +41,9 @@ impl Home {
         for folder in [home.path(), home.config(), home.data(), home.cache(), home.state(), home.temp()] {
             std::fs::create_dir_all(folder).expect("cannot make a folder of the home");
         }
+        let system = home.system_config();
+        std::fs::create_dir_all(system.parent().expect("a file has a folder")).expect("cannot make a folder");
+        std::fs::write(system, "").expect("cannot write the machine's settings");
         home
     }
 
@@ -54,6 +57,12 @@ impl Home {
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.path().join(".config")
+    }
+
+    /// The machine's settings, empty: the first in `XDG_CONFIG_DIRS`, so that those of the real machine are not read.
+    #[must_use]
+    pub fn system_config(&self) -> PathBuf {
+        self.root.path().join("etc/codetether/config.toml")
     }
 
     /// `XDG_DATA_HOME`.
@@ -116,6 +125,7 @@ impl Home {
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.env("HOME", self.path()).env("TMPDIR", self.temp());
         command.env("XDG_CONFIG_HOME", self.config()).env("XDG_DATA_HOME", self.data());
+        command.env("XDG_CONFIG_DIRS", self.root.path().join("etc"));
         command.env("XDG_CACHE_HOME", self.cache()).env("XDG_STATE_HOME", self.state());
         command.env("LANG", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -155,7 +165,7 @@ mod tests {
             shown.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
         let wanted = "GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM HOME LANG NO_COLOR PATH TMPDIR TZ \
-            XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME";
+            XDG_CACHE_HOME XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME";
         assert_eq!(names.join(" "), wanted);
     }
 

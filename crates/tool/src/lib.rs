@@ -135,6 +135,27 @@ pub struct ToolContext {
     pub cancel: Cancel,
     /// The way to the session.
     pub host: Arc<dyn Host>,
+    /// What a search passes over.
+    pub hidden: Hidden,
+}
+
+/// Files that a tool must pass over when it searches a folder, though it may search the folder: reading them is denied.
+#[derive(Clone, Default)]
+pub struct Hidden(Option<Arc<Holds>>);
+
+type Holds = dyn Fn(&str) -> bool + Send + Sync;
+
+impl Hidden {
+    /// Those whose path, relative to the root, this holds for.
+    pub fn by(holds: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(holds)))
+    }
+
+    /// Whether the file at this path is one of them. A path that is no text is, as soon as there are any.
+    #[must_use]
+    pub fn hides(&self, path: &std::path::Path) -> bool {
+        self.0.as_ref().is_some_and(|holds| path.to_str().is_none_or(|path| holds(path)))
+    }
 }
 
 /// The only way from a tool to its session.

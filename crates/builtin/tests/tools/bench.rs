@@ -8,7 +8,7 @@ use codetether_builtin::Builtin;
 use codetether_event::{ItemId, Piece, Seq, ToolName, Touches};
 use codetether_files::Root;
 use codetether_tool::{
-    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Host, Limits, Tool, ToolContext, ToolError,
+    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Hidden, Host, Limits, Tool, ToolContext, ToolError,
     ToolOutput, ToolSource,
 };
 use serde_json::Value;
@@ -49,6 +49,7 @@ impl Bench {
             limits: Limits::default(),
             cancel: Cancel::new(),
             host: Arc::clone(&host) as Arc<dyn Host>,
+            hidden: Hidden::default(),
         };
         Self { dir, cx, host }
     }

@@ -8,6 +8,7 @@ use codetether_files::{WriteOptions, write_atomic};
 
 use crate::args::DoctorArgs;
 use crate::exit::{Exit, Failure};
+use crate::trust::Project;
 use crate::{models, place, printer, settings};
 
 /// One finding: what was looked at, whether it is well, and what to do if not.
@@ -18,9 +19,10 @@ struct Finding {
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
-    let root = args.dir.as_deref().unwrap_or(Path::new("."));
+    let dir = args.dir.as_deref().unwrap_or(Path::new("."));
+    let project = Project::at(&dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
     let mut findings = vec![platform()];
-    match settings::load(root, Vec::new(), Layer::default()) {
+    match settings::load(&project, Vec::new(), Layer::default()) {
         Ok(settings) => {
             findings.push(settings_file());
             findings.push(model(&settings));

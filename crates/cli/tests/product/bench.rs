@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(crate) struct Bench {
     pub(crate) server: Server,
-    home: Home,
+    pub(crate) home: Home,
     project: PathBuf,
 }
 

@@ -93,7 +93,7 @@ fn with_nobody_there_what_needs_a_yes_is_refused() {
         Bench::new([Reply::call("bash", json!({ "command": "touch made" })), Reply::text("I could not.")]);
     let run = bench.run(&["make a file"]);
     assert_eq!(run.code, 7);
-    insta::assert_snapshot!(run.stderr_after_first_run(), @"refused: `bash` (nobody is here to allow it; the rule `bash(touch made)` or a wider mode would)");
+    insta::assert_snapshot!(run.stderr_after_first_run(), @"refused: `bash` (nobody is here to allow it: no rule allows it, and mode `ask` asks; the rule `bash(touch made)` would allow it)");
     assert!(!bench.path("made").exists());
 }
 

@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::bench::Bench;
 
+/// What every question ends in.
+const QUESTION: &str = "(a reason may follow) > ";
+
 /// In the place of an answer: the signal that Ctrl-C sends.
 const INTERRUPT: &str = "^C";
 
@@ -29,7 +32,7 @@ fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) 
     // Reading fails once the last end of the terminal is closed.
     while let Ok(n) = controller.read(&mut buffer) {
         screen.push_str(&String::from_utf8_lossy(&buffer[..n]));
-        if let Some(at) = screen[seen..].find("in this session: ") {
+        if let Some(at) = screen[seen..].find(QUESTION) {
             seen += at + 1;
             match answers.next() {
                 Some(&INTERRUPT) => {
@@ -69,16 +72,38 @@ fn a_change_is_shown_as_a_diff_and_refused_with_a_reason() {
 }
 
 #[test]
-fn always_is_asked_once() {
-    let bench = Bench::new([
-        Reply::call("bash", json!({ "command": "date >> log" })),
-        Reply::call("bash", json!({ "command": "date >> log" })),
-        Reply::text("done"),
-    ]);
+fn an_answer_for_the_session_is_asked_for_once() {
+    let call = || Reply::call("bash", json!({ "command": "date >> log" }));
+    let bench = Bench::new([call(), call(), Reply::text("done"), call(), Reply::text("done")]);
+    let (code, screen) = at_terminal(&bench, &["go"], &["s"]);
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(screen.matches(QUESTION).count(), 1, "{screen}");
+    assert!(screen.contains("the rule `bash(date)`, `edit(/log)`"), "{screen}");
+    assert_eq!(bench.read("log").lines().count(), 2);
+    assert_eq!(bench.run(&["go"]).code, 7, "another session is asked anew");
+}
+
+#[test]
+fn an_answer_for_good_is_written_where_it_says() {
+    let call = || Reply::call("bash", json!({ "command": "cargo frob --lib" }));
+    let bench = Bench::new([call(), Reply::text("done"), call(), Reply::text("done")]);
     let (code, screen) = at_terminal(&bench, &["go"], &["a"]);
     assert_eq!(code, 0, "{screen}");
-    assert_eq!(screen.matches("in this session: ").count(), 1, "{screen}");
-    assert_eq!(bench.read("log").lines().count(), 2);
+    let config = bench.home.config().join("codetether/config.toml");
+    assert!(screen.contains(&format!("always writes it to {}", config.display())), "{screen}");
+    let written = std::fs::read_to_string(config).unwrap();
+    assert!(written.contains("allow = [\"bash(cargo frob *)\"]"), "{written}");
+    assert!(!bench.run(&["go on"]).stderr.contains("refused"), "it holds in later sessions");
+}
+
+#[test]
+fn what_no_rule_could_allow_offers_none() {
+    let bench =
+        Bench::new([Reply::call("bash", json!({ "command": "X=touch; $X made" })), Reply::text("done")]);
+    let (code, screen) = at_terminal(&bench, &["go"], &["a\ny"]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("[a]lways") && screen.contains("please answer `y` or `n`"), "{screen}");
+    assert!(screen.contains("why: what runs is in a variable"), "{screen}");
 }
 
 #[test]

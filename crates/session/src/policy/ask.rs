@@ -9,7 +9,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let mut facts = Vec::new();
     for call in &turn.step.calls {
         let Some(Verdict::Ask { ask }) = &call.verdict else { continue };
-        let AskKind::Permission { rule, .. } = ask;
+        let AskKind::Permission { why, rules, .. } = ask;
         match (&call.phase, call.granted, state.audience) {
             (Phase::Judged, true, _) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
@@ -20,15 +20,24 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
             }
             (Phase::Judged, false, None) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
-                verdict: Verdict::Deny {
-                    rule: format!("nobody is here to allow it; the rule `{rule}` or a wider mode would"),
-                },
+                verdict: Verdict::Deny { rule: unattended(why, rules) },
             })),
             (Phase::Asked(ask), _, None) => facts.push(Event::Ask(AskEvent::Withdrawn { ask: *ask })),
             _ => {}
         }
     }
     append(facts)
+}
+
+/// Why a call is refused that nobody is there to allow.
+fn unattended(why: &str, rules: &[String]) -> String {
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let cure = match rules {
+        [] => "no rule could".to_owned(),
+        [rule] => format!("the rule `{rule}` would allow it"),
+        rules => format!("the rules `{}` would allow it", rules.join("`, `")),
+    };
+    format!("nobody is here to allow it{why}; {cure}")
 }
 
 #[cfg(test)]
@@ -67,6 +76,10 @@ mod tests {
         let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(9));
         t.answer(ask, Answer::AllowSession);
         assert_eq!(t.state().grants, ["bash(x)"]);
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(9));
+        t.answer(ask, Answer::AllowAlways);
+        assert_eq!(t.state().grants, ["bash(x)"], "at least as long as the session lasts");
     }
 
     #[test]

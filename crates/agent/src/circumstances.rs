@@ -1,0 +1,105 @@
+//! What holds while calls are judged and run: the turn's settings, the rules in force, and where paths lead.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use codetether_event::{Touches, TurnSettings};
+use codetether_files::Root;
+use codetether_permission::{Judgement, List, Place, Rules, judge};
+use codetether_tool::Hidden;
+
+/// What holds while calls are judged and run.
+#[derive(Clone)]
+pub(crate) struct Circumstances {
+    pub(crate) settings: TurnSettings,
+    rules: Arc<Rules>,
+    root: Arc<Root>,
+    home: Option<PathBuf>,
+}
+
+/// The rules that were read last, since most turns have those of the one before.
+#[derive(Default)]
+pub(crate) struct ReadRules {
+    texts: Vec<(List, String)>,
+    rules: Option<Arc<Rules>>,
+}
+
+impl ReadRules {
+    /// # Errors
+    /// When a rule is none: a fault of ours, since they were checked where they came from.
+    fn read(&mut self, texts: Vec<(List, String)>) -> Result<Arc<Rules>, String> {
+        if let Some(rules) = self.rules.as_ref().filter(|_| self.texts == texts) {
+            return Ok(rules.clone());
+        }
+        let rules = Rules::parse(texts.iter().map(|(list, rule)| (*list, rule.as_str())));
+        let rules = Arc::new(rules.map_err(|error| error.to_string())?);
+        (self.texts, self.rules) = (texts, Some(rules.clone()));
+        Ok(rules)
+    }
+}
+
+impl Circumstances {
+    /// # Errors
+    /// When a rule is none: a fault of ours, since they were checked where they came from.
+    pub(crate) fn new(
+        settings: TurnSettings,
+        grants: &[String],
+        root: Arc<Root>,
+        home: Option<PathBuf>,
+        read: &mut ReadRules,
+    ) -> Result<Self, String> {
+        let of =
+            |list, rules: &[String]| rules.iter().map(move |rule| (list, rule.clone())).collect::<Vec<_>>();
+        // What was granted under the rules of another version may be none in this one: then it is asked about anew.
+        let granted = grants.iter().filter(|rule| codetether_permission::Rule::parse(rule).is_ok());
+        let mut texts = of(List::Deny, &settings.deny);
+        texts.extend(of(List::Ask, &settings.ask));
+        texts.extend(of(List::Allow, &settings.allow));
+        texts.extend(granted.map(|rule| (List::Allow, rule.clone())));
+        Ok(Self { rules: read.read(texts)?, settings, root, home })
+    }
+
+    /// The verdict on a call that touches this. Follows links, so it reads the disk.
+    pub(crate) fn judge(&self, tool: &str, touches: &Touches) -> Judgement {
+        let place = Place { root: self.root.path(), home: self.home.as_deref(), follow: &followed };
+        judge(self.settings.mode, &self.rules, tool, touches, &place)
+    }
+
+    /// What a search of this tool passes over. A search follows no link, so that a path is where it leads.
+    pub(crate) fn hidden(&self, tool: &str) -> Hidden {
+        if !self.rules.hides_any() {
+            return Hidden::default();
+        }
+        let (this, tool) = (self.clone(), tool.to_owned());
+        Hidden::by(move |path| {
+            let follow = |path: &Path| path.to_owned();
+            let place = Place { root: this.root.path(), home: this.home.as_deref(), follow: &follow };
+            this.rules.hides(&tool, path, &place)
+        })
+    }
+}
+
+/// Links that are followed one after the other.
+const LINKS: u32 = 40;
+
+/// Where an absolute path leads with every link followed, also one that leads to nothing yet; the path itself where
+/// that cannot be told, which whoever opens it will find out.
+#[must_use]
+pub fn followed(path: &Path) -> PathBuf {
+    follow(path.to_owned(), LINKS).unwrap_or_else(|| path.to_owned())
+}
+
+fn follow(whole: PathBuf, links: u32) -> Option<PathBuf> {
+    let there = whole.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok())?;
+    let rest = whole.strip_prefix(there).ok()?;
+    match there.canonicalize() {
+        Ok(real) if rest.as_os_str().is_empty() => Some(real),
+        Ok(real) => Some(real.join(rest)),
+        Err(_) => {
+            // A link that leads to nothing: its target is what would be made.
+            let target = there.read_link().ok()?;
+            let parent = there.parent()?.canonicalize().ok()?;
+            follow(parent.join(target).join(rest), links.checked_sub(1)?)
+        }
+    }
+}

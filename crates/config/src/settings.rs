@@ -1,0 +1,241 @@
+//! The settings in force, and where each of them comes from. Reads nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use codetether_event::{Effort, Mode, ModelId, Retry, ToolName, TurnSettings};
+use codetether_permission::List;
+
+use crate::keys::{Key, Shape, Table};
+use crate::layer::{MAX_STEPS, MODE};
+use crate::read::{KeyPath, LayerName, Origin};
+use crate::{Layer, Provider};
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The model, if one was chosen.
+    pub model: Option<ModelId>,
+    /// What may happen without asking.
+    pub mode: Mode,
+    /// How hard a reasoning model thinks.
+    pub effort: Option<Effort>,
+    /// Most tokens of one answer.
+    pub max_output: Option<u32>,
+    /// Most answers asked for in a turn.
+    pub max_steps: u32,
+    /// Longest time of a turn, in milliseconds.
+    pub max_time_ms: Option<u64>,
+    /// The tools offered; all when absent.
+    pub tools: Option<Vec<ToolName>>,
+    /// The permission rules of all layers, the lowest layer's first, with where each is from.
+    pub rules: Vec<SourcedRule>,
+    /// How failed requests are tried again.
+    pub retry: Retry,
+    /// Endpoints by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// What a project's file says that does not hold.
+    pub left_out: Vec<LeftOut>,
+    /// The files that were read.
+    pub read: Vec<(LayerName, PathBuf)>,
+    /// All of it as it would be written.
+    pub(crate) layer: Layer,
+    /// Where each value is from; defaults are not in it.
+    pub(crate) origins: BTreeMap<KeyPath, Origin>,
+}
+
+/// A permission rule and where it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcedRule {
+    /// What it does.
+    pub list: List,
+    /// Its text.
+    pub rule: String,
+    /// Where it is from.
+    pub origin: Origin,
+}
+
+/// A key of a project's file that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The key.
+    pub key: &'static str,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a key of a project's file does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The folder is not trusted.
+    Untrusted,
+    /// It would widen what the user's own settings say; trust does not change that.
+    Wider,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The names of its tables and its own.
+    pub path: Vec<String>,
+    /// Its value; `None` where nothing is set.
+    pub value: Option<toml::Value>,
+    /// What holds where nothing is set.
+    pub unset: Option<&'static str>,
+    /// Where it is from: one, but for a list of rules, where it is one for each.
+    pub origins: Vec<Origin>,
+}
+
+impl Entry {
+    /// The key as it is written, with dots.
+    #[must_use]
+    pub fn key(&self) -> String {
+        dotted(&self.path)
+    }
+}
+
+/// A key with dots, and quotes where a name needs them.
+#[must_use]
+pub fn dotted(path: &[String]) -> String {
+    path.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(".")
+}
+
+fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(bare) {
+        name.to_owned()
+    } else {
+        toml::Value::String(name.to_owned()).to_string()
+    }
+}
+
+impl Settings {
+    pub(crate) fn new(
+        layer: Layer,
+        rules: Vec<SourcedRule>,
+        origins: BTreeMap<KeyPath, Origin>,
+        left_out: Vec<LeftOut>,
+        read: Vec<(LayerName, PathBuf)>,
+    ) -> Self {
+        let retry = Retry::default();
+        Self {
+            model: layer.model.as_ref().map(crate::Model::id),
+            mode: layer.mode.unwrap_or(MODE),
+            effort: layer.effort,
+            max_output: layer.max_output,
+            max_steps: layer.max_steps.unwrap_or(MAX_STEPS),
+            max_time_ms: layer.max_time.map(crate::Seconds::millis),
+            tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
+            rules,
+            retry: Retry {
+                max_tries: layer.retry.max_tries.unwrap_or(retry.max_tries),
+                base_ms: layer.retry.base_ms.map_or(retry.base_ms, u64::from),
+                max_total_ms: layer.retry.max_time.map_or(retry.max_total_ms, crate::Seconds::millis),
+            },
+            providers: layer.providers.clone(),
+            left_out,
+            read,
+            layer,
+            origins,
+        }
+    }
+
+    /// The rules of one list.
+    #[must_use]
+    pub fn list(&self, list: List) -> Vec<String> {
+        self.rules.iter().filter(|rule| rule.list == list).map(|rule| rule.rule.clone()).collect()
+    }
+
+    /// What holds during a turn with this model.
+    #[must_use]
+    pub fn turn(&self, model: ModelId) -> TurnSettings {
+        TurnSettings {
+            model,
+            mode: self.mode,
+            effort: self.effort,
+            max_output: self.max_output,
+            max_steps: self.max_steps,
+            max_time_ms: self.max_time_ms,
+            tools: self.tools.clone(),
+            allow: self.list(List::Allow),
+            ask: self.list(List::Ask),
+            deny: self.list(List::Deny),
+            retry: self.retry,
+        }
+    }
+
+    /// Every setting, in the order of the reference.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        let table = as_toml(&self.layer);
+        let mut entries = Vec::new();
+        self.collect(Some(&table), Layer::KEYS, &mut Vec::new(), &mut entries);
+        entries
+    }
+
+    fn collect(
+        &self,
+        table: Option<&toml::Table>,
+        keys: &'static [Key],
+        path: &mut KeyPath,
+        entries: &mut Vec<Entry>,
+    ) {
+        for key in keys {
+            path.push(key.name.to_owned());
+            let value = table.and_then(|table| table.get(key.name));
+            let inner = value.and_then(toml::Value::as_table);
+            match key.shape {
+                Shape::Table(keys) => self.collect(inner, keys, path, entries),
+                Shape::Tables(keys) => {
+                    for (name, value) in inner.into_iter().flatten() {
+                        path.push(name.clone());
+                        self.collect(value.as_table(), keys, path, entries);
+                        path.pop();
+                    }
+                }
+                Shape::Texts => {
+                    for (name, value) in inner.into_iter().flatten() {
+                        path.push(name.clone());
+                        entries.push(self.entry(path, Some(value.clone()), None));
+                        path.pop();
+                    }
+                }
+                Shape::Value(_) | Shape::Rules => {
+                    entries.push(self.entry(path, value.cloned(), key.unset));
+                }
+            }
+            path.pop();
+        }
+    }
+
+    fn entry(&self, path: &KeyPath, value: Option<toml::Value>, unset: Option<&'static str>) -> Entry {
+        let origin = |path: &KeyPath| self.origins.get(path).cloned().unwrap_or_else(Origin::default_value);
+        let list = List::ALL.into_iter().find(|list| path[..] == [list.as_str().to_owned()]);
+        let origins = match (list, &value) {
+            (_, None) => Vec::new(),
+            // The lists of all layers are one.
+            (Some(list), _) => {
+                let of_list = self.rules.iter().filter(|rule| rule.list == list);
+                of_list.map(|rule| rule.origin.clone()).collect()
+            }
+            (None, Some(toml::Value::Array(items)))
+                if path.first().is_some_and(|first| first == "folders") =>
+            {
+                let item = |at: usize| {
+                    let mut path = path.clone();
+                    path.push(at.to_string());
+                    origin(&path)
+                };
+                (0..items.len()).map(item).collect()
+            }
+            (None, Some(_)) => vec![origin(path)],
+        };
+        Entry { path: path.clone(), value, unset, origins }
+    }
+}
+
+/// A layer as it would be written.
+pub(crate) fn as_toml(layer: &Layer) -> toml::Table {
+    // Nothing in a layer has no form in TOML: numbers are of 32 bits, and every key is a text.
+    toml::Table::try_from(layer).unwrap_or_default()
+}
