@@ -3,6 +3,8 @@
 
 mod git;
 mod options;
+#[cfg(test)]
+mod reference;
 mod scripts;
 
 use crate::command_pattern::MustName;

@@ -141,7 +141,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Options that execute or write elsewhere, by command; an abbreviation counts as well.
-const LONG: &[(&[&str], &[&str])] = &[
+pub(super) const LONG: &[(&[&str], &[&str])] = &[
     (
         &[
             "diff",
@@ -196,7 +196,7 @@ const LONG: &[(&[&str], &[&str])] = &[
 ];
 
 /// The same with one dash.
-const SHORT: &[(&[&str], &str)] = &[
+pub(super) const SHORT: &[(&[&str], &str)] = &[
     (&["fetch", "pull", "clone", "ls-remote"], "uc"),
     (&["archive", "format-patch"], "o"),
     (&["rebase"], "x"),
@@ -205,7 +205,7 @@ const SHORT: &[(&[&str], &str)] = &[
 ];
 
 /// Commands that by themselves execute or write elsewhere.
-const EXECUTES: &[(&str, &str)] = &[
+pub(super) const EXECUTES: &[(&str, &str)] = &[
     ("send-email", "it starts programs"),
     ("difftool", "it starts programs"),
     ("mergetool", "it starts programs"),
@@ -437,20 +437,20 @@ fn configures(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
 }
 
 /// What destroys: a command, the words that make it so (any of them; none: the command itself), and what spares it.
-struct Destroys {
-    command: &'static str,
-    first: &'static [&'static str],
-    long: &'static [&'static str],
-    short: &'static str,
-    spared: &'static [&'static str],
-    why: &'static str,
+pub(super) struct Destroys {
+    pub(super) command: &'static str,
+    pub(super) first: &'static [&'static str],
+    pub(super) long: &'static [&'static str],
+    pub(super) short: &'static str,
+    pub(super) spared: &'static [&'static str],
+    pub(super) why: &'static str,
 }
 
 const fn destroyer(command: &'static str, why: &'static str) -> Destroys {
     Destroys { command, first: &[], long: &[], short: "", spared: &[], why }
 }
 
-const DESTROYS: &[Destroys] = &[
+pub(super) const DESTROYS: &[Destroys] = &[
     Destroys {
         long: &["hard", "merge", "keep"],
         ..destroyer("reset", "it throws away changes that are not committed")

@@ -36,6 +36,7 @@ pub(crate) fn measure(binary: &Path) -> Vec<Figure> {
             5.0,
             median(warm.iter().map(|run| run.1)),
         ),
+        Figure::milliseconds("`permissions explain`", 5.0, explain(binary, &home, small.path())),
     ]
 }
 
@@ -50,6 +51,15 @@ fn once(binary: &Path, home: &Home, server: &Server, project: &Path) -> (Duratio
 fn version(binary: &Path) -> Duration {
     let mut command = Command::new(binary);
     command.arg("--version").stdout(Stdio::null());
+    median((0..RUNS).map(|_| agent::to_end(&mut command).wall()))
+}
+
+/// A verdict on a command of several parts, with rules.
+fn explain(binary: &Path, home: &Home, project: &Path) -> Duration {
+    const PROGRAM: &str = "for f in a b; do git diff \"$f\" | grep -n x > out/$f; done; rm -rf ../y && $X";
+    let mut command = home.command(binary);
+    command.args(["permissions", "explain", "--json", "--allow", "bash(git diff *)", "--deny", "bash(rm *)"]);
+    command.args(["--allow", "edit(out/**)", PROGRAM]).current_dir(project).stdout(Stdio::null());
     median((0..RUNS).map(|_| agent::to_end(&mut command).wall()))
 }
 
