@@ -78,6 +78,7 @@ pub(crate) struct Unknown {
 /// Reads a program.
 pub(crate) fn analyse(source: &str, place: &Place<'_>) -> Analysis {
     let mut analysis = Analysis::default();
-    walk::program(source, place, &Dirs::root(), DEEPEST, &mut analysis);
+    let from = walk::From { dirs: &Dirs::root(), given: false };
+    walk::program(source, place, from, DEEPEST, &mut analysis);
     analysis
 }

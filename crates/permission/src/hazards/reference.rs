@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::{git, options};
 
-const MARK: &str = "<!-- made from the tables in crates/permission by its tests; CODETETHER_BLESS=1 renews it -->\n";
+const MARK: &str =
+    "<!-- made from the tables in crates/permission by its tests; CODETETHER_BLESS=1 renews it -->\n";
 
 fn tables() -> String {
-    let mut page = String::from("\n### Options that execute or write\n\n| program | asked about |\n|---|---|\n");
+    let mut page =
+        String::from("\n### Options that execute or write\n\n| program | asked about |\n|---|---|\n");
     for program in options::PROGRAMS {
         let mut shown: Vec<String> = program.short.chars().map(|letter| format!("`-{letter}`")).collect();
         shown.extend(program.long.iter().map(|long| format!("`--{long}`")));

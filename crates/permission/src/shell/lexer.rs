@@ -343,7 +343,10 @@ impl<'a> Lexer<'a> {
             let end = self.substitution(at)?;
             match self.nested.get(&at) {
                 Some(nested) if nested.arithmetic => word.arithmetic(),
-                _ => word.unknown(!quoted),
+                _ => {
+                    word.operand |= word.parts == 0 && self.prints_operands(at, end);
+                    word.unknown(!quoted);
+                }
             }
             return Ok(end);
         }
@@ -369,6 +372,29 @@ impl<'a> Lexer<'a> {
                 word.push('$');
                 Ok(at + 1)
             }
+        }
+    }
+
+    /// Whether a substitution is one plain command that prints names of objects, numbers or absolute paths.
+    fn prints_operands(&self, at: usize, end: usize) -> bool {
+        const GIT: &[&str] =
+            &["describe", "hash-object", "merge-base", "rev-list", "rev-parse", "write-tree"];
+        const FLAGS: &[&str] =
+            &["--short", "--verify", "--abbrev-ref", "--show-toplevel", "--tags", "--always", "-n1", "-1"];
+        let text = self.source.get(at + 2..end.saturating_sub(1)).unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || " _./@~^-".contains(c);
+        // A function may go by any of the names below.
+        let functions = self.source.contains("()") || self.source.contains("function");
+        if functions || !self.starts(at, "$(") || !text.chars().all(plain) {
+            return false;
+        }
+        match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["pwd" | "nproc" | "mktemp"] | ["git", "branch", "--show-current"] => true,
+            ["git", command, rest @ ..] => {
+                GIT.contains(command)
+                    && rest.iter().all(|word| FLAGS.contains(word) || !word.starts_with('-'))
+            }
+            _ => false,
         }
     }
 
@@ -510,6 +536,8 @@ struct Building {
     /// The variable that it is so far, and nothing else.
     variable: Option<String>,
     number: bool,
+    /// It begins with what cannot begin with a dash.
+    operand: bool,
     parts: usize,
 }
 
@@ -580,6 +608,7 @@ impl Building {
             expanded: self.expanded,
             variable: self.variable,
             number: self.number,
+            operand: self.operand,
             values: Vec::new(),
         }
     }

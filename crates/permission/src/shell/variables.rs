@@ -66,6 +66,11 @@ impl Variables {
         self.values.get(name).map(Vec::as_slice)
     }
 
+    /// Whether the program sets any.
+    pub(crate) fn are_any(&self) -> bool {
+        self.wild || !self.unknown.is_empty() || !self.values.is_empty()
+    }
+
     /// Whether the program sets it at all.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.wild || self.unknown.contains(name) || self.values.contains_key(name)

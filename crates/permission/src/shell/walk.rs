@@ -52,8 +52,17 @@ impl Dirs {
     }
 }
 
+/// What a program is started with.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    /// The folders that it may run in.
+    pub(crate) dirs: &'a Dirs,
+    /// Whether the environment may hold variables that another program here has set.
+    pub(crate) given: bool,
+}
+
 /// Reads a program and adds what it would do.
-pub(crate) fn program(source: &str, place: &Place<'_>, dirs: &Dirs, depth: usize, out: &mut Analysis) {
+pub(crate) fn program(source: &str, place: &Place<'_>, from: From<'_>, depth: usize, out: &mut Analysis) {
     let tree = match parse::parse(source) {
         Ok(tree) => tree,
         Err(Unclear(why)) => {
@@ -75,7 +84,8 @@ pub(crate) fn program(source: &str, place: &Place<'_>, dirs: &Dirs, depth: usize
         nodes,
         visited: BTreeSet::new(),
         functions: BTreeSet::new(),
-        dirs: dirs.clone(),
+        dirs: from.dirs.clone(),
+        given: from.given,
         depth,
         out,
     };
@@ -93,6 +103,8 @@ struct Walk<'a, 't> {
     /// Functions that are defined for certain by now.
     functions: BTreeSet<String>,
     dirs: Dirs,
+    /// Whether what started it may have set variables.
+    given: bool,
     depth: usize,
     out: &'a mut Analysis,
 }
@@ -289,11 +301,22 @@ impl<'t> Walk<'_, 't> {
         self.command(words, assigned_words.collect(), stdin.as_ref(), Vec::new(), self.depth)
     }
 
+    /// Whether a program that is started here may find variables that were set here.
+    fn gives(&self) -> bool {
+        self.given || self.variables.are_any() || self.source.contains('=')
+    }
+
     /// With the values that the program gives a variable.
     fn resolved(&self, word: Word) -> Word {
         let values = word.variable.as_ref().and_then(|name| self.variables.values(name));
         match values {
             Some(values) if !values.is_empty() => word.with_values(values),
+            // From the user's environment, which holds no options: nobody here has written it.
+            None if !self.given
+                && word.variable.as_ref().is_some_and(|name| !self.variables.is_set(name)) =>
+            {
+                Word { operand: true, ..word }
+            }
             _ => word,
         }
     }
@@ -362,7 +385,10 @@ impl<'t> Walk<'_, 't> {
                     inner.push((words, assigned, outer_of_carried(at), role))
                 }
                 Carried::Suspect { at } => self.suspect(whole.get(at..).unwrap_or_default(), depth),
-                Carried::Code(code) => program(&code, self.place, &self.dirs, depth, self.out),
+                Carried::Code(code) => {
+                    let given = self.gives();
+                    program(&code, self.place, From { dirs: &self.dirs, given }, depth, self.out);
+                }
                 Carried::Write(target) => {
                     self.out.files.push(Access { target, dirs: self.dirs.clone(), write: true });
                 }
@@ -394,7 +420,8 @@ impl<'t> Walk<'_, 't> {
             words.first().and_then(Word::known).filter(|text| text.contains([' ', ';', '|', '&', '$']));
         if let Some(text) = text {
             let mut found = Analysis::default();
-            program(text, self.place, &self.dirs, depth, &mut found);
+            let given = self.gives();
+            program(text, self.place, From { dirs: &self.dirs, given }, depth, &mut found);
             let commands: Vec<Simple> =
                 found.commands.into_iter().map(|simple| suspicion(simple.words)).collect();
             self.out.commands.extend(commands);

@@ -21,6 +21,8 @@ pub(crate) struct Word {
     pub(crate) variable: Option<String>,
     /// Whether it is the result of arithmetic and nothing else.
     pub(crate) number: bool,
+    /// Whether it cannot begin with a dash, whatever it becomes.
+    pub(crate) operand: bool,
     /// What it may be, when it is a variable that the program gives these values and no other.
     pub(crate) values: Vec<Word>,
 }
@@ -57,7 +59,7 @@ impl Word {
     pub(crate) fn may_be_option(&self) -> bool {
         match self.text.bytes().next() {
             Some(first) => first == b'-',
-            None if self.number => false,
+            None if self.number || self.operand => false,
             None if !self.values.is_empty() => self.values.iter().any(Self::may_be_option),
             None => !self.known,
         }

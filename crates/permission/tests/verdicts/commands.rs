@@ -114,8 +114,18 @@ fn a_rule_allows_its_command_and_nothing_that_rides_on_it() {
             ("git diff --outp=x", "ask"),
             ("git diff --ext-diff", "ask"),
             ("git diff --textconv", "ask"),
-            ("git diff $X", "ask"),
-            ("git diff \"$X\"", "ask"),
+            ("git diff $X", "allow"),
+            ("git diff \"$X\"", "allow"),
+            ("git diff $X--output=x", "ask"),
+            ("git diff ${X:---output=x}", "ask"),
+            ("X=HEAD; git diff $X", "allow"),
+            ("X=--output=x; git diff $X", "ask"),
+            ("X=--output=x bash -c 'git diff $X'", "ask"),
+            ("read X <<< --output=x; git diff $X", "ask"),
+            ("read X; git diff \"$X\"", "ask"),
+            ("f() { git diff $1; }; f --output=x", "ask"),
+            ("for X in --output=x; do git diff $X; done", "ask"),
+            ("git diff $(cat x)", "ask"),
             ("git diff -- \"$X\"", "allow"),
             ("git diff *", "ask"),
             ("git diff src/*", "allow"),
@@ -187,6 +197,30 @@ fn a_rule_allows_its_command_and_nothing_that_rides_on_it() {
             ("a=$(rm x)", "ask"),
             ("shopt -s expand_aliases; git diff", "ask"),
             ("set -k; git diff PATH=x", "ask"),
+        ],
+    );
+}
+
+#[test]
+fn what_names_an_object_is_no_option() {
+    check(
+        Mode::Ask,
+        &[
+            "allow bash(git diff *)",
+            "allow bash(git merge-base *)",
+            "allow bash(git rev-parse *)",
+            "allow bash(pwd)",
+        ],
+        &[
+            ("git diff $(git merge-base main HEAD)", "allow"),
+            ("git diff \"$(git rev-parse HEAD~1)\" HEAD", "allow"),
+            ("git diff $(pwd)", "allow"),
+            ("git diff `pwd`", "ask"),
+            ("git diff $(git rev-parse --output=x)", "ask"),
+            ("git diff $(git rev-parse $X)", "ask"),
+            ("git diff $(git merge-base main HEAD; echo --output=x)", "ask"),
+            ("git diff $(git status)", "ask"),
+            ("pwd() { git rev-parse --output=x; }; git diff $(pwd)", "ask"),
         ],
     );
 }
@@ -531,7 +565,7 @@ fn what_destroys_is_asked_about_even_under_bypass() {
             ("git reflog expire --all", "ask"),
             ("git update-ref -d refs/heads/x", "ask"),
             ("git worktree remove x", "ask"),
-            ("git reset $X", "ask"),
+            ("git reset $(cat x)", "ask"),
             ("bash -c 'git reset --hard'", "ask"),
             ("env git clean -fdx", "ask"),
             ("rm x", "allow"),
