@@ -134,12 +134,7 @@ fn removed<'w>(name: &str, words: &'w [Word]) -> Vec<(usize, &'w Word)> {
             }
             operands
         }
-        "find" if words.iter().any(|word| word.is("-delete")) => words
-            .iter()
-            .enumerate()
-            .skip(1)
-            .take_while(|(_, word)| !word.text.starts_with(['-', '(', '!']))
-            .collect(),
+        "find" if words.iter().any(|word| word.is("-delete")) => crate::shell::find_starts(words),
         _ => Vec::new(),
     }
 }

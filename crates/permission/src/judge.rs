@@ -4,6 +4,7 @@
 use codetether_event::{Mode, Touches};
 
 use crate::command_pattern::CommandPattern;
+use crate::file_words::FileWords;
 use crate::hazards::{self, Hazard, Kind};
 use crate::place::{Place, Spot};
 use crate::readers;
@@ -374,7 +375,7 @@ impl Judge<'_> {
     /// A program of the shell.
     fn program(&self, source: &str, parts: &mut Vec<Part>) {
         let Analysis { commands, files, assignments, unclear } = shell::analyse(source, self.place);
-        for rule in self.whole(List::Deny).into_iter().take(1) {
+        if let Some(rule) = self.whole(List::Deny) {
             let ruling = Ruling::rule(List::Deny, rule, "it is for every command");
             parts.push(Self::part(What::Call, source.trim().to_owned(), ruling, None));
         }
@@ -421,7 +422,7 @@ impl Judge<'_> {
             Some("/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero") => {
                 return None;
             }
-            Some(path) if path.starts_with("/dev/fd/") => return None,
+            Some(path) if path.strip_prefix("/dev/fd/").is_some_and(is_digits) => return None,
             Some(path) if path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/") => {
                 let host = path.split('/').nth(3).unwrap_or_default();
                 if self.mode == Mode::Plan {
@@ -433,19 +434,30 @@ impl Judge<'_> {
             _ => {}
         }
         let spots = self.place.word(&access.target, &access.dirs);
-        Some(self.path(class, text, &spots))
+        let near = |rule: &&Rule| !access.target.known && rule.may_be_word(class, &access.target);
+        let part = self.path(class, text, &spots);
+        match self.rules.deny.iter().find(near).filter(|_| part.decision == Decision::Allow) {
+            Some(rule) => {
+                let ruling = Ruling::caution(format!("it may be what rule `{rule}` denies"));
+                Some(Self::part(part.what, part.text, ruling, None))
+            }
+            None => Some(part),
+        }
     }
 
     fn command(&self, simple: &Simple) -> Option<Part> {
         let text = shell::line(&simple.words);
         let hazards = hazards::of(simple, self.place);
-        let ruling = self.command_ruling(simple, &hazards);
-        if simple.role == Role::Suspect && ruling.decision == Decision::Allow {
-            return None;
-        }
-        let mut ruling = ruling;
+        let mut ruling = self.command_ruling(simple, &hazards);
         if simple.role == Role::Suspect {
-            ruling = Ruling::caution(format!("it may run `{text}`, and {}", ruling.by));
+            if ruling.decision == Decision::Allow {
+                return None;
+            }
+            let why = match ruling.by {
+                By::Rule(list, rule) => format!("rule `{rule}` in `{}` is about that", list.as_str()),
+                By::Mode(_) | By::Caution | By::Nothing => ruling.why,
+            };
+            ruling = Ruling::caution(format!("it may run `{text}`: {why}"));
         }
         let proposal = proposed_command(simple, &hazards).filter(|_| simple.role != Role::Suspect);
         Some(Self::part(What::Command, text, ruling, proposal))
@@ -456,6 +468,12 @@ impl Judge<'_> {
         if let Some(ruling) = self.forbidden(simple, words, hazards) {
             return ruling;
         }
+        let destroys = |hazard: &&Hazard| matches!(hazard.kind, Kind::Destroys | Kind::Removes);
+        if simple.role == Role::Suspect
+            && let Some(hazard) = hazards.iter().find(destroys)
+        {
+            return Ruling::caution(hazard.why.clone());
+        }
         let passive = matches!(simple.role, Role::Carrier | Role::Inert) && simple.assigned == 0;
         if passive || simple.role == Role::Suspect {
             let why = match simple.role {
@@ -465,7 +483,7 @@ impl Judge<'_> {
             return Ruling { decision: Decision::Allow, by: By::Nothing, why: why.to_owned() };
         }
         if self.mode == Mode::Plan {
-            let reads = hazards.is_empty() && readers::only_reads(words);
+            let reads = hazards.is_empty() && self.only_reads(simple, words);
             return Ruling::mode(if reads { Decision::Allow } else { Decision::Deny }, self.mode);
         }
         let mut near = None;
@@ -497,18 +515,24 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether a command only reads. git in another folder obeys what that folder's own settings say.
+    fn only_reads(&self, simple: &Simple, words: &[Word]) -> bool {
+        let git = words.first().is_some_and(|word| shell::base(&word.text) == "git");
+        let elsewhere = !simple.dirs.is_root() || words.iter().any(|word| word.is("-C"));
+        readers::only_reads(words) && !(git && elsewhere)
+    }
+
     /// What denies or asks: by the command as it is, by its name without its path, and by what it may become.
     fn forbidden(&self, simple: &Simple, words: &[Word], hazards: &[Hazard]) -> Option<Ruling> {
         let variants = variants(words);
-        let operands = self.operand_spots(simple, words);
+        let reads = hazards.is_empty() && self.only_reads(simple, words);
         let tool = self.tool;
-        let on_path = |rule: &Rule| {
-            operands.iter().any(|(class, spot)| {
-                rule.tool() != tool
-                    && rule.pattern().is_some()
-                    && rule.matches_path(tool, class, spot, self.place)
-            })
-        };
+        let about_files = |rule: &Rule| rule.tool() != SHELL && rule.pattern().is_some();
+        let files = self.rules.deny.iter().chain(&self.rules.ask).any(about_files);
+        let files =
+            if files { FileWords::of(simple, words, reads, self.place) } else { FileWords::default() };
+        let on_path = |rule: &Rule| about_files(rule) && files.matches(rule, tool, self.place);
+        let near_path = |rule: &Rule| about_files(rule) && files.may_match(rule, tool, self.place);
         for rule in &self.rules.deny {
             let wide = rule.command().map(CommandPattern::wide);
             if rule.is_whole(tool)
@@ -522,10 +546,7 @@ impl Judge<'_> {
                 return Some(Ruling::rule(List::Deny, rule, "it matches a path among its words"));
             }
         }
-        if self.mode == Mode::Plan
-            && simple.role == Role::Plain
-            && !(hazards.is_empty() && readers::only_reads(words))
-        {
+        if self.mode == Mode::Plan && simple.role == Role::Plain && !reads {
             return Some(Ruling::mode(Decision::Deny, self.mode));
         }
         for rule in &self.rules.deny {
@@ -533,41 +554,21 @@ impl Judge<'_> {
             if wide.is_some_and(|pattern| variants.iter().any(|words| pattern.may_match(words))) {
                 return Some(Ruling::caution(format!("it may become what rule `{rule}` denies")));
             }
+            if near_path(rule) {
+                return Some(Ruling::caution(format!("it may touch what rule `{rule}` denies")));
+            }
         }
         for rule in &self.rules.ask {
             let wide = rule.command().map(CommandPattern::wide);
             if rule.is_whole(tool)
                 || wide.is_some_and(|pattern| variants.iter().any(|words| pattern.may_match(words)))
                 || on_path(rule)
+                || near_path(rule)
             {
                 return Some(Ruling::rule(List::Ask, rule, "it matches"));
             }
         }
         None
-    }
-
-    /// Where the words of a command may lead as paths: for what forbids reading or writing files.
-    fn operand_spots(&self, simple: &Simple, words: &[Word]) -> Vec<(&'static str, Spot)> {
-        let about_files = |rule: &Rule| rule.tool() != SHELL && rule.pattern().is_some();
-        if !self.rules.deny.iter().chain(&self.rules.ask).any(about_files) {
-            return Vec::new();
-        }
-        let name = words.first().map_or("", |word| shell::base(&word.text));
-        let mut spots = Vec::new();
-        for (_, word) in hazards::written(name, words) {
-            spots.extend(self.place.word(word, &simple.dirs).into_iter().map(|spot| (EDIT, spot)));
-        }
-        for word in words.iter().skip(1).filter(|word| word.known) {
-            // `--file=path`, `@path`, `of=path`.
-            let value = word.text.split_once('=').map_or(word.text.as_str(), |(_, value)| value);
-            for text in [word.text.as_str(), value, word.text.trim_start_matches('@')] {
-                if !text.is_empty() && !text.starts_with('-') {
-                    let word = Word { home: word.home, ..Word::literal(text) };
-                    spots.extend(self.place.word(&word, &simple.dirs).into_iter().map(|spot| (READ, spot)));
-                }
-            }
-        }
-        spots
     }
 
     fn covers(&self, pattern: &CommandPattern, simple: &Simple, hazards: &[Hazard]) -> Cover {
@@ -626,6 +627,10 @@ fn variants(words: &[Word]) -> Vec<Vec<Word>> {
     });
     variants.extend(git);
     variants
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Programs whose second word says what they do: a rule for both is what people mean by "always".

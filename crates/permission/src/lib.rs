@@ -8,6 +8,7 @@
 
 mod assignments;
 mod command_pattern;
+mod file_words;
 mod hazards;
 mod judge;
 mod place;

@@ -8,6 +8,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::command_pattern::CommandPattern;
 use crate::place::{Place, Spot};
+use crate::shell::Word;
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +145,16 @@ impl Rule {
         }
     }
 
+    /// Whether a word of the shell that only running tells may be a path that it matches; `class` is [`READ`] or [`EDIT`].
+    pub(crate) fn may_be_word(&self, class: &str, word: &Word) -> bool {
+        self.tool == class
+            && match &self.pattern {
+                Some(Pattern::Path(pattern)) => pattern.may_be(word),
+                None => true,
+                Some(Pattern::Command(_) | Pattern::Host(_)) => false,
+            }
+    }
+
     /// Whether it matches a host that the tool reaches.
     pub(crate) fn matches_host(&self, tool: &str, host: &str) -> bool {
         if self.tool != tool && self.tool != FETCH {
@@ -221,6 +232,28 @@ impl PathPattern {
             let _ = builder.add_line(None, &self.line);
             builder.build().unwrap_or_else(|_| Gitignore::empty())
         })
+    }
+
+    /// Whether a word may name what the pattern is for, as far as their names tell.
+    fn may_be(&self, word: &Word) -> bool {
+        if !word.values.is_empty() {
+            return word.values.iter().any(|value| self.may_be(value));
+        }
+        if word.number || word.expanded {
+            return !word.number;
+        }
+        let name = self.line.trim_end_matches(['*', '/']).rsplit('/').next().unwrap_or_default();
+        if !name.contains(['*', '?', '[', '{']) {
+            // Does a part of the word, as a pattern of the shell, match the name?
+            return word.raw.split('/').any(|part| {
+                let mut builder = GitignoreBuilder::new("");
+                builder.add_line(None, part).is_err()
+                    || builder.build().is_ok_and(|part| part.matched(Path::new(name), false).is_ignore())
+            });
+        }
+        let end = |text: &str| text.rsplit(['*', '?', ']', '}']).next().unwrap_or_default().to_owned();
+        let (ours, theirs) = (end(name), end(&word.raw));
+        ours.ends_with(&theirs) || theirs.ends_with(&ours)
     }
 
     fn matches(&self, spot: &Spot, place: &Place<'_>) -> bool {

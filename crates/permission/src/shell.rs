@@ -3,6 +3,8 @@
 //! tell, is *unclear*: it is asked about. Runs nothing, and reads no file.
 
 mod carriers;
+mod dialect;
+mod dirs;
 mod lexer;
 mod parse;
 mod variables;
@@ -10,14 +12,14 @@ mod walk;
 mod word;
 
 use crate::place::Place;
-pub(crate) use crate::shell::carriers::{SYSTEM, base};
-pub(crate) use crate::shell::walk::Dirs;
+pub(crate) use crate::shell::carriers::{SYSTEM, base, find_starts};
+pub(crate) use crate::shell::dirs::Dirs;
 pub(crate) use crate::shell::word::{Word, line};
 
 /// Longest program that is read; a longer one is unclear.
 pub(crate) const LONGEST: usize = 64 << 10;
 /// How deep programs within programs are followed.
-const DEEPEST: usize = 40;
+const DEEPEST: usize = 80;
 
 /// What a program would do.
 #[derive(Debug, Default)]

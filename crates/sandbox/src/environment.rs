@@ -145,8 +145,15 @@ const PLACES: &[&str] = &["_FILE", "_DIR", "_PATH", "_SOCK", "XAUTHORITY"];
 /// Shorter values, in bytes, would be found in innocent texts.
 const SHORTEST: usize = 8;
 
-/// Set for every command: nobody is there to answer a prompt.
-const SET: &[(&str, &str)] = &[("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0")];
+/// Set for every command: nobody is there to answer a prompt; git's own look-ups leave its index alone, and start no
+/// program that a repository's settings name to watch its files.
+const SET: &[(&str, &str)] = &[
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
+    ("GIT_CONFIG_VALUE_0", "false"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+];
 
 /// The whole environment of a command: what of `from` (usually `std::env::vars_os()`) may be inherited, then our own,
 /// then `extra`, which is passed as it is: it is how a grant names a secret, and how a [`crate::Marker`] travels.
@@ -290,14 +297,8 @@ mod tests {
             [pair("PATH", "/a"), pair("MY_TOKEN", "no")],
             [pair("PATH", "/b"), pair("MY_TOKEN", "yes")],
         );
-        assert_eq!(
-            got,
-            [
-                pair("GIT_OPTIONAL_LOCKS", "0"),
-                pair("GIT_TERMINAL_PROMPT", "0"),
-                pair("MY_TOKEN", "yes"),
-                pair("PATH", "/b")
-            ]
-        );
+        let mut expected: Vec<_> = SET.iter().map(|(name, value)| pair(name, value)).collect();
+        expected.extend([pair("MY_TOKEN", "yes"), pair("PATH", "/b")]);
+        assert_eq!(got, expected);
     }
 }

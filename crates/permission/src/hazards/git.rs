@@ -12,7 +12,6 @@ const HARMLESS: &[&str] = &[
     "--literal-pathspecs",
     "--glob-pathspecs",
     "--icase-pathspecs",
-    "--bare",
     "--no-advice",
 ];
 
@@ -142,6 +141,8 @@ const KNOWN: &[&str] = &[
 
 /// Options that execute or write elsewhere, by command; an abbreviation counts as well.
 pub(super) const LONG: &[(&[&str], &[&str])] = &[
+    // Any command.
+    (&[], &["output", "output-directory", "show-signature"]),
     (
         &[
             "diff",
@@ -390,7 +391,8 @@ fn option(command: &str, text: &str) -> bool {
         let name = long.split('=').next().unwrap_or_default();
         return name.len() >= 2
             && LONG.iter().any(|(commands, options)| {
-                commands.contains(&command) && options.iter().any(|option| option.starts_with(name))
+                (commands.contains(&command) || commands.is_empty())
+                    && options.iter().any(|option| option.starts_with(name))
             });
     }
     text.strip_prefix('-').is_some_and(|letters| {
@@ -403,7 +405,9 @@ fn option(command: &str, text: &str) -> bool {
 
 /// Commands that change git's settings, or run what they are given.
 fn configures(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
-    let first = rest.first().map(|word| word.text.as_str()).unwrap_or_default();
+    let index =
+        rest.iter().position(|word| !word.text.starts_with('-')).filter(|_| name != "config").unwrap_or(0);
+    let first = rest.get(index).map(|word| word.text.as_str()).unwrap_or_default();
     let has = |option: &str| rest.iter().any(|word| word.is(option));
     let why = match (name, first) {
         (
@@ -431,7 +435,8 @@ fn configures(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
     };
     if let Some(why) = why {
         // The first word after the command is part of what it does, so a rule must name it.
-        let first = (!first.is_empty() && !first.starts_with('-') && name != "config").then_some(at + 1);
+        let first =
+            (!first.is_empty() && !first.starts_with('-') && name != "config").then_some(at + 1 + index);
         hazards.push(Hazard::executes([Some(at), first].into_iter().flatten().collect(), why));
     }
 }
@@ -500,9 +505,24 @@ pub(super) const DESTROYS: &[Destroys] = &[
     destroyer("prune", "it deletes objects"),
     Destroys { long: &["prune"], ..destroyer("gc", "it deletes objects") },
     Destroys { first: &["expire", "delete", "drop"], ..destroyer("reflog", "it deletes the way back") },
-    Destroys { long: &["stdin"], short: "d", ..destroyer("update-ref", "it moves or deletes a branch") },
+    destroyer("update-ref", "it moves or deletes a branch"),
     Destroys { first: &["remove", "prune"], ..destroyer("worktree", "it deletes a working tree") },
     Destroys { first: &["remove", "rm", "prune"], ..destroyer("remote", "it forgets a remote") },
+    Destroys {
+        long: &["rebase", "force"],
+        short: "fr",
+        ..destroyer("pull", "it rewrites history or overwrites branches")
+    },
+    Destroys {
+        long: &["force"],
+        short: "fB",
+        ..destroyer("worktree", "it overwrites a branch or a working tree")
+    },
+    Destroys { long: &["force"], short: "f", ..destroyer("mv", "it overwrites a file") },
+    Destroys { long: &["abort"], ..destroyer("merge", "it throws away the merge so far") },
+    Destroys { long: &["reverse"], short: "R", ..destroyer("apply", "it takes changes back") },
+    Destroys { first: &["remove", "prune"], ..destroyer("notes", "it deletes notes") },
+    Destroys { long: &["force"], short: "f", ..destroyer("checkout-index", "it overwrites files") },
     Destroys { long: &["force"], short: "f", ..destroyer("rm", "it deletes changes that are not committed") },
     Destroys { long: &["delete"], short: "d", ..destroyer("symbolic-ref", "it deletes a reference") },
     Destroys { first: &["deinit"], ..destroyer("submodule", "it deletes a submodule's files") },
@@ -512,19 +532,25 @@ pub(super) const DESTROYS: &[Destroys] = &[
 
 fn destroys(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
     for row in DESTROYS.iter().filter(|row| row.command == name) {
-        if rest.iter().any(|word| word.known().is_some_and(|text| spared(row, text))) {
+        if spares(row, rest) {
             // `restore --staged --worktree` is not spared by half.
-            let both = name == "restore" && rest.iter().any(|word| word.is("--worktree") || word.is("-W"));
-            if !both {
+            let half = |word: &Word| {
+                word.text.starts_with("-W")
+                    || (word.text.len() > 2 && "--worktree".starts_with(word.text.as_str()))
+            };
+            if !(name == "restore" && rest.iter().any(half)) {
                 continue;
             }
         }
         let itself = row.first.is_empty() && row.long.is_empty() && row.short.is_empty();
         let made = if itself {
             Some(vec![at])
-        } else if let Some(first) = rest.first().filter(|word| row.first.contains(&word.text.as_str())) {
-            let _ = first;
-            Some(vec![at, at + 1])
+        } else if let Some(index) = rest
+            .iter()
+            .position(|word| !word.text.starts_with('-'))
+            .filter(|&index| rest.get(index).is_some_and(|word| row.first.contains(&word.text.as_str())))
+        {
+            Some(vec![at, at + 1 + index])
         } else {
             rest.iter()
                 .take_while(|word| !word.is("--"))
@@ -536,21 +562,11 @@ fn destroys(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
         }
     }
     if name == "checkout" {
-        let paths = rest.iter().position(|word| word.is("--"));
-        let tree = rest.iter().position(|word| {
-            word.known()
-                .is_some_and(|text| matches!(text, "." | ":/" | "./" | "*" | ":") || text.starts_with("./"))
-                || word.is_pattern()
-        });
-        // `checkout -- PATH`, `checkout .`: what is overwritten, a rule must name as well.
-        if let Some(index) = paths.or(tree) {
-            let words =
-                (at..=at + 1 + index).chain(paths.map(|_| at + 2 + index)).filter(|&i| i <= at + rest.len());
-            hazards.push(Hazard::destroys(words.collect(), "it throws away changes that are not committed"));
-        }
+        checkout(rest, at, hazards);
     }
-    if name == "push" {
-        let refspec = rest.iter().position(|word| word.text.starts_with('+') || word.text.starts_with(':'));
+    if matches!(name, "push" | "fetch" | "pull") {
+        let overwrites = |word: &Word| word.text.starts_with(['+', ':']) || word.text.contains(":+");
+        let refspec = rest.iter().position(overwrites);
         if let Some(index) = refspec {
             hazards.push(Hazard::destroys(
                 vec![at, at + 1 + index],
@@ -560,12 +576,45 @@ fn destroys(name: &str, rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
     }
 }
 
-fn spared(row: &Destroys, text: &str) -> bool {
-    row.spared.contains(&text)
-        || (row.spared.contains(&"-n")
-            && text.starts_with('-')
-            && !text.starts_with("--")
-            && text.contains('n'))
+/// `checkout` of paths overwrites them: after `--`, where a word can only be a path, and where there are several words.
+fn checkout(rest: &[Word], at: usize, hazards: &mut Vec<Hazard>) {
+    let makes = rest.iter().any(|word| matches!(word.text.as_str(), "-b" | "--orphan" | "--track" | "-t"));
+    let plain: Vec<usize> =
+        (0..rest.len()).filter(|&i| rest.get(i).is_some_and(|word| !word.text.starts_with('-'))).collect();
+    let paths = rest.iter().position(|word| word.is("--"));
+    let path = rest.iter().position(|word| {
+        let text = word.text.as_str();
+        let pattern = word.is_pattern() || text.contains(['*', '?', '[']);
+        pattern
+            || text == "."
+            || text.starts_with("./")
+            || text.starts_with(':')
+            || text.starts_with("--path")
+            || matches!(text, "--ours" | "--theirs" | "-m" | "--merge" | "-p" | "--patch")
+    });
+    let several = (plain.len() > 1 && !makes).then(|| plain.last().copied()).flatten();
+    let Some(index) = paths.or(path).or(several) else { return };
+    // What is overwritten, a rule must name as well.
+    let last = if paths.is_some() { rest.len().saturating_sub(1) } else { index };
+    let words = (at..=at + 1 + last).collect();
+    hazards.push(Hazard::destroys(words, "it throws away changes that are not committed"));
+}
+
+/// Whether an option keeps a command from destroying; `e` takes the rest of a cluster (`clean -e…`).
+fn spares(row: &Destroys, rest: &[Word]) -> bool {
+    let end = rest.iter().position(|word| word.is("--")).unwrap_or(rest.len());
+    let options = rest.get(..end).unwrap_or_default();
+    if options.iter().any(|word| word.text.starts_with("--no-") || !word.known) {
+        return false;
+    }
+    let letter = |text: &str| {
+        let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
+        Some(letters.chars().take_while(|c| *c != 'e').any(|c| c == 'n'))
+    };
+    options.iter().any(|word| {
+        row.spared.contains(&word.text.as_str())
+            || (row.spared.contains(&"-n") && letter(&word.text).unwrap_or_default())
+    })
 }
 
 fn destroying(row: &Destroys, text: &str) -> bool {

@@ -23,7 +23,9 @@ fn tables() -> String {
     page += "| `dd` | `of=…` |\n| `uniq` | a second file |\n";
     page += "\n### git\n\n| command | asked about |\n|---|---|\n";
     for (commands, long) in git::LONG {
-        page += &format!("| `{}` | `--{}` |\n", commands.join("`, `"), long.join("` `--"));
+        let commands =
+            if commands.is_empty() { "any".to_owned() } else { format!("`{}`", commands.join("`, `")) };
+        page += &format!("| {commands} | `--{}` |\n", long.join("` `--"));
     }
     for (commands, short) in git::SHORT {
         let short: Vec<String> = short.chars().map(|letter| format!("`-{letter}`")).collect();
@@ -45,8 +47,8 @@ fn tables() -> String {
         }
         page += &format!("| `{}` | {} | {} |\n", row.command, when.join(" "), row.why);
     }
-    page += "| `checkout` | `.` and paths after `--` | it throws away changes that are not committed |\n";
-    page += "| `push` | `+ref`, `:ref` | it overwrites or deletes what others may have |\n";
+    page += "| `checkout` | `.`, patterns, several words, and paths after `--` | it throws away changes that are not committed |\n";
+    page += "| `push`, `fetch`, `pull` | `+ref`, `:ref` | it overwrites or deletes what others may have |\n";
     page
 }
 

@@ -20,8 +20,8 @@ pub(crate) enum Carried {
     Words { at: usize, words: Vec<Word>, assigned: Vec<Word> },
     /// What may be a command.
     Suspect { at: usize },
-    /// A program of the shell.
-    Code(String),
+    /// A program of the shell; `plain` for a shell that is not bash.
+    Code { text: String, plain: bool },
     /// A file that is written.
     Write(Word),
     /// A variable that is set.
@@ -87,11 +87,11 @@ const CARRIERS: &[Carrier] = &[
             "max-args=",
             "max-procs=",
             "max-chars=",
-            "max-lines=",
+            "max-lines[=]",
             "delimiter=",
             "arg-file=",
-            "replace=",
-            "eof=",
+            "replace[=]",
+            "eof[=]",
         ],
         ..carrier("xargs", "0rtxo", "IndPLsaE")
     },
@@ -107,13 +107,12 @@ const CARRIERS: &[Carrier] = &[
             "prompt=",
             "askpass",
             "background",
-            "chdir=",
             "role=",
             "type=",
             "close-from=",
         ],
         role: Role::Plain,
-        ..carrier("sudo", "AbEHknPS", "ughpCrtDTRU")
+        ..carrier("sudo", "AbEHknPS", "ughpCrtTRU")
     },
     Carrier { role: Role::Plain, ..carrier("doas", "nL", "uC") },
 ];
@@ -222,7 +221,6 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         return carried(carrier, words);
     }
     Ok(match name {
-        _ if INERT.contains(&name) => plain(Role::Inert),
         "test" | "[" => {
             let evaluates =
                 rest.windows(2).any(|two| two[0].is("-v") && !two[1].known().is_some_and(is_name));
@@ -231,7 +229,14 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         "wait" if rest.iter().all(|word| !word.may_be_option()) => plain(Role::Inert),
         "set" => set(rest)?,
         "read" => reads(rest)?,
+        // An index in what they name is arithmetic.
+        "printf" | "mapfile" | "readarray" | "unset" | "compgen" | "complete" | "getopts"
+            if rest.iter().any(|word| evaluates(name, word)) =>
+        {
+            return Err(HIDDEN);
+        }
         "let" | "alias" | "coproc" => return Err(RENAMES),
+        _ if INERT.contains(&name) => plain(Role::Inert),
         "shopt"
             if rest
                 .iter()
@@ -241,8 +246,13 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         }
         "hash" | "enable" if rest.iter().any(Word::may_be_option) => return Err(RENAMES),
         "eval" => {
+            let marked = rest.first().is_some_and(|word| word.is("--"));
+            let rest = rest.get(usize::from(marked)..).unwrap_or_default();
             let code = rest.iter().map(Word::known).collect::<Option<Vec<_>>>().ok_or(HIDDEN)?;
-            Reading { carried: vec![Carried::Code(code.join(" "))], ..plain(Role::Carrier) }
+            Reading {
+                carried: vec![Carried::Code { text: code.join(" "), plain: false }],
+                ..plain(Role::Carrier)
+            }
         }
         "trap" => trap(rest)?,
         "source" | "." if rest.first().is_none_or(opaque_file) => {
@@ -251,7 +261,7 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         // A file, also one that is found as a command is.
         "source" | "." => Reading { carried: vec![Carried::Suspect { at: 1 }], ..plain(Role::Plain) },
         "find" => find(words)?,
-        _ if SHELLS.contains(&name) => shell(rest, stdin)?,
+        _ if SHELLS.contains(&name) => shell(name, rest, stdin)?,
         _ if OTHER_SHELLS.contains(&name) => {
             let script = rest.first().is_some_and(|word| !word.may_be_option() && !opaque_file(word));
             Reading { unclear: (!script).then_some(HIDDEN), carried: suspects(words), ..plain(Role::Plain) }
@@ -259,6 +269,15 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         _ if SUSPECTS.contains(&name) => Reading { carried: suspects(words), ..plain(Role::Plain) },
         _ => plain(Role::Plain),
     })
+}
+
+/// Whether a built-in command may run what a word holds.
+fn evaluates(name: &str, word: &Word) -> bool {
+    match name {
+        "printf" => word.text.starts_with("-v"),
+        "compgen" | "complete" | "mapfile" | "readarray" => word.may_be_option(),
+        _ => !word.known || word.text.contains('['),
+    }
 }
 
 /// A command's name without the path before it.
@@ -293,12 +312,17 @@ fn options<'w>(
             let (long, value) =
                 long.split_once('=').map_or((long, None), |(long, value)| (long, Some(value)));
             let valued = carrier.long.iter().any(|known| known.strip_suffix('=') == Some(long));
-            if !valued && !carrier.long.contains(&long) {
+            let may_have_value = carrier.long.iter().any(|known| known.strip_suffix("[=]") == Some(long));
+            if !valued && !may_have_value && !carrier.long.contains(&long) {
                 return Err(OPTIONS);
             }
             let apart = (valued && value.is_none()).then(|| words.get(at + 1)).flatten();
             special(long, apart.or(Some(word)))?;
             at += 1 + usize::from(apart.is_some());
+            continue;
+        }
+        if text == "-" && carrier.name == "env" {
+            at += 1;
             continue;
         }
         let Some(cluster) = text.strip_prefix('-').filter(|cluster| !cluster.is_empty()) else {
@@ -335,10 +359,13 @@ fn carried(carrier: &Carrier, words: &[Word]) -> Result<Reading, Unclear> {
     if looks_up {
         return Ok(Reading { role: Role::Inert, carried: Vec::new(), unclear: None });
     }
+    let mut limits = false;
     let mut at = options(carrier, words, &mut |option, value| {
+        limits |= name == "xargs" && matches!(option, "n" | "L" | "max-args" | "max-lines");
         if name == "xargs" && matches!(option, "I" | "replace") {
             let text = value.and_then(Word::known).ok_or(OPTIONS)?;
             let text = text.strip_prefix("-I").or_else(|| text.strip_prefix("--replace=")).unwrap_or(text);
+            let text = if text == "--replace" { "{}" } else { text };
             placeholder = Some(text.to_owned());
         }
         Ok(())
@@ -369,7 +396,8 @@ fn carried(carrier: &Carrier, words: &[Word]) -> Result<Reading, Unclear> {
     }
     if name == "xargs" {
         match placeholder {
-            Some(text) if text.is_empty() => return Err(OPTIONS),
+            // The later of them undoes the earlier.
+            Some(text) if text.is_empty() || limits => return Err(OPTIONS),
             Some(text) => {
                 for word in inner.iter_mut().filter(|word| word.text.contains(&text)) {
                     let before = word.text.split(&text).next().unwrap_or_default().to_owned();
@@ -383,19 +411,25 @@ fn carried(carrier: &Carrier, words: &[Word]) -> Result<Reading, Unclear> {
     Ok(Reading { role: carrier.role, carried, unclear })
 }
 
+/// Options by name that change nothing that is read here.
+const NAMED: &[&str] = &["pipefail", "errexit", "nounset", "noglob", "noclobber", "xtrace", "verbose"];
+
+fn is_named(word: &Word) -> bool {
+    word.known().is_some_and(|name| NAMED.contains(&name))
+}
+
 /// `set`: options that change how the rest is read are unclear.
 fn set(rest: &[Word]) -> Result<Reading, Unclear> {
-    let harmless = |text: &str| {
-        ["pipefail", "errexit", "nounset", "noglob", "noclobber", "xtrace"].contains(&text)
-            || text
-                .strip_prefix(['-', '+'])
-                .is_some_and(|letters| letters.chars().all(|c| "euxfCvo".contains(c)))
-    };
-    for word in rest {
-        match word.known() {
-            Some("--") => break,
-            Some(text) if harmless(text) || !text.starts_with(['-', '+']) => {}
-            _ => return Err(RENAMES),
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        let text = word.known().ok_or(RENAMES)?;
+        let letters = text.strip_prefix(['-', '+']).filter(|letters| !letters.is_empty() && text != "--");
+        let Some(letters) = letters else { break };
+        if !letters.chars().all(|c| "euxfCvo".contains(c)) {
+            return Err(RENAMES);
+        }
+        if letters.contains('o') && !words.next().is_none_or(is_named) {
+            return Err(RENAMES);
         }
     }
     Ok(Reading { role: Role::Inert, carried: Vec::new(), unclear: None })
@@ -421,7 +455,7 @@ fn trap(rest: &[Word]) -> Result<Reading, Unclear> {
         [] | [_] => {}
         [code, ..] => match code.known() {
             Some("-" | "-l" | "-p" | "") => {}
-            Some(code) => carried.push(Carried::Code(code.to_owned())),
+            Some(code) => carried.push(Carried::Code { text: code.to_owned(), plain: false }),
             None => return Err(HIDDEN),
         },
     }
@@ -433,9 +467,11 @@ fn opaque_file(word: &Word) -> bool {
     word.known().is_none_or(|text| text == "-" || text.starts_with("/dev/") || text.starts_with("/proc/"))
 }
 
-fn shell(rest: &[Word], stdin: Option<&Word>) -> Result<Reading, Unclear> {
-    let carried =
-        |code: String| Reading { role: Role::Carrier, carried: vec![Carried::Code(code)], unclear: None };
+fn shell(name: &str, rest: &[Word], stdin: Option<&Word>) -> Result<Reading, Unclear> {
+    let carried = |text: String| {
+        let code = Carried::Code { text, plain: name != "bash" };
+        Reading { role: Role::Carrier, carried: vec![code], unclear: None }
+    };
     let mut runs_text = false;
     let mut at = 0;
     while let Some(word) = rest.get(at) {
@@ -462,6 +498,9 @@ fn shell(rest: &[Word], stdin: Option<&Word>) -> Result<Reading, Unclear> {
                 runs_text |= letters.contains('c') && text.starts_with('-');
                 if letters.contains('o') {
                     at += 1;
+                    if !rest.get(at).is_some_and(is_named) {
+                        return Err(OPTIONS);
+                    }
                 }
                 if letters.contains('s') && !runs_text {
                     return from_input(stdin).map(carried);
@@ -487,10 +526,24 @@ fn from_input(stdin: Option<&Word>) -> Result<String, Unclear> {
     stdin.and_then(Word::known).map(str::to_owned).ok_or(INPUT)
 }
 
+/// The folders that `find` starts in, with their places.
+pub(crate) fn find_starts(words: &[Word]) -> Vec<(usize, &Word)> {
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        match word.text.as_str() {
+            "-H" | "-L" | "-P" => at += 1,
+            "-D" => at += 2,
+            text if text.starts_with("-O") => at += 1,
+            _ => break,
+        }
+    }
+    let starts = words.iter().enumerate().skip(at);
+    starts.take_while(|(_, word)| !word.text.starts_with(['-', '(', '!'])).collect()
+}
+
 /// `find`: what its `-exec` and the like run, with the path that is found in place of `{}`.
 fn find(words: &[Word]) -> Result<Reading, Unclear> {
-    let starts: Vec<&Word> =
-        words.iter().skip(1).take_while(|word| !word.text.starts_with(['-', '(', '!'])).collect();
+    let starts: Vec<&Word> = find_starts(words).into_iter().map(|(_, word)| word).collect();
     let outside =
         |word: &&&Word| !word.known || word.home || word.text.starts_with('/') || word.text.contains("..");
     let base = match starts.iter().find(outside) {
@@ -508,7 +561,11 @@ fn find(words: &[Word]) -> Result<Reading, Unclear> {
         }
         if word.known().is_some_and(|text| matches!(text, "-exec" | "-execdir" | "-ok" | "-okdir")) {
             let rest = words.get(at..).unwrap_or_default();
-            let end = rest.iter().position(|word| word.is(";") || word.is("+")).ok_or(OPTIONS)?;
+            // A `+` ends it only behind `{}`.
+            let behind =
+                |at: usize| at.checked_sub(1).and_then(|at| rest.get(at)).is_some_and(|word| word.is("{}"));
+            let ends = |(at, word): (usize, &Word)| word.is(";") || (word.is("+") && behind(at));
+            let end = rest.iter().enumerate().position(ends).ok_or(OPTIONS)?;
             let inner =
                 rest.get(..end).unwrap_or_default().iter().map(|word| match word.text.split_once("{}") {
                     None => word.clone(),

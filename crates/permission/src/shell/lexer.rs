@@ -40,13 +40,22 @@ pub(crate) struct Lexer<'a> {
     nested: BTreeMap<usize, Nested>,
     /// Where the substitutions begin that were come across.
     pub(crate) met: BTreeSet<usize>,
+    /// Those of them that nobody has gone into yet.
+    pub(crate) pending: Vec<usize>,
     /// Variables that an expansion may set (`${x:=y}`).
     pub(crate) set: Vec<String>,
     /// Text of arithmetic that is evaluated.
     pub(crate) arithmetic: Vec<String>,
+    /// How deep expansions stand within expansions.
+    depth: usize,
     /// The backtick that ends the substitution that is being read.
     backtick: Option<usize>,
 }
+
+/// How deep expansions are followed.
+const DEEPEST: usize = 50;
+/// Bytes of a word that are looked at to tell a pattern; a longer one counts as one.
+const RUN: usize = 1_000;
 
 /// Longest operators first.
 const REDIRECTS: &[&str] =
@@ -59,6 +68,8 @@ impl<'a> Lexer<'a> {
             bytes: source.as_bytes(),
             nested,
             met: BTreeSet::new(),
+            pending: Vec::new(),
+            depth: 0,
             set: Vec::new(),
             arithmetic: Vec::new(),
             backtick: None,
@@ -236,18 +247,21 @@ impl<'a> Lexer<'a> {
     /// What follows up to the next blank.
     fn run(&self, at: usize) -> &[u8] {
         let rest = self.bytes.get(at + 1..).unwrap_or_default();
+        let rest = rest.get(..RUN).unwrap_or(rest);
         let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
         rest.get(..end).unwrap_or_default()
     }
 
     fn closes(&self, at: usize, with: u8) -> bool {
-        self.run(at).contains(&with)
+        let run = self.run(at);
+        run.contains(&with) || run.len() == RUN
     }
 
     /// Whether the brace makes several words of one.
     fn is_brace_expansion(&self, at: usize) -> bool {
         let run = self.run(at);
-        run.contains(&b'}') && (run.contains(&b',') || run.windows(2).any(|two| two == b".."))
+        run.len() == RUN
+            || run.contains(&b'}') && (run.contains(&b',') || run.windows(2).any(|two| two == b".."))
     }
 
     fn single(&self, start: usize, word: &mut Building) -> Read<usize> {
@@ -338,6 +352,16 @@ impl<'a> Lexer<'a> {
 
     /// What begins with `$` or a backtick.
     fn expansion(&mut self, at: usize, word: &mut Building, quotes: Quotes) -> Read<usize> {
+        if self.depth >= DEEPEST {
+            return Err(Unclear("it goes too deep"));
+        }
+        self.depth += 1;
+        let end = self.expand(at, word, quotes);
+        self.depth -= 1;
+        end
+    }
+
+    fn expand(&mut self, at: usize, word: &mut Building, quotes: Quotes) -> Read<usize> {
         let quoted = quotes == Quotes::Double;
         if self.byte(at) == Some(b'`') || self.byte(at + 1) == Some(b'(') {
             let end = self.substitution(at)?;
@@ -409,7 +433,9 @@ impl<'a> Lexer<'a> {
     fn substitution(&mut self, at: usize) -> Read<usize> {
         let nested =
             *self.nested.get(&at).ok_or(Unclear("it holds a substitution that cannot be told apart"))?;
-        self.met.insert(at);
+        if self.met.insert(at) {
+            self.pending.push(at);
+        }
         if nested.arithmetic {
             let text = self.source.get(at + 3..nested.end.saturating_sub(2)).unwrap_or_default().to_owned();
             if !self.source.get(..nested.end).is_some_and(|whole| whole.ends_with("))")) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tree_sitter::{Node, Tree};
 
+use crate::assignments::changes_what_runs;
 use crate::shell::lexer::{Lexer, Unclear};
 use crate::shell::parse;
 use crate::shell::word::Word;
@@ -25,9 +26,27 @@ const SETTERS: &[&str] = &[
     "declare",
     "typeset",
     "local",
+    "export",
+    "readonly",
 ];
 /// Built-in commands after which any variable may have any value.
 const ANYTHING: &[&str] = &["eval", "source", ".", "trap", "coproc"];
+
+/// Variables that the shell sets to numbers.
+const NUMBERS: &[&str] = &[
+    "RANDOM",
+    "SRANDOM",
+    "SECONDS",
+    "LINENO",
+    "COLUMNS",
+    "LINES",
+    "UID",
+    "EUID",
+    "PPID",
+    "SHLVL",
+    "OPTIND",
+    "EPOCHSECONDS",
+];
 
 /// What is known of a program's variables.
 #[derive(Debug, Default)]
@@ -36,11 +55,17 @@ pub(crate) struct Variables {
     unknown: BTreeSet<String>,
     /// Nothing is known.
     wild: bool,
+    /// What started the program may have set variables too.
+    given: bool,
+    /// The working folder may be changed.
+    pub(crate) moves: bool,
+    /// Functions may go again, or be defined unseen.
+    pub(crate) undefines: bool,
 }
 
 impl Variables {
-    pub(crate) fn of(tree: &Tree, source: &str) -> Self {
-        let mut variables = Self::default();
+    pub(crate) fn of(tree: &Tree, source: &str, given: bool) -> Self {
+        let mut variables = Self { given, ..Self::default() };
         let mut lexer = Lexer::new(source, parse::nested(tree));
         for node in parse::every(tree) {
             match node.kind() {
@@ -94,7 +119,7 @@ impl Variables {
                 'a'..='z' | 'A'..='Z' | '_' => {
                     let variable = name(rest);
                     past = variable.len();
-                    if !self.is_number(&variable) {
+                    if !self.is_number(&variable) || changes_what_runs(&variable) {
                         return Err(RUNS);
                     }
                 }
@@ -121,10 +146,15 @@ impl Variables {
         if depth == 0 { Ok(()) } else { Err(RUNS) }
     }
 
-    fn is_number(&self, name: &str) -> bool {
-        if !self.is_set(name) {
-            // From the environment, which nobody here writes.
+    /// Whether a variable can only be a number.
+    pub(crate) fn is_number(&self, name: &str) -> bool {
+        if NUMBERS.contains(&name) && !self.is_set(name) {
             return true;
+        }
+        if !self.is_set(name) {
+            // From the environment, which nobody here writes; but some the shell itself sets to texts.
+            let texts = name == "_" || ["REPLY", "MAPFILE", "OPTARG", "PWD", "OLDPWD"].contains(&name);
+            return !self.given && !texts && !name.starts_with("BASH") && !name.starts_with("READLINE");
         }
         let number = |word: &Word| {
             word.number || word.known().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
@@ -196,6 +226,8 @@ impl Variables {
         }
         let named =
             |names: &[&str]| words.iter().any(|word| word.known().is_some_and(|text| names.contains(&text)));
+        self.moves |= named(&["cd", "pushd", "popd"]);
+        self.undefines |= named(&["unset"]) || named(ANYTHING);
         if named(ANYTHING) {
             self.wild = true;
         }
@@ -204,14 +236,16 @@ impl Variables {
             let printf = words.iter().position(|word| word.is("printf"));
             let hidden = match printf {
                 Some(at) => words.get(at + 1).is_some_and(|word| !word.known),
-                None => words.iter().any(|word| !word.known),
+                None => words.iter().any(|word| !word.known && word.assigns().is_none()),
             };
             if hidden {
                 self.wild = true;
             }
             for word in words.iter().filter(|word| word.known) {
-                if is_name(&word.text) {
-                    self.unknown.insert(word.text.clone());
+                let name = word.text.split('=').next().unwrap_or_default().trim_end_matches('+');
+                // One that is written as an assignment was read as such.
+                if is_name(name) && word.assigns().is_none() {
+                    self.unknown.insert(name.to_owned());
                 }
             }
         }

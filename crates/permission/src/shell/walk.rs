@@ -8,49 +8,11 @@ use tree_sitter::Node;
 use crate::assignments;
 use crate::place::Place;
 use crate::shell::carriers::{self, Carried};
+use crate::shell::dirs::Dirs;
 use crate::shell::lexer::{Lexer, Line, Redirect, Unclear};
 use crate::shell::variables::{Variables, is_name};
 use crate::shell::word::Word;
-use crate::shell::{Access, Analysis, Role, Simple, Unknown, parse};
-
-/// Folders, relative to the root, that a command may run in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Dirs(Option<Vec<String>>);
-
-/// Most folders that are followed.
-const MOST_DIRS: usize = 16;
-
-impl Dirs {
-    pub(crate) fn root() -> Self {
-        Self(Some(vec![String::new()]))
-    }
-
-    /// Them all, unless it may be any.
-    pub(crate) fn known(&self) -> Option<&[String]> {
-        self.0.as_deref()
-    }
-
-    pub(crate) fn is_root(&self) -> bool {
-        matches!(self.known(), Some([only]) if only.is_empty())
-    }
-
-    /// After changing to a folder, which may fail.
-    fn enter(&mut self, dir: &str) {
-        let Some(dirs) = &mut self.0 else { return };
-        let inside =
-            !dir.starts_with(['/', '~', '-']) && !dir.is_empty() && !dir.split('/').any(|part| part == "..");
-        let entered: Vec<String> = dirs
-            .iter()
-            .map(|base| if base.is_empty() { dir.to_owned() } else { format!("{base}/{dir}") })
-            .collect();
-        if !inside || dirs.len() + entered.len() > MOST_DIRS {
-            self.0 = None;
-            return;
-        }
-        let new: Vec<String> = entered.into_iter().filter(|dir| !dirs.contains(dir)).collect();
-        dirs.extend(new);
-    }
-}
+use crate::shell::{Access, Analysis, Role, Simple, Unknown, dialect, parse};
 
 /// What a program is started with.
 #[derive(Clone, Copy)]
@@ -62,12 +24,20 @@ pub(crate) struct From<'a> {
 }
 
 /// Reads a program and adds what it would do.
-pub(crate) fn program(source: &str, place: &Place<'_>, from: From<'_>, depth: usize, out: &mut Analysis) {
+///
+/// Gives whether it may leave another working folder behind.
+pub(crate) fn program(
+    source: &str,
+    place: &Place<'_>,
+    from: From<'_>,
+    depth: usize,
+    out: &mut Analysis,
+) -> bool {
     let tree = match parse::parse(source) {
         Ok(tree) => tree,
         Err(Unclear(why)) => {
             out.unclear.push(Unknown { part: source.to_owned(), why });
-            return;
+            return true;
         }
     };
     let nested = parse::nested(&tree);
@@ -80,9 +50,8 @@ pub(crate) fn program(source: &str, place: &Place<'_>, from: From<'_>, depth: us
         source,
         place,
         lexer: Lexer::new(source, nested),
-        variables: Variables::of(&tree, source),
+        variables: Variables::of(&tree, source, from.given),
         nodes,
-        visited: BTreeSet::new(),
         functions: BTreeSet::new(),
         dirs: from.dirs.clone(),
         given: from.given,
@@ -91,6 +60,7 @@ pub(crate) fn program(source: &str, place: &Place<'_>, from: From<'_>, depth: us
     };
     walk.children(tree.root_node(), depth);
     walk.settle(&all);
+    walk.variables.moves
 }
 
 struct Walk<'a, 't> {
@@ -99,7 +69,6 @@ struct Walk<'a, 't> {
     lexer: Lexer<'a>,
     variables: Variables,
     nodes: BTreeMap<usize, Node<'t>>,
-    visited: BTreeSet<usize>,
     /// Functions that are defined for certain by now.
     functions: BTreeSet<String>,
     dirs: Dirs,
@@ -110,6 +79,10 @@ struct Walk<'a, 't> {
 }
 
 type Done = Result<(), Unclear>;
+
+/// Most words of a command, and most commands that one command runs.
+const MOST_WORDS: usize = 1_000;
+const MOST_CARRIED: usize = 32;
 
 const UNKNOWN_FORM: Unclear = Unclear("it holds a form that is not known here");
 /// Words that mean something else where a command begins.
@@ -188,6 +161,9 @@ impl<'t> Walk<'_, 't> {
     }
 
     fn statement(&mut self, node: Node<'t>, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else {
+            return self.unclear(node, Unclear("it goes too deep"));
+        };
         let done = match node.kind() {
             "comment" => self.comment(node),
             "command" | "declaration_command" | "unset_command" | "variable_assignments" => {
@@ -197,8 +173,13 @@ impl<'t> Walk<'_, 't> {
             "redirected_statement" => self.redirected(node, depth),
             "test_command" => self.test(node),
             "compound_statement" if self.text(node).starts_with("((") => self.arithmetic(node),
+            "while_statement" => {
+                self.repeats();
+                self.children(node, depth);
+                Ok(())
+            }
             "pipeline" | "list" | "negated_command" | "compound_statement" | "if_statement"
-            | "elif_clause" | "else_clause" | "while_statement" | "do_group" => {
+            | "elif_clause" | "else_clause" | "do_group" => {
                 self.children(node, depth);
                 Ok(())
             }
@@ -228,8 +209,7 @@ impl<'t> Walk<'_, 't> {
 
     /// Goes into the substitutions that were come across since the last time.
     fn visit(&mut self, depth: usize) {
-        let new: Vec<usize> = self.lexer.met.difference(&self.visited).copied().collect();
-        self.visited.extend(&new);
+        let new = std::mem::take(&mut self.lexer.pending);
         for node in new.iter().filter_map(|start| self.nodes.get(start).copied()).collect::<Vec<_>>() {
             if self.text(node).starts_with('`') && self.text(node).contains('\\') {
                 self.unclear(node, Unclear("it holds escapes within backticks"));
@@ -280,10 +260,10 @@ impl<'t> Walk<'_, 't> {
         }
         self.redirects(&redirects)?;
         let mut words: Vec<Word> = words.into_iter().map(|word| self.resolved(word)).collect();
-        let count = words.iter().take_while(|word| assigned(word).is_some()).count();
+        let count = words.iter().take_while(|word| word.assigns().is_some()).count();
         let assigned_words: Vec<Word> = words.drain(..count).collect();
         for word in &assigned_words {
-            let name = assigned(word).unwrap_or_default();
+            let name = word.assigns().unwrap_or_default();
             if word.raw.get(name.len()..).is_some_and(|rest| rest.starts_with('[')) {
                 return Err(UNKNOWN_FORM);
             }
@@ -297,7 +277,7 @@ impl<'t> Walk<'_, 't> {
         }
         let assigned_words = assigned_words
             .into_iter()
-            .filter(|word| assigned(word).is_some_and(assignments::changes_what_runs));
+            .filter(|word| word.assigns().is_some_and(assignments::changes_what_runs));
         self.command(words, assigned_words.collect(), stdin.as_ref(), Vec::new(), self.depth)
     }
 
@@ -351,6 +331,9 @@ impl<'t> Walk<'_, 't> {
     ) -> Done {
         let Some(depth) = depth.checked_sub(1) else { return Err(Unclear("it goes too deep")) };
         let Some(name) = words.first() else { return Ok(()) };
+        if words.len() > MOST_WORDS {
+            return Err(Unclear("it has too many words"));
+        }
         if !name.known || name.expanded || name.text.is_empty() {
             return Err(Unclear("what runs is in a variable, a substitution or a pattern"));
         }
@@ -359,10 +342,14 @@ impl<'t> Walk<'_, 't> {
         }
         let carriers::Reading { role, carried, unclear } = carriers::read(&words, stdin)?;
         let role = match role {
-            Role::Plain if self.functions.contains(&name.text) => Role::Inert,
+            // Only a plain call is one of the function: `command f` is not.
+            Role::Plain if outer.is_empty() && self.functions.contains(&name.text) => Role::Inert,
             role => role,
         };
-        if name.is("cd") {
+        if carried.len() > MOST_CARRIED && role != Role::Suspect {
+            return Err(Unclear("it runs too many commands"));
+        }
+        if matches!(name.text.as_str(), "cd" | "pushd" | "popd") {
             return self.cd(words, outer);
         }
         if matches!(name.text.as_str(), "export" | "declare" | "typeset" | "local" | "readonly" | "unset") {
@@ -381,13 +368,17 @@ impl<'t> Walk<'_, 't> {
         let mut inner = Vec::new();
         for carried in carried {
             match carried {
-                Carried::Words { at, words, assigned } => {
-                    inner.push((words, assigned, outer_of_carried(at), role))
-                }
+                Carried::Words { at, words, assigned } => inner.push((words, assigned, outer_of_carried(at))),
                 Carried::Suspect { at } => self.suspect(whole.get(at..).unwrap_or_default(), depth),
-                Carried::Code(code) => {
-                    let given = self.gives();
-                    program(&code, self.place, From { dirs: &self.dirs, given }, depth, self.out);
+                Carried::Code { text, plain } => {
+                    if plain && let Some(form) = dialect::only_bash(&text) {
+                        done = done.and(Err(form));
+                    }
+                    let from = From { dirs: &self.dirs, given: self.gives() };
+                    // `eval` and `trap` run it here, a shell of its own elsewhere: either way the folder is not known.
+                    if program(&text, self.place, from, depth, self.out) {
+                        self.dirs.lose();
+                    }
                 }
                 Carried::Write(target) => {
                     self.out.files.push(Access { target, dirs: self.dirs.clone(), write: true });
@@ -397,10 +388,10 @@ impl<'t> Walk<'_, 't> {
         }
         let simple = Simple { words, assigned: shift, dirs: self.dirs.clone(), role, outer };
         self.out.commands.push(simple);
-        for (words, assigned, outer, _) in inner {
+        for (words, assigned, outer) in inner {
             let assigned = assigned
                 .into_iter()
-                .filter(|word| self::assigned(word).is_some_and(assignments::changes_what_runs))
+                .filter(|word| word.assigns().is_some_and(assignments::changes_what_runs))
                 .collect();
             done = done.and(self.command(words, assigned, None, outer, depth));
         }
@@ -421,7 +412,7 @@ impl<'t> Walk<'_, 't> {
         if let Some(text) = text {
             let mut found = Analysis::default();
             let given = self.gives();
-            program(text, self.place, From { dirs: &self.dirs, given }, depth, &mut found);
+            let _ = program(text, self.place, From { dirs: &self.dirs, given }, depth, &mut found);
             let commands: Vec<Simple> =
                 found.commands.into_iter().map(|simple| suspicion(simple.words)).collect();
             self.out.commands.extend(commands);
@@ -433,8 +424,10 @@ impl<'t> Walk<'_, 't> {
     fn cd(&mut self, words: Vec<Word>, outer: Vec<(Vec<Word>, usize)>) -> Done {
         let before = self.dirs.clone();
         match words.as_slice() {
-            [_, dir] if dir.known && !dir.home => self.dirs.enter(&dir.text),
-            _ => self.dirs.enter("/"),
+            [cd, dir] if cd.is("cd") && dir.known && !dir.home => {
+                self.dirs.change(&dir.text, self.place.root)
+            }
+            _ => self.dirs.lose(),
         }
         let role = if self.dirs.known().is_some() { Role::Inert } else { Role::Plain };
         self.out.commands.push(Simple { words, assigned: 0, dirs: before, role, outer });
@@ -444,9 +437,10 @@ impl<'t> Walk<'_, 't> {
     /// `export`, `declare` and the like.
     fn declaration(&mut self, words: &[Word]) -> Done {
         for word in words.iter().skip(1) {
-            let Some(name) = assigned(word).or_else(|| word.known()) else {
+            let Some(name) = word.assigns().or_else(|| word.known()) else {
                 return Err(Unclear("which variable is set is in a variable"));
             };
+            let name = name.split('=').next().unwrap_or_default().trim_end_matches('+');
             // References to other variables, and values that are evaluated as arithmetic.
             if name.starts_with('-') && name.contains(['n', 'i']) || name.contains('[') {
                 return Err(UNKNOWN_FORM);
@@ -613,7 +607,7 @@ impl<'t> Walk<'_, 't> {
                         || word.raw.starts_with("${#")
                 };
                 let safe = |word: &Word| {
-                    number(word) || word.variable.as_ref().is_some_and(|name| !self.variables.is_set(name))
+                    number(word) || word.variable.as_ref().is_some_and(|name| self.variables.is_number(name))
                 };
                 if !beside.all(safe) {
                     return Err(Unclear("arithmetic on what is not known to be a number can run commands"));
@@ -636,6 +630,13 @@ impl<'t> Walk<'_, 't> {
         self.variables.arithmetic(&inside)
     }
 
+    /// What follows runs more than once: a change of folder at its end holds at its beginning.
+    fn repeats(&mut self) {
+        if self.variables.moves {
+            self.dirs.lose();
+        }
+    }
+
     fn loop_over(&mut self, node: Node<'t>, depth: usize) -> Done {
         let variable = node.child_by_field_name("variable").ok_or(UNKNOWN_FORM)?;
         let name = self.text(variable).to_owned();
@@ -650,6 +651,7 @@ impl<'t> Walk<'_, 't> {
             self.lexer.words(first.start_byte(), last.end_byte())?;
         }
         self.keeps(&name);
+        self.repeats();
         let body = node.child_by_field_name("body").ok_or(UNKNOWN_FORM)?;
         let from = values.last().map_or(variable.end_byte(), Node::end_byte);
         let between = self.source.get(from..body.start_byte()).unwrap_or_default();
@@ -674,6 +676,7 @@ impl<'t> Walk<'_, 't> {
         let offset = node.start_byte();
         self.lexer.inner(offset + open + 2, offset + close)?;
         self.variables.arithmetic(&inside)?;
+        self.repeats();
         self.children(body, depth);
         Ok(())
     }
@@ -726,24 +729,18 @@ impl<'t> Walk<'_, 't> {
         if let Some(redirect) = node.child_by_field_name("redirect") {
             self.simple(redirect.start_byte(), redirect.end_byte(), None)?;
         }
-        // Where it is called is not known.
-        let dirs = self.dirs.clone();
-        if self.source.contains("cd") {
-            self.dirs = Dirs(None);
-        }
+        // Where it is called is not known, nor where that leaves the shell.
+        self.repeats();
         self.statement(body, depth);
-        self.dirs = dirs;
-        if node.parent().is_some_and(|parent| parent.kind() == "program") && !self.source.contains("unset") {
+        self.repeats();
+        let follows = node.next_sibling().is_some_and(|next| next.kind() == "&");
+        let certain = node.parent().is_some_and(|parent| parent.kind() == "program")
+            && node.child_by_field_name("redirect").is_none()
+            && !follows
+            && !self.variables.undefines;
+        if certain {
             self.functions.insert(name);
         }
         Ok(())
     }
-}
-
-/// The name that a word assigns to, when it is an assignment.
-fn assigned(word: &Word) -> Option<&str> {
-    let (head, _) = word.raw.split_once('=')?;
-    let head = head.strip_suffix('+').unwrap_or(head);
-    let name = head.split_once('[').map_or(head, |(name, _)| name);
-    is_name(name).then_some(name)
 }

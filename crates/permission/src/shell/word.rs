@@ -1,5 +1,7 @@
 //! One word of a shell program, as far as reading it tells what it will be.
 
+use crate::shell::variables::is_name;
+
 /// What a word becomes when the shell runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Word {
@@ -63,6 +65,14 @@ impl Word {
             None if !self.values.is_empty() => self.values.iter().any(Self::may_be_option),
             None => !self.known,
         }
+    }
+
+    /// The name that it assigns to, when it is written as an assignment.
+    pub(crate) fn assigns(&self) -> Option<&str> {
+        let (head, _) = self.raw.split_once('=')?;
+        let head = head.strip_suffix('+').unwrap_or(head);
+        let name = head.split_once('[').map_or(head, |(name, _)| name);
+        is_name(name).then_some(name)
     }
 
     /// Whether only the names of files decide what it becomes.

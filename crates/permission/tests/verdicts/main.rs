@@ -4,6 +4,7 @@
 
 mod commands;
 mod files;
+mod hostile;
 mod plan;
 mod programs;
 mod proposals;

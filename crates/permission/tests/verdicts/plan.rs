@@ -35,7 +35,6 @@ fn plan_lets_commands_read() {
         "git --no-pager log",
         "stat x",
         "echo hi",
-        "git -C sub log",
         "true",
     ];
     let table: Vec<(&str, &str)> = table.iter().map(|command| (*command, "allow")).collect();
@@ -45,6 +44,9 @@ fn plan_lets_commands_read() {
 /// None of these may happen in `plan`, whatever is allowed.
 pub(crate) const TRICKS: &[&str] = &[
     "touch x",
+    "git -C sub log",
+    "cd sub && git log",
+    "git --bare show",
     "> x",
     ": > x",
     "echo x > x",
