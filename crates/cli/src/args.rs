@@ -9,6 +9,7 @@ use codetether_event::{Effort, Mode};
 
 use crate::commands::config::ConfigCommand;
 use crate::commands::permissions::PermissionsCommand;
+use crate::commands::structured::StructuredCommand;
 use crate::commands::trust::TrustArgs;
 
 /// An AI coding agent in one small binary: journaled, crash-safe and fast.
@@ -55,6 +56,9 @@ pub(crate) enum Command {
     /// narrowing holds only once you trust them: exactly these, in this folder.
     #[command(args_conflicts_with_subcommands = true)]
     Trust(TrustArgs),
+    /// Look at what providers are given of JSON Schemas.
+    #[command(subcommand)]
+    Structured(StructuredCommand),
     /// Check that everything is in place, and say what to do where it is not.
     Doctor(DoctorArgs),
     /// Print completions for a shell.

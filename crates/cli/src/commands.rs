@@ -6,6 +6,7 @@ mod doctor;
 mod man;
 pub(crate) mod permissions;
 pub(crate) mod session;
+pub(crate) mod structured;
 pub(crate) mod trust;
 pub(crate) mod version;
 
@@ -21,6 +22,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Config(command) => config::run(command),
         Command::Permissions(command) => permissions::run(command),
         Command::Trust(args) => trust::run(args),
+        Command::Structured(command) => structured::run(command),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Version { json } => version::run(json),

@@ -1,4 +1,4 @@
-//! Which endpoint answers for a model: rows of settings, and the one endpoint that needs none.
+//! Which endpoint answers for a model: rows of settings, and the vendors' own endpoints, which need none.
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -6,20 +6,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use codetether_agent::FindProvider;
-use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls};
+use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_provider::{Endpoint, OpenAiChat, Provider, ToolCalls};
+use codetether_provider::{Anthropic, Endpoint, OpenAiChat, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
 
-const OPENAI: &str = "openai";
-const OPENAI_URL: &str = "https://api.openai.com/v1";
-const OPENAI_KEY: &str = "OPENAI_API_KEY";
-const OPENAI_BASE: &str = "OPENAI_BASE_URL";
+/// A vendor whose models need no settings.
+struct Vendor {
+    name: &'static str,
+    wire: Wire,
+    url: &'static str,
+    /// The variables that hold its key, and another address.
+    key: &'static str,
+    base: &'static str,
+}
+
+const VENDORS: [Vendor; 2] = [
+    Vendor {
+        name: "openai",
+        wire: Wire::OpenAiChat,
+        url: "https://api.openai.com/v1",
+        key: "OPENAI_API_KEY",
+        base: "OPENAI_BASE_URL",
+    },
+    Vendor {
+        name: "anthropic",
+        wire: Wire::Anthropic,
+        url: "https://api.anthropic.com",
+        key: "ANTHROPIC_API_KEY",
+        base: "ANTHROPIC_BASE_URL",
+    },
+];
 
 /// The ways to get a model, for those who have none yet.
 const WAYS: &str = "either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
+or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
 or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
 or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`";
 
@@ -28,6 +51,7 @@ or describe an endpoint in the settings file: `[providers.NAME]` with `base_url`
 pub(crate) struct Found {
     pub(crate) base_url: String,
     pub(crate) key: Option<Secret>,
+    wire: Wire,
     row: Row,
 }
 
@@ -81,14 +105,17 @@ fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
         base_url: found.base_url,
         key: found.key,
         headers: found.row.headers.into_iter().collect(),
-        tool_calls: match found.row.tool_calls.unwrap_or_default() {
-            RowToolCalls::Native => ToolCalls::Native,
-            RowToolCalls::Schema => ToolCalls::Schema,
-        },
         idle_timeout: timeout(found.row.idle_timeout, 300),
         total_timeout: timeout(found.row.total_timeout, 1_800),
     };
-    Ok(Arc::new(OpenAiChat::new(endpoint, client)))
+    let tool_calls = match found.row.tool_calls.unwrap_or_default() {
+        RowToolCalls::Native => ToolCalls::Native,
+        RowToolCalls::Schema => ToolCalls::Schema,
+    };
+    Ok(match found.wire {
+        Wire::OpenAiChat => Arc::new(OpenAiChat::new(&endpoint, tool_calls, client)),
+        Wire::Anthropic => Arc::new(Anthropic::new(&endpoint, client)),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -103,20 +130,32 @@ fn find(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Found, Missing> {
     let name = model.provider();
+    let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
-    if name == OPENAI {
+    if let Some(vendor) = vendor {
         let row = row.get_or_insert_default();
         row.base_url =
-            row.base_url.take().or_else(|| variable(OPENAI_BASE)).or_else(|| Some(OPENAI_URL.into()));
-        row.key_env.get_or_insert_with(|| OPENAI_KEY.into());
+            row.base_url.take().or_else(|| variable(vendor.base)).or_else(|| Some(vendor.url.into()));
+        row.key_env.get_or_insert_with(|| vendor.key.into());
+        row.wire.get_or_insert(vendor.wire);
     }
     let Some(row) = row else {
-        let near =
-            rows.keys().map(String::as_str).chain([OPENAI]).find(|known| strsim::jaro(known, name) > 0.8);
-        let help =
-            near.map_or_else(|| WAYS.to_owned(), |near| format!("did you mean `{near}/{}`?", model.model()));
+        let known = rows.keys().map(String::as_str).chain(VENDORS.iter().map(|vendor| vendor.name));
+        let near = known.max_by(|one, other| strsim::jaro(one, name).total_cmp(&strsim::jaro(other, name)));
+        let help = near
+            .filter(|near| strsim::jaro(near, name) > 0.8)
+            .map_or_else(|| WAYS.to_owned(), |near| format!("did you mean `{near}/{}`?", model.model()));
         return Err(Missing { message: format!("there is no provider `{name}`"), help });
     };
+    let wire = row.wire.unwrap_or_default();
+    if wire == Wire::Anthropic && row.tool_calls == Some(RowToolCalls::Schema) {
+        return Err(Missing {
+            message: format!("provider `{name}` cannot call tools by `schema` over the wire `anthropic`"),
+            help: format!(
+                "leave `tool_calls` out of `[providers.{name}]`, or set its `wire` to `openai-chat`"
+            ),
+        });
+    }
     let Some(base_url) = row.base_url.clone() else {
         return Err(Missing {
             message: format!("provider `{name}` has no address"),
@@ -127,13 +166,12 @@ fn find(
     match (&key, &row.key_env) {
         (None, Some(key_env)) if !codetether_net::is_loopback(&base_url) => Err(Missing {
             message: format!("there is no key for provider `{name}`: `{key_env}` is not set"),
-            help: if name == OPENAI {
-                WAYS.to_owned()
-            } else {
-                format!("set `{key_env}` to the provider's key")
+            help: match vendor {
+                Some(_) => WAYS.to_owned(),
+                None => format!("set `{key_env}` to the provider's key"),
             },
         }),
-        _ => Ok(Found { base_url, key, row }),
+        _ => Ok(Found { base_url, key, wire, row }),
     }
 }
 
@@ -156,11 +194,43 @@ mod tests {
     }
 
     #[test]
-    fn openai_needs_no_settings() {
-        let key = (OPENAI_KEY, "sk-1");
-        assert_eq!(look("openai/x", None, &[key]), Ok((OPENAI_URL.into(), true)));
-        let local = (OPENAI_BASE, "http://127.0.0.1:8080/v1");
-        assert_eq!(look("openai/x", None, &[local]), Ok((local.1.into(), false)));
+    fn vendors_need_no_settings() {
+        for vendor in &VENDORS {
+            let model = format!("{}/x", vendor.name);
+            let key = (vendor.key, "sk-1");
+            assert_eq!(look(&model, None, &[key]), Ok((vendor.url.into(), true)));
+            let local = (vendor.base, "http://127.0.0.1:8080/v1");
+            assert_eq!(look(&model, None, &[local]), Ok((local.1.into(), false)));
+            let own = Row { base_url: Some("http://localhost:1".into()), ..Row::default() };
+            let found = look(&model, Some((vendor.name, own)), &[local]);
+            assert_eq!(found, Ok(("http://localhost:1".into(), false)), "settings outrank variables");
+        }
+    }
+
+    #[test]
+    fn a_vendor_speaks_its_own_wire_and_all_others_what_their_row_says() {
+        let base_url = || Some("http://localhost:1".into());
+        let wire = |model: &str, wire: Option<Wire>| {
+            let rows =
+                BTreeMap::from([("h".to_owned(), Row { base_url: base_url(), wire, ..Row::default() })]);
+            find(&rows, &ModelId::new(model), &|_| Some("sk-1".into())).map(|found| found.wire)
+        };
+        assert_eq!(wire("openai/x", None), Ok(Wire::OpenAiChat));
+        assert_eq!(wire("anthropic/x", None), Ok(Wire::Anthropic));
+        assert_eq!(wire("h/x", None), Ok(Wire::OpenAiChat));
+        assert_eq!(wire("h/x", Some(Wire::Anthropic)), Ok(Wire::Anthropic));
+    }
+
+    #[test]
+    fn calls_by_schema_over_a_wire_that_has_none_are_refused() {
+        let row = Row {
+            base_url: Some("http://localhost:1".into()),
+            wire: Some(Wire::Anthropic),
+            tool_calls: Some(RowToolCalls::Schema),
+            ..Row::default()
+        };
+        let text = look("h/x", Some(("h", row)), &[]).unwrap_err();
+        assert!(text.contains("over the wire `anthropic` | leave `tool_calls` out"), "{text}");
     }
 
     #[test]
@@ -173,6 +243,7 @@ mod tests {
         let text = look("nobody/x", None, &[]).unwrap_err();
         assert!(text.contains("no provider `nobody`") && text.contains("[providers.NAME]"), "{text}");
         assert!(look("opnai/x", None, &[]).unwrap_err().contains("did you mean `openai/x`?"));
+        assert!(look("antropic/x", None, &[]).unwrap_err().contains("did you mean `anthropic/x`?"));
         let remote =
             Row { base_url: Some("https://h/v1".into()), key_env: Some("H_KEY".into()), ..Row::default() };
         assert!(look("h/x", Some(("h", remote)), &[]).unwrap_err().contains("`H_KEY` is not set"));

@@ -82,12 +82,17 @@ keys! {
     /// An endpoint.
     pub struct Provider {
         /// Where it is, such as `http://127.0.0.1:8080/v1`.
-        #[key(default = None, unset = "none: it has to be set, but for `openai`")]
+        #[key(default = None, unset = "none: it has to be set, but for `openai` and `anthropic`")]
         pub base_url: Option<String>,
+        /// What it speaks: `openai-chat` (OpenAI's Chat Completions, as most servers do) or `anthropic` (Anthropic's
+        /// Messages).
+        #[key(default = None, unset = "`openai-chat`; `anthropic` for `anthropic`")]
+        pub wire: Option<Wire>,
         /// The environment variable that holds its key.
-        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`")]
+        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`")]
         pub key_env: Option<String>,
-        /// How tools are called: `native`, or `schema` for servers and models that make no tool calls of their own.
+        /// How tools are called: `native`, or `schema` (over `openai-chat` alone) for servers and models that make no
+        /// tool calls of their own.
         #[key(default = Some(ToolCalls::Native))]
         pub tool_calls: Option<ToolCalls>,
         /// Further headers of every request.
@@ -115,6 +120,22 @@ keys! {
         #[key(default = Vec::new(), unset = "none")]
         pub deny: Vec<String>,
     }
+}
+
+/// What an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wire {
+    /// OpenAI's Chat Completions.
+    #[default]
+    #[serde(rename = "openai-chat")]
+    OpenAiChat,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+impl Value for Wire {
+    const WANTED: &'static str = "text";
 }
 
 /// How tools are called.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobId, ToolName};
+use crate::{BlobId, ModelId, ToolName};
 
 /// Who speaks. (The system prompt belongs to the epoch, not to the messages.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +60,8 @@ pub enum ContentPart {
         /// The text.
         text: String,
     },
-    /// An image, kept as a blob.
+    /// An image, or a document whose pages are looked at (`application/pdf`); kept as a blob. Right behind a tool's
+    /// result it belongs to that result.
     Image {
         /// Such as `image/png`.
         media_type: String,
@@ -74,6 +75,12 @@ pub enum ContentPart {
         /// The provider's opaque proof of it, given back unchanged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
+        /// Thoughts that the provider shows to nobody, as the opaque text that is given back unchanged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<String>,
+        /// The model that thought this, if it wants it back; no other model is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelId>,
     },
     /// The model calls a tool.
     ToolCall(ToolCall),
@@ -85,6 +92,11 @@ impl ContentPart {
     /// A text part.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
+    }
+
+    /// Thoughts that no model is told again.
+    pub fn reasoning(text: impl Into<String>) -> Self {
+        Self::Reasoning { text: text.into(), signature: None, sealed: None, model: None }
     }
 }
 

@@ -1,10 +1,22 @@
 //! Models behind an endpoint: the [`Provider`] trait and its wires. One attempt at a time: what failed is
 //! classified here and retried, if at all, by whoever decides. Never runs a tool.
 
+mod answer;
+mod anthropic;
+mod attempt;
+mod calls;
 mod dialogue;
+mod endpoint;
+mod errors;
 mod openai_chat;
+mod parts;
+mod sse;
+mod text;
+mod usage;
 
+pub use anthropic::Anthropic;
 pub use dialogue::{
     BoxFuture, Cancel, Dialogue, Epoch, Provider, SampleError, SampleSpec, Sampled, ToolDeclaration,
 };
-pub use openai_chat::{Endpoint, OpenAiChat, ToolCalls};
+pub use endpoint::Endpoint;
+pub use openai_chat::{OpenAiChat, ToolCalls};

@@ -17,10 +17,7 @@ pub fn parse_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    // serde_json bounds the depth, at 128.
-    let Strict(value) =
-        serde_json::from_str(text).map_err(|error| format!("they are not valid JSON: {error}"))?;
-    match value {
+    match strict(text).map_err(|error| format!("they are not valid JSON: {error}"))? {
         Value::Object(mut properties) => {
             properties.retain(|_, value| !value.is_null());
             Ok(Value::Object(properties))
@@ -28,6 +25,11 @@ pub fn parse_arguments(text: &str) -> Result<Value, String> {
         Value::Null => Ok(Value::Object(Map::new())),
         other => Err(format!("they must be a JSON object, not {}", kind(&other))),
     }
+}
+
+/// JSON in which each object names each property once, of a depth that serde_json bounds, at 128.
+pub(crate) fn strict(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text).map(|Strict(value)| value)
 }
 
 /// The text, or its beginning.

@@ -1,10 +1,21 @@
-//! JSON Schema: made from types, and used to check what a model wrote. Pure: calls no model, follows no reference
-//! over the network or into a file.
+//! JSON Schema: made from types, lowered to what providers take, and used to check what a model wrote. Pure: calls no
+//! model, follows no reference over the network or into a file.
 
 mod arguments;
+mod dialect;
+mod loss;
+mod lower;
 mod of;
+mod partial;
+mod raise;
+mod read;
 mod validate;
 
 pub use arguments::parse_arguments;
+pub use dialect::Dialect;
+pub use loss::{Loss, LossKind};
+pub use lower::{Lowered, lower, lower_tool};
 pub use of::of;
+pub use partial::{Partial, PartialError, Prefix, Problem};
+pub use read::{Answer, Mended, Rung, Unrepairable, Unusable, read_answer, repair};
 pub use validate::{Error, Validator, Violation, Violations};

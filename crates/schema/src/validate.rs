@@ -68,9 +68,23 @@ impl Validator {
     /// # Errors
     /// When it is no schema, or refers to something outside itself.
     pub fn new(schema: &Value) -> Result<Self, Error> {
-        let compiled =
-            jsonschema::validator_for(schema).map_err(|error| Error(bounded(&error.to_string())))?;
-        Ok(Self { compiled, schema: schema.clone() })
+        let mut schema = schema.clone();
+        spell_nullable(&mut schema, NESTED);
+        let mut options = jsonschema::options();
+        // A schema that does not say of which draft it is, and is spelled as only an old one is.
+        if schema.get("$schema").is_none()
+            && let Some(draft) = old_draft(&schema, NESTED)
+        {
+            options = options.with_draft(draft);
+        }
+        let compiled = options.build(&schema).map_err(|error| Error(bounded(&error.to_string())))?;
+        Ok(Self { compiled, schema })
+    }
+
+    /// The schema that is checked with.
+    #[must_use]
+    pub fn schema(&self) -> &Value {
+        &self.schema
     }
 
     /// Checks a value.
@@ -147,6 +161,64 @@ impl Validator {
                 format!("there is no `{}`; there is {}", bounded(name), known.join(", "))
             }
         }
+    }
+}
+
+/// Nesting in which old spellings are looked for.
+const NESTED: usize = 200;
+
+/// The draft of a schema with a list in `items`, or a flag in `exclusiveMinimum`.
+fn old_draft(schema: &Value, depth: usize) -> Option<jsonschema::Draft> {
+    let (object, depth) = (schema.as_object(), depth.checked_sub(1)?);
+    let inner: Vec<&Value> = match schema {
+        Value::Object(object) => {
+            let data = |key: &str| matches!(key, "enum" | "const" | "default" | "examples");
+            object.iter().filter(|(key, _)| !data(key)).map(|(_, inner)| inner).collect()
+        }
+        Value::Array(items) => items.iter().collect(),
+        _ => return None,
+    };
+    let flag = |key| object.and_then(|object| object.get(key)).is_some_and(Value::is_boolean);
+    if flag("exclusiveMinimum") || flag("exclusiveMaximum") {
+        return Some(jsonschema::Draft::Draft4);
+    }
+    let tuple = object.and_then(|object| object.get("items")).is_some_and(Value::is_array);
+    let mut found = tuple.then_some(jsonschema::Draft::Draft7);
+    for inner in inner {
+        match old_draft(inner, depth) {
+            Some(jsonschema::Draft::Draft4) => return Some(jsonschema::Draft::Draft4),
+            older => found = found.or(older),
+        }
+    }
+    found
+}
+
+/// Says in `type` what OpenAPI 3.0 says with `nullable`.
+fn spell_nullable(schema: &mut Value, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    match schema {
+        Value::Object(object) => {
+            if object.get("nullable") == Some(&Value::Bool(true)) {
+                match object.get_mut("type") {
+                    Some(Value::Array(types)) if !types.iter().any(|name| name == "null") => {
+                        types.push("null".into());
+                    }
+                    Some(one @ Value::String(_)) if one != "null" => {
+                        *one = serde_json::json!([one.take(), "null"]);
+                    }
+                    _ => {}
+                }
+            }
+            for (key, inner) in object.iter_mut() {
+                if !matches!(key.as_str(), "enum" | "const" | "default" | "examples") {
+                    spell_nullable(inner, depth - 1);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| spell_nullable(item, depth - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -229,8 +301,42 @@ mod tests {
 
     #[test]
     fn nothing_outside_the_schema_is_followed() {
-        assert!(Validator::new(&json!({ "$ref": "http://127.0.0.1:1/x.json" })).is_err());
-        assert!(Validator::new(&json!({ "$ref": "file:///etc/passwd" })).is_err());
+        // Whoever followed this reference would reach this listener, and read the file.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let here = listener.local_addr().unwrap();
+        for reference in [format!("http://{here}/x.json"), "file:///etc/passwd".into(), "other.json".into()] {
+            for schema in [
+                json!({ "$ref": reference }),
+                json!({ "properties": { "a": { "items": { "$ref": format!("{reference}#/x") } } } }),
+                json!({ "$schema": reference }),
+                json!({ "$id": format!("http://{here}/"), "$ref": "x.json" }),
+            ] {
+                assert!(Validator::new(&schema).is_err(), "{schema}");
+            }
+            for dialect in crate::Dialect::ALL {
+                let schema = json!({ "type": "object", "properties": { "a": { "$ref": reference } } });
+                let lowered = crate::lower(&schema, dialect);
+                assert!(!lowered.strict && !lowered.schema.to_string().contains(&reference), "{lowered:?}");
+                assert_eq!(lowered.losses[0].path, "/properties/a");
+            }
+        }
+        assert_eq!(
+            listener.accept().unwrap_err().kind(),
+            std::io::ErrorKind::WouldBlock,
+            "something was fetched"
+        );
         assert!(Validator::new(&json!({ "type": 5 })).is_err());
+    }
+
+    #[test]
+    fn old_spellings_are_understood() {
+        let fits = |schema: Value, value: Value| Validator::new(&schema).unwrap().validate(&value).is_ok();
+        let tuple = json!({ "items": [{ "type": "string" }], "additionalItems": false });
+        assert!(fits(tuple.clone(), json!(["a"])) && !fits(tuple, json!(["a", "b"])));
+        let range = json!({ "minimum": 1, "exclusiveMinimum": true });
+        assert!(fits(range.clone(), json!(2)) && !fits(range, json!(1)));
+        let nullable = json!({ "properties": { "a": { "type": "string", "nullable": true } } });
+        assert!(fits(nullable.clone(), json!({ "a": null })) && !fits(nullable, json!({ "a": 1 })));
     }
 }

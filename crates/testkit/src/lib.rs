@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 #![allow(clippy::disallowed_methods, reason = "it writes only to temporary folders of its own")]
 
+mod dialect;
 mod home;
 mod redact;
 mod reply;

@@ -1,12 +1,10 @@
-//! What the scripted server answers: the chunks of OpenAI Chat Completions as servers stream them, a status with a
-//! body, or silence; and where the bytes are split, cut off or held back. Renders bytes; never sends them.
+//! What the scripted server answers: what a model says, in the dialect of the request, a status with a body, or
+//! silence; and where the bytes are split, cut off or held back. Renders bytes; never sends them.
 
 use std::fmt::{Display, Write as _};
 
-use serde_json::{Value, json};
+use crate::dialect::{Dialect, Said, Speech, Usage};
 
-/// Tokens that an answer reports when the script says nothing else.
-const USAGE: &str = r#"{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110}"#;
 /// Arguments of a call come in pieces of this many characters.
 const ARGUMENTS_PIECE: usize = 24;
 
@@ -24,27 +22,10 @@ pub struct Reply {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Stream(Stream),
+    Speech(Speech),
     Sse(Vec<u8>),
     Plain { status: u16, body: Vec<u8> },
     Nothing,
-}
-
-/// What a model says, by chunks.
-#[derive(Debug, Clone)]
-struct Stream {
-    chunks: Vec<Chunk>,
-    calls: usize,
-    finish: Option<String>,
-    usage: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-enum Chunk {
-    /// The `delta`, `times` over.
-    Delta { delta: String, times: usize },
-    /// The beginning of a call, whose id depends on which request is answered.
-    Call { index: usize, name: String },
 }
 
 /// Where the body is split into chunks of the transfer encoding. A client sees each of them by itself.
@@ -85,32 +66,39 @@ impl Reply {
     /// The model says this, a word at a time.
     #[must_use]
     pub fn text(text: impl AsRef<str>) -> Self {
-        Self::stream().and_text(text)
+        Self::speech().and_text(text)
     }
 
-    /// The model thinks this, in the field `reasoning_content` of compatible servers.
+    /// The model thinks this: in the field `reasoning_content` of servers that are compatible with OpenAI, in a signed
+    /// block of Anthropic's.
     #[must_use]
     pub fn reasoning(text: impl AsRef<str>) -> Self {
-        Self::stream().and_reasoning(text)
+        Self::speech().and_reasoning(text)
+    }
+
+    /// The model thinks what nobody may read: an opaque block of Anthropic's; nothing in other dialects.
+    #[must_use]
+    pub fn sealed(data: impl Into<String>) -> Self {
+        Self::speech().and_sealed(data)
     }
 
     /// The model calls one tool. The arguments are what they show themselves as: a `serde_json::Value`, or a text that
     /// may be no JSON at all.
     #[must_use]
     pub fn call(name: impl Into<String>, arguments: impl Display) -> Self {
-        Self::stream().and_call(name, arguments)
+        Self::speech().and_call(name, arguments)
     }
 
     /// The model calls several tools at once.
     #[must_use]
     pub fn calls<N: Into<String>, A: Display>(calls: impl IntoIterator<Item = (N, A)>) -> Self {
-        calls.into_iter().fold(Self::stream(), |reply, (name, arguments)| reply.and_call(name, arguments))
+        calls.into_iter().fold(Self::speech(), |reply, (name, arguments)| reply.and_call(name, arguments))
     }
 
     /// So many chunks, each with this text.
     #[must_use]
     pub fn deltas(count: usize, text: impl AsRef<str>) -> Self {
-        Self::stream().with_delta(&json!({ "content": text.as_ref() }), count)
+        Self::speech().and(Said::Text { text: text.as_ref().to_owned(), times: count })
     }
 
     /// These bytes, as an event stream.
@@ -143,50 +131,47 @@ impl Reply {
     /// This, and all that follows for what a model says, when the reply is of another kind.
     #[must_use]
     pub fn and_text(self, text: impl AsRef<str>) -> Self {
-        self.words("content", text.as_ref())
+        words(text.as_ref()).fold(self, |reply, text| reply.and(Said::Text { text, times: 1 }))
     }
 
     /// Then the model thinks this.
     #[must_use]
     pub fn and_reasoning(self, text: impl AsRef<str>) -> Self {
-        self.words("reasoning_content", text.as_ref())
+        words(text.as_ref()).fold(self, |reply, text| reply.and(Said::Reasoning(text)))
+    }
+
+    /// Then the model thinks what nobody may read.
+    #[must_use]
+    pub fn and_sealed(self, data: impl Into<String>) -> Self {
+        self.and(Said::Sealed(data.into()))
     }
 
     /// Then the model calls this tool, its arguments in pieces.
     #[must_use]
-    pub fn and_call(mut self, name: impl Into<String>, arguments: impl Display) -> Self {
-        let stream = self.stream_mut();
-        let index = stream.calls;
-        stream.calls += 1;
-        stream.chunks.push(Chunk::Call { index, name: name.into() });
+    pub fn and_call(self, name: impl Into<String>, arguments: impl Display) -> Self {
         let arguments: Vec<char> = arguments.to_string().chars().collect();
-        arguments.chunks(ARGUMENTS_PIECE).fold(self, |reply, piece| {
-            let piece: String = piece.iter().collect();
-            reply.with_delta(
-                &json!({ "tool_calls": [{ "index": index, "function": { "arguments": piece } }] }),
-                1,
-            )
-        })
+        let pieces = arguments.chunks(ARGUMENTS_PIECE).map(|piece| piece.iter().collect());
+        pieces.fold(self.and(Said::Call(name.into())), |reply, piece| reply.and(Said::Arguments(piece)))
     }
 
-    /// The reported usage, as JSON: the object of the wire's field `usage`.
+    /// The reported usage, as JSON: the object of the dialect's field `usage`.
     #[must_use]
     pub fn usage(mut self, usage: impl Display) -> Self {
-        self.stream_mut().usage = Some(usage.to_string());
+        self.speech_mut().usage = Usage::Told(usage.to_string());
         self
     }
 
     /// No usage is reported.
     #[must_use]
     pub fn no_usage(mut self) -> Self {
-        self.stream_mut().usage = None;
+        self.speech_mut().usage = Usage::Untold;
         self
     }
 
-    /// Why the model stopped, instead of `stop` or `tool_calls`.
+    /// Why the model stopped, in the dialect's word, instead of that it was done or calls tools.
     #[must_use]
     pub fn finish(mut self, reason: impl Into<String>) -> Self {
-        self.stream_mut().finish = Some(reason.into());
+        self.speech_mut().finish = Some(reason.into());
         self
     }
 
@@ -238,31 +223,26 @@ impl Reply {
         Self { content, headers: Vec::new(), pieces: Pieces::Events, end: End::Whole }
     }
 
-    fn stream() -> Self {
-        let stream = Stream { chunks: Vec::new(), calls: 0, finish: None, usage: Some(USAGE.to_owned()) };
-        Self::new(Content::Stream(stream)).with_delta(&json!({ "role": "assistant", "content": "" }), 1)
+    fn speech() -> Self {
+        Self::new(Content::Speech(Speech::default()))
     }
 
-    fn stream_mut(&mut self) -> &mut Stream {
+    fn speech_mut(&mut self) -> &mut Speech {
         match &mut self.content {
-            Content::Stream(stream) => stream,
+            Content::Speech(speech) => speech,
             other => panic!("a model says nothing in {other:?}"),
         }
     }
 
-    fn words(self, field: &str, text: &str) -> Self {
-        text.split_inclusive(' ').fold(self, |reply, word| reply.with_delta(&json!({ field: word }), 1))
-    }
-
-    fn with_delta(mut self, delta: &Value, times: usize) -> Self {
-        self.stream_mut().chunks.push(Chunk::Delta { delta: delta.to_string(), times });
+    fn and(mut self, said: Said) -> Self {
+        self.speech_mut().said.push(said);
         self
     }
 
     /// As the answer to the request of this number, which goes into the ids of calls.
-    pub(crate) fn render(&self, number: usize) -> Rendered {
+    pub(crate) fn render(&self, number: usize, dialect: Dialect) -> Rendered {
         let events = match &self.content {
-            Content::Stream(stream) => stream.events(number),
+            Content::Speech(speech) => dialect.events(speech, number),
             Content::Sse(bytes) => vec![(bytes.clone(), 1)],
             Content::Plain { status, body } => return self.plain(*status, body),
             Content::Nothing => return Rendered { bytes: Vec::new(), after: self.after() },
@@ -333,38 +313,8 @@ impl End {
     }
 }
 
-impl Stream {
-    /// The events of the stream, each with how many times it comes.
-    fn events(&self, number: usize) -> Vec<(Vec<u8>, usize)> {
-        let chunk = |chunk: &Chunk| match chunk {
-            Chunk::Delta { delta, times } => (event(&choice(delta, "null"), None), *times),
-            Chunk::Call { index, name } => {
-                let call = json!({
-                    "index": index,
-                    "id": format!("call_{number}_{index}"),
-                    "type": "function",
-                    "function": { "name": name, "arguments": "" },
-                });
-                (event(&choice(&json!({ "tool_calls": [call] }).to_string(), "null"), None), 1)
-            }
-        };
-        let mut events: Vec<_> = self.chunks.iter().map(chunk).collect();
-        let reason = self.finish.as_deref().unwrap_or(if self.calls > 0 { "tool_calls" } else { "stop" });
-        events.push((event(&choice("{}", &json!(reason).to_string()), None), 1));
-        events.extend(self.usage.as_ref().map(|usage| (event("", Some(usage)), 1)));
-        events.push((b"data: [DONE]\n\n".to_vec(), 1));
-        events
-    }
-}
-
-fn choice(delta: &str, finish: &str) -> String {
-    format!(r#"{{"index":0,"delta":{delta},"finish_reason":{finish}}}"#)
-}
-
-fn event(choices: &str, usage: Option<&str>) -> Vec<u8> {
-    let usage = usage.map(|usage| format!(r#","usage":{usage}"#)).unwrap_or_default();
-    let head = r#""id":"chatcmpl-scripted","object":"chat.completion.chunk","created":1700000000,"model":"scripted""#;
-    format!("data: {{{head},\"choices\":[{choices}]{usage}}}\n\n").into_bytes()
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split_inclusive(' ').map(str::to_owned)
 }
 
 fn split(events: Vec<(Vec<u8>, usize)>, pieces: Pieces) -> Vec<Vec<u8>> {
@@ -393,11 +343,13 @@ fn push_piece(out: &mut Vec<u8>, piece: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     /// Status line, then the chunks of the body.
     fn pieces(reply: &Reply) -> Vec<String> {
-        let text = String::from_utf8(reply.render(3).bytes).unwrap();
+        let text = String::from_utf8(reply.render(3, Dialect::OpenAi).bytes).unwrap();
         let (_, mut body) = text.split_once("\r\n\r\n").unwrap();
         let mut pieces = Vec::new();
         while let Some((length, rest)) = body.split_once("\r\n") {
@@ -469,7 +421,7 @@ mod tests {
             (Reply::text("x").stall_after(250), After::Wait),
         ] {
             assert_eq!(pieces(&reply).concat().len(), 250);
-            let rendered = reply.render(0);
+            let rendered = reply.render(0, Dialect::OpenAi);
             assert!(!rendered.bytes.ends_with(b"0\r\n\r\n"));
             assert_eq!(rendered.after, after);
         }
@@ -488,7 +440,7 @@ mod tests {
     fn a_status_has_its_headers_and_body() {
         let reply = Reply::status(429).header("Retry-After", "0").header("content-type", "text/x").body("no");
         let wanted = "HTTP/1.1 429 \r\ncontent-length: 2\r\nRetry-After: 0\r\ncontent-type: text/x\r\n\r\nno";
-        assert_eq!(String::from_utf8(reply.render(0).bytes).unwrap(), wanted);
-        assert_eq!(reply.header("connection", "close").render(0).after, After::Close);
+        assert_eq!(String::from_utf8(reply.render(0, Dialect::OpenAi).bytes).unwrap(), wanted);
+        assert_eq!(reply.header("connection", "close").render(0, Dialect::OpenAi).after, After::Close);
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::dialect::Dialect;
 use crate::reply::{After, Reply};
 use crate::request::Request;
 
@@ -185,7 +186,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared, connection: u64) -> io::Result
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let refused = Reply::status(400).body(error.to_string()).render(0);
+                let refused = Reply::status(400).body(error.to_string()).render(0, Dialect::OpenAi);
                 return stream.write_all(&refused.bytes);
             }
             Err(error) => return Err(error),
@@ -196,7 +197,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared, connection: u64) -> io::Result
             requests.len() - 1
         };
         shared.arrived.notify_all();
-        let rendered = (shared.handler)(&request).render(number);
+        let rendered = (shared.handler)(&request).render(number, Dialect::of(&request.path));
         stream.write_all(&rendered.bytes)?;
         match rendered.after {
             After::NextRequest => {}

@@ -9,5 +9,7 @@ mod permissions;
 mod run;
 mod session;
 mod settings;
+mod structured;
 mod terminal;
 mod trust;
+mod wires;

@@ -9,20 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use codetether_event::{ContentPart, Message, Role, ToolCall, ToolResult};
 use codetether_files::BlobStore;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::stream::State;
 use super::{ToolCalls, schema_calls};
+use crate::attempt::Script;
+use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
 use crate::{Epoch, SampleSpec};
 
-/// Rough number of tokens of an image, where nobody counts them.
-const IMAGE_TOKENS: u64 = 1_000;
-/// Rough number of bytes of a token.
-pub(super) const TOKEN_BYTES: u64 = 4;
-/// Longest name of a tool.
-const NAME_MAX: usize = 64;
-/// Ids made here begin with this.
-const MADE_ID: &str = "call_";
+/// The one kind of document that models look at.
+const PDF: &str = "application/pdf";
 
 /// What the wire calls the limit of an answer's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +44,11 @@ pub(super) struct Body {
     /// JSON up to and without the end of the list of messages.
     bytes: Vec<u8>,
     tool_calls: ToolCalls,
+    limit: LimitName,
     images: u64,
     image_bytes: usize,
-    /// Numbers below this are in ids that look as if made here.
+    /// Numbers below this are in ids that look as if made here: the next call that comes without an id gets it, however
+    /// often the answer is asked for.
     next_id: u64,
     /// Which tool a call was for, where results must name it.
     names: HashMap<String, String>,
@@ -58,7 +56,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch, tool_calls: ToolCalls) -> Self {
+    pub(super) fn new(epoch: &Epoch, tool_calls: ToolCalls, limit: LimitName) -> Self {
         let mut head = json!({
             "model": epoch.model.model(),
             "stream": true,
@@ -80,20 +78,19 @@ impl Body {
         let mut bytes = head.to_string().into_bytes();
         bytes.pop();
         bytes.extend_from_slice(br#","messages":["#);
-        let mut body =
-            Self { bytes, tool_calls, images: 0, image_bytes: 0, next_id: 0, names: HashMap::new() };
+        let names = HashMap::new();
+        let mut body = Self { bytes, tool_calls, limit, images: 0, image_bytes: 0, next_id: 0, names };
         if !system.is_empty() {
             body.append(&Wire { content: Some(Content::Text(system)), ..Wire::of("system") });
         }
         body
     }
+}
 
-    /// Appends a message; nothing of it when there is an error.
-    pub(super) fn push(
-        &mut self,
-        message: &Message,
-        blobs: &BlobStore,
-    ) -> Result<(), codetether_files::Error> {
+impl Script for Body {
+    type Reader = State;
+
+    fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
         match message.role {
             Role::User => self.push_user(&message.parts, blobs),
             Role::Assistant => {
@@ -103,32 +100,31 @@ impl Body {
         }
     }
 
-    /// The whole body, with what holds for this sample alone at its end.
-    pub(super) fn request(&self, spec: &SampleSpec, limit: LimitName) -> Vec<u8> {
+    fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
         let mut body = Vec::with_capacity(self.bytes.len().saturating_add(128));
         body.extend_from_slice(&self.bytes);
         body.push(b']');
         if let Some(tokens) = spec.max_output {
-            body.extend_from_slice(format!(r#","{}":{tokens}"#, limit.as_str()).as_bytes());
+            body.extend_from_slice(format!(r#","{}":{tokens}"#, self.limit.as_str()).as_bytes());
         }
         if let Some(effort) = spec.effort {
             body.extend_from_slice(format!(r#","reasoning_effort":"{}""#, effort.as_str()).as_bytes());
         }
         body.push(b'}');
-        body
+        Ok(body)
     }
 
-    /// Tokens of the prompt, roughly.
-    pub(super) fn tokens(&self) -> u64 {
+    fn tokens(&self) -> u64 {
         let text = self.bytes.len().saturating_sub(self.image_bytes) as u64;
         (text / TOKEN_BYTES).saturating_add(self.images.saturating_mul(IMAGE_TOKENS))
     }
 
-    /// The id of the next call that comes without one: the same however often the answer is asked for.
-    pub(super) fn next_id(&self) -> u64 {
-        self.next_id
+    fn reader(&self) -> State {
+        State::new(self.tool_calls, self.next_id)
     }
+}
 
+impl Body {
     fn push_user(&mut self, parts: &[ContentPart], blobs: &BlobStore) -> Result<(), codetether_files::Error> {
         let mut said = Vec::new();
         let mut results = Vec::new();
@@ -140,7 +136,11 @@ impl Body {
                     let url = format!("data:{media_type};base64,{}", STANDARD.encode(blobs.get(blob)?));
                     images = images.saturating_add(1);
                     image_bytes = image_bytes.saturating_add(url.len());
-                    said.push(Said::ImageUrl { image_url: ImageUrl { url } });
+                    said.push(if media_type == PDF {
+                        Said::File { file: File { filename: "document.pdf", file_data: url } }
+                    } else {
+                        Said::ImageUrl { image_url: ImageUrl { url } }
+                    });
                 }
                 ContentPart::ToolResult(result) => match self.tool_calls {
                     ToolCalls::Native => results.push(result),
@@ -169,11 +169,7 @@ impl Body {
     }
 
     fn push_assistant(&mut self, message: &Message) {
-        for call in message.calls() {
-            // Larger numbers are not ours: nobody makes so many calls, and counting must never come to an end.
-            let number = call.id.strip_prefix(MADE_ID).and_then(|number| number.parse::<u32>().ok());
-            self.next_id = self.next_id.max(number.map_or(0, |number| u64::from(number).saturating_add(1)));
-        }
+        self.next_id = self.next_id.max(calls::next_id(message.calls().map(|call| call.id.as_str())));
         let text = message.text();
         let wire = match self.tool_calls {
             ToolCalls::Native => {
@@ -198,24 +194,6 @@ impl Body {
         }
         let written = serde_json::to_writer(&mut self.bytes, message);
         debug_assert!(written.is_ok(), "a message has string keys, and memory takes all bytes");
-    }
-}
-
-/// The name of the `number`-th call that came without an id.
-pub(super) fn made_id(number: u64) -> String {
-    format!("{MADE_ID}{number}")
-}
-
-/// Arguments as a server can parse them again: the bytes received, where they are a JSON object; none, where they are
-/// nothing or `null`. Strict servers refuse a request with anything else in it, now and for the rest of the dialogue.
-pub(super) fn arguments(received: &str) -> String {
-    let trimmed = received.trim();
-    if matches!(trimmed, "" | "null") {
-        "{}".to_owned()
-    } else if trimmed.starts_with('{') && serde_json::from_str::<IgnoredAny>(received).is_ok() {
-        received.to_owned()
-    } else {
-        json!({"not_json": received}).to_string()
     }
 }
 
@@ -263,7 +241,7 @@ impl Content {
             .iter()
             .map(|part| match part {
                 Said::Text { text } => Some(text.as_str()),
-                Said::ImageUrl { .. } => None,
+                Said::ImageUrl { .. } | Said::File { .. } => None,
             })
             .collect();
         match texts {
@@ -278,6 +256,13 @@ impl Content {
 enum Said {
     Text { text: String },
     ImageUrl { image_url: ImageUrl },
+    File { file: File },
+}
+
+#[derive(Serialize)]
+struct File {
+    filename: &'static str,
+    file_data: String,
 }
 
 #[derive(Serialize)]
@@ -304,16 +289,6 @@ impl<'a> WireCall<'a> {
             WireFunction { name: sendable(call.name.as_str()), arguments: arguments(&call.arguments) };
         Self { id: &call.id, r#type: "function", function }
     }
-}
-
-/// A name as OpenAI takes it, whatever the model once made up: one wrong name would spoil the whole dialogue.
-fn sendable(name: &str) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if (1..=NAME_MAX).contains(&name.len()) && name.chars().all(fits) {
-        return Cow::Borrowed(name);
-    }
-    let name: String = name.chars().take(NAME_MAX).map(|c| if fits(c) { c } else { '_' }).collect();
-    if name.is_empty() { Cow::Borrowed("unnamed") } else { Cow::Owned(name) }
 }
 
 #[cfg(test)]
@@ -351,12 +326,11 @@ mod tests {
     }
 
     fn messages(tool_calls: ToolCalls, pushed: &[Message]) -> Value {
-        let mut body = Body::new(&epoch(), tool_calls);
+        let mut body = Body::new(&epoch(), tool_calls, LimitName::MaxTokens);
         for message in pushed {
             body.push(message, &store()).unwrap();
         }
-        let mut body: Value =
-            serde_json::from_slice(&body.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        let mut body: Value = serde_json::from_slice(&body.request(&SampleSpec::default()).unwrap()).unwrap();
         let mut messages = body["messages"].take();
         messages.as_array_mut().unwrap().remove(0);
         messages
@@ -364,10 +338,10 @@ mod tests {
 
     #[test]
     fn a_request_is_written_once_in_a_fixed_order() {
-        let mut body = Body::new(&epoch(), ToolCalls::Native);
+        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxCompletionTokens);
         body.push(&Message::user("héllo"), &store()).unwrap();
         let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9) };
-        let text = String::from_utf8(body.request(&spec, LimitName::MaxCompletionTokens)).unwrap();
+        let text = String::from_utf8(body.request(&spec).unwrap()).unwrap();
         assert_eq!(
             text,
             concat!(
@@ -378,9 +352,12 @@ mod tests {
                 r#""max_completion_tokens":9,"reasoning_effort":"low"}"#
             )
         );
-        let bare =
-            Body::new(&Epoch { system: String::new(), tools: Vec::new(), ..epoch() }, ToolCalls::Schema);
-        let text = String::from_utf8(bare.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        let bare = Body::new(
+            &Epoch { system: String::new(), tools: Vec::new(), ..epoch() },
+            ToolCalls::Schema,
+            LimitName::MaxTokens,
+        );
+        let text = String::from_utf8(bare.request(&SampleSpec::default()).unwrap()).unwrap();
         assert_eq!(
             text,
             r#"{"model":"m-1","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#
@@ -393,7 +370,7 @@ mod tests {
             message(
                 Role::Assistant,
                 [
-                    ContentPart::Reasoning { text: "hm".into(), signature: None },
+                    ContentPart::reasoning("hm"),
                     ContentPart::text("Let me see."),
                     call("a", "{ \"path\": 1 }"),
                     call("b", ""),
@@ -426,15 +403,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_model_made_up_spoils_no_later_request() {
-        let long = "é".repeat(100);
-        for (name, sent) in [("read", "read"), ("functions.read:0", "functions_read_0"), ("", "unnamed")] {
-            assert_eq!(sendable(name), sent);
-        }
-        assert_eq!(sendable(&long), "_".repeat(64));
-    }
-
-    #[test]
     fn where_the_answer_is_the_call_all_is_text() {
         let pushed = [
             message(Role::Assistant, [call("a", "{\"path\": 1}")]),
@@ -449,7 +417,8 @@ mod tests {
                 {"role": "assistant", "content": "{\"tool\":\"done\",\"arguments\":{\"message\":\"ok\"}}"},
             ])
         );
-        let head = String::from_utf8(Body::new(&epoch(), ToolCalls::Schema).bytes).unwrap();
+        let head =
+            String::from_utf8(Body::new(&epoch(), ToolCalls::Schema, LimitName::MaxTokens).bytes).unwrap();
         assert!(head.contains("\"response_format\":{\"type\":\"json_schema\""), "{head}");
         assert!(!head.contains("\"tools\""), "{head}");
     }
@@ -460,14 +429,13 @@ mod tests {
         let blobs = BlobStore::new(dir.path());
         let blob = blobs.put(b"\x89PNG").unwrap();
         let image = |blob: BlobId| ContentPart::Image { media_type: "image/png".into(), blob };
-        let mut body = Body::new(&epoch(), ToolCalls::Native);
+        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
         let before = body.bytes.clone();
         let lost = message(Role::User, [ContentPart::text("x"), image(BlobId::new("0".repeat(64)))]);
         assert!(body.push(&lost, &blobs).is_err());
         assert_eq!((body.bytes.clone(), body.images), (before, 0));
         body.push(&message(Role::User, [ContentPart::text("what is it?"), image(blob)]), &blobs).unwrap();
-        let body: Value =
-            serde_json::from_slice(&body.request(&SampleSpec::default(), LimitName::MaxTokens)).unwrap();
+        let body: Value = serde_json::from_slice(&body.request(&SampleSpec::default()).unwrap()).unwrap();
         let parts = json!([
             {"type": "text", "text": "what is it?"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
@@ -476,40 +444,39 @@ mod tests {
     }
 
     #[test]
-    fn ids_made_here_are_never_made_twice_in_a_dialogue() {
-        let mut body = Body::new(&epoch(), ToolCalls::Native);
-        assert_eq!(body.next_id(), 0);
-        for id in ["call_7", "call_2", "call_x", "call_99999999999999999999", "other"] {
-            body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
-        }
-        assert_eq!(made_id(body.next_id()), "call_8");
-        for number in [u64::MAX, u64::from(u32::MAX) + 1] {
-            body.push(&message(Role::Assistant, [call(&format!("call_{number}"), "{}")]), &store()).unwrap();
-        }
-        assert_eq!(body.next_id(), 8, "a server's number does not bring ours to their end");
-        body.push(&message(Role::Assistant, [call(&format!("call_{}", u32::MAX), "{}")]), &store()).unwrap();
-        assert_eq!(body.next_id(), u64::from(u32::MAX) + 1);
+    fn a_document_is_sent_as_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::new(dir.path());
+        let pdf = ContentPart::Image { media_type: PDF.into(), blob: blobs.put(b"%PDF-1").unwrap() };
+        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
+        body.push(&message(Role::User, [pdf]), &blobs).unwrap();
+        let body: Value = serde_json::from_slice(&body.request(&SampleSpec::default()).unwrap()).unwrap();
+        let file = json!({"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERi0x"});
+        let parts = json!([{"type": "file", "file": file}]);
+        assert_eq!(body["messages"][1], json!({"role": "user", "content": parts}));
     }
 
     #[test]
-    fn arguments_that_are_no_object_are_sent_as_one() {
-        for (received, sent) in [
-            ("", "{}"),
-            (" null\n", "{}"),
-            (" { \"a\": 1 }", " { \"a\": 1 }"),
-            ("5", r#"{"not_json":"5"}"#),
-            ("[1]", r#"{"not_json":"[1]"}"#),
-            ("{\"a\"", r#"{"not_json":"{\"a\""}"#),
-        ] {
-            assert_eq!(arguments(received), sent);
+    fn ids_made_here_are_never_made_twice_in_a_dialogue() {
+        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
+        assert_eq!(body.next_id, 0);
+        for id in ["call_7", "call_2", "call_x", "call_99999999999999999999", "other"] {
+            body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
         }
+        assert_eq!(calls::made_id(body.next_id), "call_8");
+        for number in [u64::MAX, u64::from(u32::MAX) + 1] {
+            body.push(&message(Role::Assistant, [call(&format!("call_{number}"), "{}")]), &store()).unwrap();
+        }
+        assert_eq!(body.next_id, 8, "a server's number does not bring ours to their end");
+        body.push(&message(Role::Assistant, [call(&format!("call_{}", u32::MAX), "{}")]), &store()).unwrap();
+        assert_eq!(body.next_id, u64::from(u32::MAX) + 1);
     }
 
     fn any_part() -> impl Strategy<Value = ContentPart> {
         let text = || any::<String>();
         prop_oneof![
             text().prop_map(ContentPart::text),
-            text().prop_map(|text| ContentPart::Reasoning { text, signature: None }),
+            text().prop_map(ContentPart::reasoning),
             (text(), text()).prop_map(|(id, arguments)| call(&id, &arguments)),
             (text(), text(), any::<bool>()).prop_map(|(id, text, error)| result(&id, &text, error)),
         ]
@@ -522,14 +489,15 @@ mod tests {
             schema in any::<bool>(),
             max_output in any::<Option<u32>>(),
         ) {
-            let mut body = Body::new(&epoch(), if schema { ToolCalls::Schema } else { ToolCalls::Native });
+            let tool_calls = if schema { ToolCalls::Schema } else { ToolCalls::Native };
+            let mut body = Body::new(&epoch(), tool_calls, LimitName::MaxTokens);
             let spec = SampleSpec { effort: None, max_output };
             let tail = max_output.map_or_else(|| "]}".to_owned(), |n| format!(r#"],"max_tokens":{n}}}"#));
-            let mut last = body.request(&spec, LimitName::MaxTokens);
+            let mut last = body.request(&spec).unwrap();
             for (user, parts) in said {
                 let role = if user { Role::User } else { Role::Assistant };
                 body.push(&message(role, parts), &store()).unwrap();
-                let next = body.request(&spec, LimitName::MaxTokens);
+                let next = body.request(&spec).unwrap();
                 let prefix = last.strip_suffix(tail.as_bytes()).unwrap();
                 prop_assert!(next.starts_with(prefix));
                 prop_assert!(serde_json::from_slice::<Value>(&next).is_ok());

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::request;
 use crate::ToolDeclaration;
+use crate::calls::arguments;
 
 /// The name by which the model says that it is done.
 const DONE: &str = "done";
@@ -65,8 +66,7 @@ pub(super) fn system(prompt: &str, tools: &[ToolDeclaration]) -> String {
 
 /// An earlier answer, as the model would have written it.
 pub(super) fn replay<'a>(text: &str, calls: impl Iterator<Item = &'a ToolCall>) -> String {
-    let calls: Vec<_> =
-        calls.map(|call| step(call.name.as_str(), &request::arguments(&call.arguments))).collect();
+    let calls: Vec<_> = calls.map(|call| step(call.name.as_str(), &arguments(&call.arguments))).collect();
     if calls.is_empty() { step(DONE, &json!({"message": text}).to_string()) } else { calls.join("\n") }
 }
 

@@ -1,7 +1,10 @@
+use codetether_event::{Message, Role, ToolCall, ToolName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::answer::{Answer, Whole};
+use crate::usage::complete;
 
 /// An answer of every kind of thing, with characters of several bytes, as OpenAI streams it.
 fn recorded() -> String {
@@ -42,7 +45,7 @@ fn whole(parts: Vec<ContentPart>, stop: StopReason) -> Whole {
 fn recorded_answer() -> Whole {
     let usage = Some(Usage { input: 9, output: 7, ..Usage::default() });
     let parts = vec![
-        ContentPart::Reasoning { text: "hm ja".into(), signature: None },
+        ContentPart::reasoning("hm ja"),
         ContentPart::text("Grüße \"𝄞\" 日本"),
         call("a1", "read", r#"{"path":"é"}"#),
         call("a2", "list", "{}"),
@@ -57,7 +60,7 @@ fn read<'a>(
 ) -> (Result<Whole, Fault>, Vec<Piece>) {
     let mut pieces = Vec::new();
     let mut out = |piece| pieces.push(piece);
-    let mut answer = Answer::new(tool_calls, 4);
+    let mut answer = Answer::new(State::new(tool_calls, 4));
     for read in reads {
         if let Err(fault) = answer.feed(read, &mut out) {
             answer.flush(&mut out);
@@ -253,7 +256,7 @@ fn a_server_that_does_not_stream_is_understood() {
     });
     let text = format!(" \n{object}");
     let parts = vec![
-        ContentPart::Reasoning { text: "hm".into(), signature: None },
+        ContentPart::reasoning("hm"),
         ContentPart::text("hi"),
         call("call_4", "a", "{}"),
         call("call_5", "b", "{}"),
@@ -288,7 +291,7 @@ fn fields_of_other_servers_are_taken_as_what_they_mean() {
         json!({"reasoning": "hm", "reasoning_content": "hm"}),
         json!({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}),
     ];
-    let parts = [ContentPart::Reasoning { text: "hm".into(), signature: None }, ContentPart::text("ab")];
+    let parts = [ContentPart::reasoning("hm"), ContentPart::text("ab")];
     assert_eq!(native(&stream(&deltas)).unwrap().message.parts, parts);
 }
 
@@ -296,7 +299,7 @@ fn fields_of_other_servers_are_taken_as_what_they_mean() {
 fn tokens_that_nobody_reports_are_estimated() {
     let answer = native(&stream(&[json!({"content": "12345678"})])).unwrap();
     assert_eq!(answer.usage, Some(Usage { output: 2, estimated: true, ..Usage::default() }));
-    let estimated = usage::complete(answer.usage, 30);
+    let estimated = complete(answer.usage, 30);
     assert_eq!(estimated, Usage { input: 30, output: 2, estimated: true, ..Usage::default() });
 }
 
@@ -328,7 +331,7 @@ fn a_part_of_an_answer_is_its_text_alone() {
     let text = recorded();
     for (tool_calls, partial) in [(ToolCalls::Native, Some("Grüße \"𝄞\" 日本")), (ToolCalls::Schema, None)]
     {
-        let mut answer = Answer::new(tool_calls, 0);
+        let mut answer = Answer::new(State::new(tool_calls, 0));
         assert_eq!(answer.partial(), None);
         answer
             .feed(text.split("\"finish_reason\":\"tool_calls\"").next().unwrap().as_bytes(), &mut out)

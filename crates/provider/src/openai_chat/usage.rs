@@ -2,7 +2,9 @@
 
 use codetether_event::Usage;
 use serde::Deserialize;
-use serde_json::{Number, Value};
+use serde_json::Value;
+
+use crate::usage::count;
 
 /// Reads the `usage` object; nothing when it is null, of another form or all zero.
 pub(super) fn read(json: &str) -> Option<Usage> {
@@ -25,14 +27,6 @@ pub(super) fn read(json: &str) -> Option<Usage> {
     })
 }
 
-/// What an answer has cost: as reported, or else with the prompt's tokens estimated too.
-pub(super) fn complete(usage: Option<Usage>, prompt: u64) -> Usage {
-    match usage {
-        Some(usage) if !usage.estimated => usage,
-        estimated => Usage { input: prompt, estimated: true, ..estimated.unwrap_or_default() },
-    }
-}
-
 #[derive(Deserialize)]
 struct Reported {
     prompt_tokens: Option<Value>,
@@ -53,12 +47,6 @@ struct Prompt {
 #[derive(Deserialize, Default)]
 struct Completion {
     reasoning_tokens: Option<Value>,
-}
-
-/// Some servers write whole numbers with a decimal point; a negative one is none.
-fn count(value: Option<&Value>) -> u64 {
-    let number = value.and_then(Value::as_number);
-    number.and_then(Number::as_u64).or_else(|| number.and_then(Number::as_f64).map(|n| n as u64)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -12,14 +12,18 @@ use serde_json::Value;
 
 /// Longest text of a server that is shown, in characters.
 const SHOWN_MAX: usize = 600;
+/// Longest id of a request that is shown, in characters.
+const ID_MAX: usize = 100;
 
 /// Words of the many servers for "this is more than the model takes".
-const TOO_LONG: [&str; 9] = [
+const TOO_LONG: [&str; 11] = [
     "context_length_exceeded",
     "exceed_context_size",
     "context length",
     "context window",
     "context size",
+    "context limit",
+    "request_too_large",
     "maximum context",
     "prompt is too long",
     "input is too long",
@@ -28,27 +32,39 @@ const TOO_LONG: [&str; 9] = [
 
 /// Whom a message names.
 #[derive(Debug)]
-pub(super) struct Blame {
+pub(crate) struct Blame {
     /// The endpoint's name in the settings.
     name: String,
     /// `host:port`.
     host: String,
+    /// What the wire's answers are called.
+    answer: &'static str,
     redactor: Redactor,
 }
 
 impl Blame {
-    pub(super) fn new(name: &str, host: String, secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self { name: name.to_owned(), host, redactor: Redactor::new(secrets) }
+    pub(crate) fn new(
+        name: &str,
+        host: String,
+        answer: &'static str,
+        secrets: impl IntoIterator<Item = Secret>,
+    ) -> Self {
+        Self { name: name.to_owned(), host, answer, redactor: Redactor::new(secrets) }
     }
 
     /// A failure in our own words, the server's among them.
-    pub(super) fn failure(&self, kind: Kind, message: impl AsRef<str>) -> ProviderFailure {
+    pub(crate) fn failure(&self, kind: Kind, message: impl AsRef<str>) -> ProviderFailure {
         let message = shown(&self.redactor.redact(message.as_ref()));
         ProviderFailure { kind, status: None, message, retry_after_ms: None }
     }
 
+    /// What is asked for is not to be had from this wire or model.
+    pub(crate) fn refused(&self, problem: &str) -> ProviderFailure {
+        self.failure(Kind::BadRequest, format!("cannot ask `{}`: {problem}", self.name))
+    }
+
     /// An answer with a status that says no. `body` is as much of its body as was read.
-    pub(super) fn status(
+    pub(crate) fn status(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
@@ -69,6 +85,9 @@ impl Blame {
             300..=399 => message.push_str(" (it redirects: set `base_url` to where it leads)"),
             _ => {}
         }
+        let named = |name| headers.get(name).and_then(|id: &http::HeaderValue| id.to_str().ok());
+        let id = named("request-id").or_else(|| named("x-request-id"));
+        push_id(&mut message, id.or(said.request_id.as_deref()));
         ProviderFailure {
             status: Some(status.as_u16()),
             retry_after_ms: retry_after(headers, SystemTime::now()),
@@ -77,23 +96,22 @@ impl Blame {
     }
 
     /// An error object where the answer should be.
-    pub(super) fn reported(&self, error: &str) -> ProviderFailure {
+    pub(crate) fn reported(&self, error: &str) -> ProviderFailure {
         let said = Said::read(error.as_bytes());
         let kind = said.status.map_or_else(|| kind_of_code(&said), |status| kind_of(status, &said));
         let text = if said.text.is_empty() { "an error without a message" } else { &said.text };
-        ProviderFailure {
-            status: said.status,
-            ..self.failure(kind, format!("`{}` reported: {text}", self.name))
-        }
+        let mut message = format!("`{}` reported: {text}", self.name);
+        push_id(&mut message, said.request_id.as_deref());
+        ProviderFailure { status: said.status, ..self.failure(kind, message) }
     }
 
     /// The answer does not follow the protocol.
-    pub(super) fn protocol(&self, what: impl std::fmt::Display) -> ProviderFailure {
-        self.failure(Kind::Protocol, format!("`{}` did not answer as a chat completion: {what}", self.name))
+    pub(crate) fn protocol(&self, what: impl std::fmt::Display) -> ProviderFailure {
+        self.failure(Kind::Protocol, format!("`{}` did not answer as {}: {what}", self.name, self.answer))
     }
 
     /// The connection broke, or none came about.
-    pub(super) fn transport(&self, error: &reqwest::Error) -> ProviderFailure {
+    pub(crate) fn transport(&self, error: &reqwest::Error) -> ProviderFailure {
         let (name, host) = (&self.name, &self.host);
         let cause = root_cause(error);
         let (kind, message) = if error.is_builder() {
@@ -118,7 +136,7 @@ impl Blame {
     }
 
     /// The stream ended before the answer did.
-    pub(super) fn cut(&self) -> ProviderFailure {
+    pub(crate) fn cut(&self) -> ProviderFailure {
         let (name, host) = (&self.name, &self.host);
         self.failure(
             Kind::Connection,
@@ -127,13 +145,13 @@ impl Blame {
     }
 
     /// Nothing came for this long.
-    pub(super) fn silent(&self, time: Duration) -> ProviderFailure {
+    pub(crate) fn silent(&self, time: Duration) -> ProviderFailure {
         let text = format!("`{}` sent nothing for {} (`idle_timeout`)", self.name, seconds(time));
         self.failure(Kind::Timeout, text)
     }
 
     /// The whole answer took longer than this.
-    pub(super) fn endless(&self, time: Duration) -> ProviderFailure {
+    pub(crate) fn endless(&self, time: Duration) -> ProviderFailure {
         let text = format!("`{}` did not finish within {} (`total_timeout`)", self.name, seconds(time));
         self.failure(Kind::Timeout, text)
     }
@@ -147,6 +165,8 @@ struct Said {
     code: String,
     /// A status inside the body.
     status: Option<u16>,
+    /// What the server's own people find the request by.
+    request_id: Option<String>,
 }
 
 impl Said {
@@ -179,6 +199,7 @@ impl Said {
             },
             code: words.join(" ").trim().to_owned(),
             status,
+            request_id: value.get("request_id").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -188,11 +209,22 @@ impl Said {
     }
 
     fn is_quota(&self) -> bool {
+        // Anthropic says the last one with a 400 and the code of any wrong request.
         ["insufficient_quota", "billing", "payment_required"].iter().any(|word| self.code.contains(word))
+            || self.text.contains("credit balance is too low")
     }
 
     fn is_declined(&self) -> bool {
         ["content_filter", "content_policy", "moderation"].iter().any(|word| self.code.contains(word))
+    }
+}
+
+/// Appends the id of a request, cut where it has no end.
+fn push_id(message: &mut String, id: Option<&str>) {
+    if let Some(id) = id.filter(|id| !id.is_empty()) {
+        message.push_str(" [request ");
+        message.extend(id.chars().take(ID_MAX));
+        message.push(']');
     }
 }
 
@@ -260,7 +292,7 @@ fn plain(text: &str) -> String {
 }
 
 /// One bounded line that cannot steer a terminal.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     let mut gap = false;
     for (count, c) in text.trim().chars().enumerate() {
@@ -309,7 +341,7 @@ mod tests {
     use super::*;
 
     fn blame() -> Blame {
-        Blame::new("acme", "h:1".into(), [Secret::from("sk-123456789".to_owned())])
+        Blame::new("acme", "h:1".into(), "a chat completion", [Secret::from("sk-123456789".to_owned())])
     }
 
     fn status(code: u16, body: &str) -> (Kind, String) {

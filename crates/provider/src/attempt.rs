@@ -1,5 +1,5 @@
-//! A dialogue over this wire, and one attempt at its next answer: sends, reads, waits no longer than it may, and lets
-//! go at once when it is cancelled. Never tries again.
+//! A dialogue over any wire, and one attempt at its next answer: sends, reads, waits no longer than it may, and lets
+//! go at once when it is cancelled. Never tries again; knows nothing of what is sent or said.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,11 +12,10 @@ use http::header::CONTENT_TYPE;
 use reqwest::Response;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::errors::Blame;
-use super::request::Body;
-use super::stream::{Answer, Fault};
-use super::{Line, usage};
-use crate::{BoxFuture, Cancel, Dialogue, Epoch, SampleError, SampleSpec, Sampled};
+use crate::answer::{Answer, Fault, Reader};
+use crate::endpoint::Line;
+use crate::errors::Blame;
+use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, usage};
 
 /// Pieces are handed out at most this often: what comes faster is joined.
 const PIECE_INTERVAL: Duration = Duration::from_millis(2);
@@ -28,27 +27,44 @@ const END_READS: usize = 16;
 const ERROR_MAX: usize = 64 << 10;
 const ERROR_WAIT: Duration = Duration::from_secs(5);
 
+/// The body of a wire's requests, which only grows.
+pub(crate) trait Script: Send {
+    /// Reads the wire's answers.
+    type Reader: Reader;
+
+    /// Appends a message; nothing of it when there is an error.
+    fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error>;
+
+    /// The whole body, with what holds for this sample alone; or what of it the wire or the model does not take.
+    fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String>;
+
+    /// Tokens of the prompt, roughly.
+    fn tokens(&self) -> u64;
+
+    /// Reads the next answer.
+    fn reader(&self) -> Self::Reader;
+}
+
 /// A dialogue.
 #[derive(Debug)]
-pub(super) struct Chat {
+pub(crate) struct Conversation<S> {
     line: Arc<Line>,
     model: ModelId,
-    body: Body,
+    script: S,
     /// The last answer's response, when only the end of its body is still to come. Dropped before that, it would take
     /// its connection with it; waited for, it would hold the answer back.
     last: Option<Response>,
 }
 
-impl Chat {
-    pub(super) fn new(line: Arc<Line>, epoch: &Epoch) -> Self {
-        let body = Body::new(epoch, line.tool_calls);
-        Self { line, model: epoch.model.clone(), body, last: None }
+impl<S> Conversation<S> {
+    pub(crate) fn new(line: Arc<Line>, model: ModelId, script: S) -> Self {
+        Self { line, model, script, last: None }
     }
 }
 
-impl Dialogue for Chat {
+impl<S: Script> Dialogue for Conversation<S> {
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
-        self.body.push(message, blobs)
+        self.script.push(message, blobs)
     }
 
     fn sample<'a>(
@@ -70,7 +86,7 @@ struct Read {
     broken: Option<ProviderFailure>,
 }
 
-impl Chat {
+impl<S: Script> Conversation<S> {
     async fn attempt(
         &mut self,
         spec: &SampleSpec,
@@ -80,8 +96,8 @@ impl Chat {
         if cancel.is_cancelled() {
             return Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
         }
-        let mut answer = Answer::new(self.line.tool_calls, self.body.next_id());
-        let prompt = self.body.tokens();
+        let mut answer = Answer::new(self.script.reader());
+        let prompt = self.script.tokens();
         // Nothing is left of the request, its connection among it, once this is over without a response.
         let read = tokio::select! {
             biased;
@@ -120,7 +136,7 @@ impl Chat {
     async fn ask(
         &mut self,
         spec: &SampleSpec,
-        answer: &mut Answer,
+        answer: &mut Answer<impl Reader>,
         out: &mut (dyn FnMut(Piece) + Send),
     ) -> Result<Read, ProviderFailure> {
         if let Some(last) = self.last.take() {
@@ -128,7 +144,7 @@ impl Chat {
         }
         let line = &*self.line;
         let target = line.target.as_ref().map_err(Clone::clone)?;
-        let body = self.body.request(spec, line.limit_name);
+        let body = self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?;
         let request = line.client.post(target.url.clone()).headers(target.headers.clone()).body(body).send();
         let response = match timeout(line.idle_timeout, request).await {
             Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
@@ -150,7 +166,7 @@ impl Chat {
 async fn read_answer(
     line: &Line,
     mut response: Response,
-    answer: &mut Answer,
+    answer: &mut Answer<impl Reader>,
     out: &mut (dyn FnMut(Piece) + Send),
 ) -> Result<Read, ProviderFailure> {
     let mut last_read = Instant::now();

@@ -8,11 +8,11 @@ use memchr::{memchr, memchr2};
 /// Longest line, and longest event.
 const EVENT_MAX: usize = 8 << 20;
 /// Most bytes of one stream.
-pub(super) const STREAM_MAX: usize = 64 << 20;
+pub(crate) const STREAM_MAX: usize = 64 << 20;
 
 /// The stream is longer than any answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TooLong {
+pub(crate) enum TooLong {
     #[error("one event of the answer is longer than {} MiB", EVENT_MAX >> 20)]
     Event,
     #[error("the answer is longer than {} MiB", STREAM_MAX >> 20)]
@@ -21,7 +21,7 @@ pub(super) enum TooLong {
 
 /// The state between two reads.
 #[derive(Debug, Default)]
-pub(super) struct EventStream {
+pub(crate) struct EventStream {
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     /// Data of an event whose end has not come.
@@ -36,7 +36,7 @@ pub(super) struct EventStream {
 
 impl EventStream {
     /// Takes in what was read, and hands out the data of each event that is whole by now.
-    pub(super) fn feed<E: From<TooLong>>(
+    pub(crate) fn feed<E: From<TooLong>>(
         &mut self,
         bytes: &[u8],
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
@@ -81,7 +81,7 @@ impl EventStream {
     }
 
     /// Hands out what is left when the stream has ended: servers forget the last line's end.
-    pub(super) fn finish<E: From<TooLong>>(
+    pub(crate) fn finish<E: From<TooLong>>(
         &mut self,
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {

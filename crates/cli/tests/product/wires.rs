@@ -1,0 +1,179 @@
+//! The same jobs over every wire: how a server is spoken to changes nothing of what is done.
+
+use codetether_testkit::Reply;
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, Run};
+
+const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
+
+/// `codetether run` with the scripted server as Anthropic's.
+fn run(bench: &Bench, args: &[&str]) -> Run {
+    let mut command = bench.binary(&["run", "-m", "anthropic/claude-opus-5"]);
+    command
+        .args(args)
+        .env("ANTHROPIC_BASE_URL", bench.server.base_url())
+        .env("ANTHROPIC_API_KEY", "sk-ant-1");
+    command.output().unwrap().into()
+}
+
+/// A request's bytes up to the end of its messages, without the marks for the cache.
+fn prompt(body: &[u8]) -> String {
+    let text = String::from_utf8(body.to_vec()).unwrap().replace(MARK, "");
+    text.rsplit_once("]}],\"max_tokens\"").unwrap().0.to_owned()
+}
+
+fn assert_prefix_stable(bench: &Bench) {
+    let requests = bench.server.requests();
+    assert!(requests.len() > 1);
+    for pair in requests.windows(2) {
+        let [before, after] = [&pair[0], &pair[1]].map(|request| prompt(&request.body));
+        assert!(after.starts_with(&before), "the prefix changed:\n{before}\n{after}");
+    }
+    for request in &requests {
+        let marks = String::from_utf8(request.body.clone()).unwrap().matches(MARK).count();
+        assert!((3..=4).contains(&marks), "{marks} marks");
+    }
+}
+
+/// The blocks of a request's messages, a line each, without the words of the environment.
+fn blocks(request: &Value) -> String {
+    let mut lines = Vec::new();
+    for message in request["messages"].as_array().unwrap() {
+        for block in message["content"].as_array().unwrap() {
+            let mut block = block.clone();
+            block.as_object_mut().unwrap().remove("cache_control");
+            if block["text"].as_str().is_some_and(|text| text.starts_with("<environment>")) {
+                block["text"] = json!("[environment]");
+            }
+            lines.push(format!("{}: {block}", message["role"].as_str().unwrap()));
+        }
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn the_main_job_is_done_over_anthropics_wire_with_its_thoughts_given_back() {
+    let bench = Bench::new([
+        Reply::reasoning("First I look.").and_call("read", json!({ "path": "greet.py" })),
+        Reply::status(529)
+            .header("retry-after", "0")
+            .body(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#),
+        Reply::sealed("c2VhbGVk")
+            .and_text("Now the change.")
+            .and_call("edit", json!({ "path": "greet.py", "old": "Helo", "new": "Hello" }))
+            .and_call("list", json!({})),
+        Reply::text("I fixed the greeting."),
+    ]);
+    bench.file("greet.py", "print('Helo, world')\n");
+    let done = run(&bench, &["fix the typo in greet.py", "--mode", "auto-edit"]);
+    insta::assert_snapshot!(done.shown(), @r"
+    exit: 0
+    --- stdout
+    Now the change.
+    I fixed the greeting.
+    --- stderr
+    note: this is the first run here. Commands that the agent runs are not sandboxed yet: what you allow runs with your own rights.
+    the request failed: `anthropic` answered 529: Overloaded
+    ");
+    assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");
+
+    let requests = bench.server.requests();
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|request| request.path == "/v1/messages"));
+    assert!(requests.iter().all(|request| request.header("x-api-key") == Some("sk-ant-1")));
+    assert_eq!(requests[1].body, requests[2].body, "what was refused is asked for again");
+    assert_prefix_stable(&bench);
+    insta::assert_snapshot!(blocks(&bench.server.json(3)), @r#"
+    user: {"type":"text","text":"[environment]"}
+    user: {"type":"text","text":"fix the typo in greet.py"}
+    assistant: {"type":"thinking","thinking":"First I look.","signature":"sig_0_0"}
+    assistant: {"type":"tool_use","id":"call_0_0","name":"read","input":{"path":"greet.py"}}
+    user: {"type":"tool_result","tool_use_id":"call_0_0","content":"     1\tprint('Helo, world')\n"}
+    assistant: {"type":"redacted_thinking","data":"c2VhbGVk"}
+    assistant: {"type":"text","text":"Now the change."}
+    assistant: {"type":"tool_use","id":"call_2_0","name":"edit","input":{"path":"greet.py","old":"Helo","new":"Hello"}}
+    assistant: {"type":"tool_use","id":"call_2_1","name":"list","input":{}}
+    user: {"type":"tool_result","tool_use_id":"call_2_0","content":"edited `greet.py` at line 1"}
+    user: {"type":"tool_result","tool_use_id":"call_2_1","content":".git/\nREADME.md\ngreet.py\nmain.py\n"}
+    "#);
+}
+
+#[test]
+fn a_session_goes_on_over_anthropics_wire_with_the_same_bytes() {
+    let bench = Bench::new([
+        Reply::reasoning("hm").and_call("bash", json!({ "command": "echo 1" })),
+        Reply::reasoning("so").and_text("one"),
+        Reply::text("two"),
+    ]);
+    let first = run(&bench, &["first", "--yes", "--effort", "high"]);
+    assert_eq!(first.code, 0, "{}", first.shown());
+    let second = run(&bench, &["second", "--last"]);
+    assert_eq!((second.code, second.stdout.as_str()), (0, "two\n"), "{}", second.stderr);
+    assert_prefix_stable(&bench);
+    let first = bench.server.json(0);
+    assert_eq!(first["output_config"], json!({ "effort": "high" }));
+    let last = bench.server.json(2);
+    let signatures: Vec<&Value> = last["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|message| message["content"].as_array().unwrap())
+        .filter_map(|block| block.get("signature"))
+        .collect();
+    assert_eq!(signatures, [&json!("sig_0_0"), &json!("sig_1_0")]);
+}
+
+#[test]
+fn an_endpoint_of_the_settings_speaks_the_wire_that_its_row_names() {
+    let bench = Bench::new([Reply::text("hi")]);
+    let address = format!("providers.near.base_url=\"{}\"", bench.server.base_url());
+    let done =
+        bench.bare(&["run", "go", "-m", "near/m", "-c", &address, "-c", "providers.near.wire=\"anthropic\""]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "hi\n"), "{}", done.stderr);
+    assert_eq!(bench.server.requests()[0].path, "/v1/messages");
+}
+
+#[test]
+fn a_wire_that_there_is_not_is_pointed_at() {
+    let bench = Bench::new([]);
+    let done = bench.bare(&["run", "go", "-m", "near/m", "-c", "providers.near.wire=\"antropic\""]);
+    assert_eq!(done.code, 2);
+    insta::assert_snapshot!(done.stderr, @r#"
+    codetether::settings
+
+      × cannot read the settings: `providers.near.wire` cannot be `antropic`
+       ╭─[-c:1:23]
+     1 │ providers.near.wire = "antropic"
+       ·                       ─────┬────
+       ·                            ╰── here
+       ╰────
+      help: did you mean `anthropic`?
+    "#);
+}
+
+#[test]
+fn an_error_in_the_middle_of_anthropics_stream_is_tried_again() {
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let bench = Bench::new([Reply::raw_sse(error), Reply::text("at last")]);
+    let done = run(&bench, &["go"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "at last\n"), "{}", done.stderr);
+    assert_eq!(bench.server.requests().len(), 2);
+}
+
+#[test]
+fn a_refusal_ends_with_the_servers_words() {
+    let events = [
+        json!({ "type": "message_start", "message": { "usage": { "input_tokens": 5, "output_tokens": 1 } } }),
+        json!({ "type": "message_delta", "delta": {
+            "stop_reason": "refusal",
+            "stop_details": { "type": "refusal", "category": "bio", "explanation": "This is not for me." },
+        }, "usage": { "output_tokens": 2 } }),
+        json!({ "type": "message_stop" }),
+    ];
+    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let bench = Bench::new([Reply::raw_sse(stream)]);
+    let done = run(&bench, &["go"]);
+    assert_eq!(done.code, 5, "{}", done.shown());
+    assert!(done.stdout.contains("This is not for me."), "{}", done.shown());
+}

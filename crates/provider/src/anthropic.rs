@@ -1,0 +1,79 @@
+//! The wire of Anthropic's Messages, as Anthropic and compatible servers speak it. Nothing is sent before the first
+//! sample. One attempt a sample; nothing is tried twice here.
+//!
+//! Source: Claude API reference, "Messages", "Streaming messages", "Prompt caching", "Extended thinking" and "Effort".
+
+mod blocks;
+mod claude;
+mod request;
+mod stream;
+mod usage;
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use self::request::Body;
+use crate::attempt::Conversation;
+use crate::endpoint::{Line, Protocol};
+use crate::{Dialogue, Endpoint, Epoch, Provider};
+
+const PROTOCOL: Protocol = Protocol {
+    answer: "a message",
+    path,
+    key: (HeaderName::from_static("x-api-key"), ""),
+    // The version that every server of this wire knows; a header of the settings replaces it. What the later one of
+    // Anthropic's own took away is not used here.
+    headers: &[("anthropic-version", "2023-06-01")],
+};
+
+/// An endpoint that speaks this wire.
+#[derive(Debug)]
+pub struct Anthropic {
+    line: Arc<Line>,
+}
+
+impl Anthropic {
+    /// Asks at this endpoint over this client's connections. What is wrong with the endpoint's URL, key or headers is
+    /// told by the first sample.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint, client: reqwest::Client) -> Self {
+        Self { line: Arc::new(Line::new(endpoint, client, &PROTOCOL)) }
+    }
+}
+
+impl Provider for Anthropic {
+    fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
+        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), Body::new(epoch)))
+    }
+}
+
+/// Vendors write the base with or without its version.
+fn path(base: &str) -> String {
+    const PATH: &str = "/messages";
+    const VERSION: &str = "/v1";
+    if base.ends_with(PATH) {
+        base.to_owned()
+    } else if base.ends_with(VERSION) {
+        format!("{base}{PATH}")
+    } else {
+        format!("{base}{VERSION}{PATH}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn the_version_is_added_where_the_base_has_none() {
+        for (base, whole) in [
+            ("", "/v1/messages"),
+            ("/v1", "/v1/messages"),
+            ("/api/anthropic", "/api/anthropic/v1/messages"),
+            ("/x/v1/messages", "/x/v1/messages"),
+        ] {
+            assert_eq!(path(base), whole);
+        }
+    }
+}

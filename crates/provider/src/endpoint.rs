@@ -1,0 +1,270 @@
+//! Where models are asked: an endpoint as the settings describe it, and what all dialogues with it share. Reaches no
+//! network; knows no wire's words.
+
+use std::time::Duration;
+
+use codetether_event::{ProviderFailure, ProviderFailureKind};
+use codetether_secret::Secret;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+
+use crate::errors::Blame;
+
+/// Longer limits are as good as none, and would overflow the clock.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Where models are asked.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its name in the settings, for messages.
+    pub name: String,
+    /// Such as `https://api.openai.com/v1`; the wire's own path is added.
+    pub base_url: String,
+    /// Goes into the wire's header for it; local servers need none.
+    pub key: Option<Secret>,
+    /// Further headers of every request; they replace those of the wire.
+    pub headers: Vec<(String, String)>,
+    /// Longest silence before an attempt counts as failed.
+    pub idle_timeout: Duration,
+    /// Longest time of an attempt.
+    pub total_timeout: Duration,
+}
+
+/// How a wire addresses its servers.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    /// What its answers are called.
+    pub(crate) answer: &'static str,
+    /// Where answers are asked for, given the path of `base_url` without its last slashes.
+    pub(crate) path: fn(&str) -> String,
+    /// The header of the key, and what stands before the key in it.
+    pub(crate) key: (HeaderName, &'static str),
+    /// Headers of every request.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+}
+
+/// What all dialogues with an endpoint share.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) client: reqwest::Client,
+    /// What is wrong with the endpoint is told by the first sample.
+    pub(crate) target: Result<Target, ProviderFailure>,
+    pub(crate) blame: Blame,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Line {
+    pub(crate) fn new(endpoint: &Endpoint, client: reqwest::Client, protocol: &Protocol) -> Self {
+        let blame = blame(endpoint, protocol);
+        Self {
+            client,
+            target: target(endpoint, protocol, &blame),
+            blame,
+            idle_timeout: endpoint.idle_timeout.min(TIMEOUT_MAX),
+            total_timeout: endpoint.total_timeout.min(TIMEOUT_MAX),
+        }
+    }
+
+    /// Whether the endpoint is at this host.
+    pub(crate) fn is_at(&self, host: &str) -> bool {
+        self.target.as_ref().is_ok_and(|target| target.url.host_str() == Some(host))
+    }
+}
+
+fn blame(endpoint: &Endpoint, protocol: &Protocol) -> Blame {
+    let url = url(&endpoint.base_url, protocol).ok();
+    let host = url.as_ref().and_then(host_and_port).unwrap_or_default();
+    Blame::new(&endpoint.name, host, protocol.answer, secrets(endpoint))
+}
+
+fn target(endpoint: &Endpoint, protocol: &Protocol, blame: &Blame) -> Result<Target, ProviderFailure> {
+    url(&endpoint.base_url, protocol)
+        .and_then(|url| Ok(Target { url, headers: headers(endpoint, protocol)? }))
+        .map_err(|problem| {
+            let message = format!("cannot ask `{}`: {problem}", endpoint.name);
+            blame.failure(ProviderFailureKind::BadRequest, message)
+        })
+}
+
+fn url(base: &str, protocol: &Protocol) -> Result<Url, String> {
+    let mut url = Url::parse(base.trim()).map_err(|error| format!("`base_url` is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err("`base_url` must begin with `http://HOST` or `https://HOST`".to_owned());
+    }
+    let path = (protocol.path)(url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn host_and_port(url: &Url) -> Option<String> {
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
+fn headers(endpoint: &Endpoint, protocol: &Protocol) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
+    for (name, value) in protocol.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let key = endpoint.key.as_ref().map_or("", |key| key.expose().trim());
+    if !key.is_empty() {
+        let (name, before) = &protocol.key;
+        let value = HeaderValue::try_from(format!("{before}{key}"));
+        let mut value = value.map_err(|_| "its key holds a character that no header can carry".to_owned())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    for (name, text) in &endpoint.headers {
+        let header =
+            HeaderName::try_from(name).map_err(|_| format!("`{name}` is not the name of a header"))?;
+        let value = HeaderValue::try_from(text);
+        let mut value =
+            value.map_err(|_| format!("the header `{name}` holds a character that no header can carry"))?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+/// What must never be in a message: the key, the words of headers that are there to hold one, and what the URL tells
+/// the server alone: its password and the values of its query but for versions.
+fn secrets(endpoint: &Endpoint) -> Vec<Secret> {
+    const HOLDERS: [&str; 7] = ["auth", "key", "token", "secret", "cookie", "pass", "credential"];
+    let hides = |name: &str| HOLDERS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+    let words = endpoint
+        .headers
+        .iter()
+        .filter(|(name, _)| hides(name))
+        .flat_map(|(_, value)| value.split_whitespace());
+    let key = endpoint.key.as_ref().map(|key| key.expose().trim());
+    let url = Url::parse(endpoint.base_url.trim()).ok();
+    key.into_iter()
+        .chain(words)
+        .map(str::to_owned)
+        .chain(url.iter().flat_map(secrets_of))
+        .map(Secret::from)
+        .collect()
+}
+
+/// The secrets in a URL, as they are written there and as they are meant.
+fn secrets_of(url: &Url) -> Vec<String> {
+    let hides = |name: &str| !name.to_ascii_lowercase().contains("version");
+    let written = url.query().into_iter().flat_map(|query| query.split('&'));
+    let written = written.filter_map(|pair| pair.split_once('=')).filter(|(name, _)| hides(name));
+    let meant = url.query_pairs().filter(|(name, _)| hides(name));
+    let mut secrets: Vec<String> = written.map(|(_, value)| value.to_owned()).collect();
+    secrets.extend(meant.map(|(_, value)| value.into_owned()));
+    if let Some(password) = url.password() {
+        secrets.push(password.to_owned());
+        let mut decoder = url.clone();
+        decoder.set_query(Some(&password.replace('+', "%2B").replace('&', "%26")));
+        secrets.extend(decoder.query_pairs().map(|(password, _)| password.into_owned()));
+    }
+    secrets.sort_unstable();
+    secrets.dedup();
+    secrets
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AUTHORIZATION;
+
+    use super::*;
+
+    const PROTOCOL: Protocol = Protocol {
+        answer: "an answer",
+        path: |base| format!("{base}/ask"),
+        key: (AUTHORIZATION, "Bearer "),
+        headers: &[("x-version", "1")],
+    };
+
+    fn endpoint(base_url: &str) -> Endpoint {
+        Endpoint {
+            name: "acme".into(),
+            base_url: base_url.into(),
+            key: Some(Secret::from("sk-123456789\n".to_owned())),
+            headers: Vec::new(),
+            idle_timeout: Duration::MAX,
+            total_timeout: Duration::MAX,
+        }
+    }
+
+    #[test]
+    fn the_path_is_added_to_whatever_the_base_is() {
+        for (base, whole) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1/ask"),
+            ("http://127.0.0.1:8080/v1/ ", "http://127.0.0.1:8080/v1/ask"),
+            ("http://[::1]:1", "http://[::1]:1/ask"),
+            ("https://h/deployments/d?api-version=1", "https://h/deployments/d/ask?api-version=1"),
+        ] {
+            assert_eq!(url(base, &PROTOCOL).unwrap().as_str(), whole);
+        }
+    }
+
+    #[test]
+    fn a_key_loses_the_line_end_that_files_give_it() {
+        let headers = headers(&endpoint("http://h"), &PROTOCOL).unwrap();
+        assert_eq!(headers.get(AUTHORIZATION).unwrap(), "Bearer sk-123456789");
+        assert!(headers.get(AUTHORIZATION).unwrap().is_sensitive());
+    }
+
+    #[test]
+    fn a_header_of_the_settings_replaces_one_of_the_wire() {
+        let own = vec![("X-Version".to_owned(), "2".to_owned())];
+        let sent = headers(&Endpoint { headers: own, ..endpoint("http://h") }, &PROTOCOL).unwrap();
+        assert_eq!(sent.get_all("x-version").iter().collect::<Vec<_>>(), ["2"]);
+        assert_eq!(headers(&endpoint("http://h"), &PROTOCOL).unwrap().get("x-version").unwrap(), "1");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_endpoint_is_told_without_its_secrets() {
+        let problem = |endpoint: Endpoint| {
+            target(&endpoint, &PROTOCOL, &blame(&endpoint, &PROTOCOL)).map(|_| ()).unwrap_err().message
+        };
+        let text = problem(endpoint("h/v1"));
+        assert!(text.starts_with("cannot ask `acme`: `base_url` is not a URL"), "{text}");
+        assert!(problem(endpoint("ftp://h/v1")).contains("must begin with `http://HOST`"));
+        let key = Some(Secret::from("sk-1234\n5678".to_owned()));
+        assert_eq!(
+            problem(Endpoint { key, ..endpoint("http://h") }),
+            "cannot ask `acme`: its key holds a character that no header can carry"
+        );
+        let headers = vec![("a b".into(), "x".into())];
+        assert!(
+            problem(Endpoint { headers, ..endpoint("http://h") })
+                .contains("`a b` is not the name of a header")
+        );
+    }
+
+    #[test]
+    fn headers_that_hold_keys_are_secret() {
+        let headers =
+            vec![("X-Title".into(), "codetether".into()), ("api-key".into(), "Token abcdefghi".into())];
+        let secrets: Vec<_> = secrets(&Endpoint { headers, ..endpoint("http://h") })
+            .iter()
+            .map(|secret| secret.expose().to_owned())
+            .collect();
+        assert_eq!(secrets, ["sk-123456789", "Token", "abcdefghi"]);
+    }
+
+    #[test]
+    fn the_secrets_of_the_url_and_of_other_names_are_known() {
+        let url = "https://me:p%40ss+w&rd@h/v1?api-version=2026-01-01&sig=a%2Bbcdefgh";
+        let headers =
+            vec![("X-Passcode".into(), "opensesame".into()), ("x-credentials".into(), "abc".into())];
+        let known: Vec<_> = secrets(&Endpoint { headers, key: None, ..endpoint(url) })
+            .iter()
+            .map(|secret| secret.expose().to_owned())
+            .collect();
+        assert_eq!(known, ["opensesame", "abc", "a%2Bbcdefgh", "a+bcdefgh", "p%40ss+w&rd", "p@ss+w&rd"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! The wires against a scripted server on loopback: what holds for every one of them, and what is one's own.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod anthropic;
+mod asking;
+mod every;
+mod openai_chat;
