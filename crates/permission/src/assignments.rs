@@ -283,9 +283,34 @@ mod tests {
 
     #[test]
     fn what_loads_or_starts_something_changes_what_runs() {
-        for name in
-            ["PATH", "LD_PRELOAD", "GIT_EXTERNAL_DIFF", "RUSTC_WRAPPER", "http_proxy", "MY_PAGER", "CFLAGS", "PYTEST_ADDOPTS", "AWKPATH", "GCC_EXEC_PREFIX", "CCACHE_PREFIX", "CONFIG_SITE", "HOST_CC", "CC_x86_64", "CXX_x", "PSQLRC", "VIMINIT", "EXINIT", "MANOPT", "OPENSSL_ENGINES", "DOCKER_HOST", "COMPOSE_FILE", "TS_NODE_PROJECT", "TERMINFO_DIRS", "ERL_FLAGS", "JAVAOPTS"]
-        {
+        for name in [
+            "PATH",
+            "LD_PRELOAD",
+            "GIT_EXTERNAL_DIFF",
+            "RUSTC_WRAPPER",
+            "http_proxy",
+            "MY_PAGER",
+            "CFLAGS",
+            "PYTEST_ADDOPTS",
+            "AWKPATH",
+            "GCC_EXEC_PREFIX",
+            "CCACHE_PREFIX",
+            "CONFIG_SITE",
+            "HOST_CC",
+            "CC_x86_64",
+            "CXX_x",
+            "PSQLRC",
+            "VIMINIT",
+            "EXINIT",
+            "MANOPT",
+            "OPENSSL_ENGINES",
+            "DOCKER_HOST",
+            "COMPOSE_FILE",
+            "TS_NODE_PROJECT",
+            "TERMINFO_DIRS",
+            "ERL_FLAGS",
+            "JAVAOPTS",
+        ] {
             assert!(changes_what_runs(name), "{name}");
         }
         for name in ["FOO", "RUST_LOG", "LANG", "NODE_ENV", "CI", "GOOS", "PORT"] {

@@ -11,7 +11,7 @@ use crate::command_pattern::MustName;
 use crate::place::{Place, Spot};
 use crate::shell::{Simple, Word};
 
-pub(crate) use git::{bare as git_bare, command as git_command, plain as git_plain};
+pub(crate) use git::{bare as git_bare, plain as git_plain};
 
 /// Why a command takes more than a rule for its program.
 #[derive(Debug, Clone, PartialEq, Eq)]

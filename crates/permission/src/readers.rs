@@ -57,9 +57,19 @@ const READERS: &[Reader] = &[
             "",
         )
     },
-    harmless("cat tac rev", "AbEeEnstTuvr", "s", "show-all number-nonblank show-ends number squeeze-blank show-tabs show-nonprinting before \
-            regex separator"),
-    harmless("head tail", "qvzfFr", "ncbs", "lines bytes quiet silent verbose zero-terminated follow retry pid sleep-interval"),
+    harmless(
+        "cat tac rev",
+        "AbEeEnstTuvr",
+        "s",
+        "show-all number-nonblank show-ends number squeeze-blank show-tabs show-nonprinting before \
+            regex separator",
+    ),
+    harmless(
+        "head tail",
+        "qvzfFr",
+        "ncbs",
+        "lines bytes quiet silent verbose zero-terminated follow retry pid sleep-interval",
+    ),
     harmless("wc", "clmLw", "", "bytes chars lines max-line-length words files0-from total"),
     harmless(
         "ls",
@@ -128,7 +138,12 @@ const READERS: &[Reader] = &[
         "count repeated all-repeated skip-fields group ignore-case skip-chars unique zero-terminated \
             check-chars",
     ),
-    harmless("cut", "nsz", "bcdf", "bytes characters delimiter fields complement only-delimited output-delimiter zero-terminated"),
+    harmless(
+        "cut",
+        "nsz",
+        "bcdf",
+        "bytes characters delimiter fields complement only-delimited output-delimiter zero-terminated",
+    ),
     harmless("tr", "cCdst", "", "complement delete squeeze-repeats truncate-set1"),
     harmless(
         "diff",
@@ -172,25 +187,65 @@ const READERS: &[Reader] = &[
         "brief mime mime-type mime-encoding extension keep-going dereference no-dereference no-pad print0 raw separator \
          files-from exclude exclude-quiet special-files apple version preserve-date",
     ),
-    harmless("base64", "d", "w", "decode wrap ignore-garbage"),
-    harmless("cksum md5sum sha1sum sha256sum sha512sum sum", "abcdrstwz", "l", "algorithm base64 binary check debug ignore-missing length quiet raw status strict tag text \
-            untagged warn zero"),
-    harmless("cmp comm join", "bilsvz123a", "nejt", "print-bytes ignore-initial verbose bytes quiet silent check-order nocheck-order \
-            output-delimiter total zero-terminated header ignore-case"),
-    harmless("column", "tnexJLd", "csoNRHTEWlOriSp", "table separator output-separator output-width table-columns table-right table-hide \
-            table-noheadings json fillrows keep-empty-lines"),
-    harmless("expand unexpand fmt fold nl paste pr", "abcdfhinpqrstuvzmFJTl", "wgphsbdfilnveSoWND", "all first-only tabs width goal prefix split-only uniform-spacing crown-margin \
+    listed("base64", "d", "w", "decode wrap ignore-garbage"),
+    harmless(
+        "cksum md5sum sha1sum sha256sum sha512sum sum",
+        "abcdrstwz",
+        "l",
+        "algorithm base64 binary check debug ignore-missing length quiet raw status strict tag text \
+            untagged warn zero",
+    ),
+    harmless(
+        "cmp comm join",
+        "bilsvz123a",
+        "nejt",
+        "print-bytes ignore-initial verbose bytes quiet silent check-order nocheck-order \
+            output-delimiter total zero-terminated header ignore-case",
+    ),
+    harmless(
+        "column",
+        "tnexJLd",
+        "csoNRHTEWlOriSp",
+        "table separator output-separator output-width table-columns table-right table-hide \
+            table-noheadings json fillrows keep-empty-lines",
+    ),
+    harmless(
+        "expand unexpand fmt fold nl paste pr",
+        "abcdfhinpqrstuvzmFJTl",
+        "wgphsbdfilnveSoWND",
+        "all first-only tabs width goal prefix split-only uniform-spacing crown-margin \
             tagged-paragraph bytes spaces delimiters serial zero-terminated body-numbering number-format \
-            number-width number-separator header length columns omit-header page-width"),
-    harmless("od hexdump", "abcCdfiloOsxvhX", "AjNStwenLw", "address-radix skip-bytes read-bytes strings format output-duplicates width traditional \
+            number-width number-separator header length columns omit-header page-width",
+    ),
+    harmless(
+        "od hexdump",
+        "abcCdfiloOsxvhX",
+        "AjNStwenLw",
+        "address-radix skip-bytes read-bytes strings format output-duplicates width traditional \
             endian canonical length skip no-squeezing color one-byte-octal one-byte-char \
-            two-bytes-decimal two-bytes-hex two-bytes-octal"),
-    harmless("readlink realpath", "efmnqsvzLPE", "", "canonicalize canonicalize-existing canonicalize-missing no-newline quiet silent verbose zero \
-            logical physical strip no-symlinks relative-to relative-base"),
+            two-bytes-decimal two-bytes-hex two-bytes-octal",
+    ),
+    harmless(
+        "readlink realpath",
+        "efmnqsvzLPE",
+        "",
+        "canonicalize canonicalize-existing canonicalize-missing no-newline quiet silent verbose zero \
+            logical physical strip no-symlinks relative-to relative-base",
+    ),
     harmless("tsort", "", "", ""),
-    listed("strings", "afow", "nteTsd", "all data bytes radix encoding include-all-whitespace print-file-name output-separator"),
-    listed("uname", "asnrvmpio", "", "all kernel-name nodename kernel-release kernel-version machine processor hardware-platform \
-            operating-system"),
+    listed(
+        "strings",
+        "afow",
+        "nteTsd",
+        "all data bytes radix encoding include-all-whitespace print-file-name output-separator",
+    ),
+    listed(
+        "uname",
+        "asnrvmpio",
+        "",
+        "all kernel-name nodename kernel-release kernel-version machine processor hardware-platform \
+            operating-system",
+    ),
     listed("getconf", "a", "", ""),
     listed("getent", "", "", ""),
     listed("hostname", "sfiId", "", "short fqdn long ip-address all-ip-addresses domain"),
@@ -203,8 +258,13 @@ const READERS: &[Reader] = &[
         "quiet silent expression regexp-extended separate unbuffered null-data line-length posix \
             debug sandbox follow-symlinks",
     ),
-    listed("awk gawk mawk", "bcCghkMnNOPrsSt", "Fv", "field-separator assign posix traditional sandbox csv re-interval characters-as-bytes \
-            non-decimal-data use-lc-numeric bignum optimize no-optimize"),
+    listed(
+        "awk gawk mawk",
+        "bcCghkMnNOPrsSt",
+        "Fv",
+        "field-separator assign posix traditional sandbox csv re-interval characters-as-bytes \
+            non-decimal-data use-lc-numeric bignum optimize no-optimize",
+    ),
 ];
 
 /// Options of git's commands that show differences.
@@ -242,63 +302,157 @@ const LOG: Reader = listed(
 
 /// git's commands that only read, and which of the lists above their options are in.
 const GIT_READERS: &[(Reader, &[&Reader])] = &[
-    (listed("diff diff-tree range-diff", "v", "", "no-commit-id always root stdin pretty format no-dual-color creation-factor left-only \
-            right-only"), &[&DIFF]),
+    (
+        listed(
+            "diff diff-tree range-diff",
+            "v",
+            "",
+            "no-commit-id always root stdin pretty format no-dual-color creation-factor left-only \
+            right-only",
+        ),
+        &[&DIFF],
+    ),
     (listed("log show whatchanged", "", "", ""), &[&DIFF, &LOG]),
     (
-        listed("rev-list", "", "", "count objects objects-edge no-object-names object-names in-commit-order unpacked timestamp \
+        listed(
+            "rev-list",
+            "",
+            "",
+            "count objects objects-edge no-object-names object-names in-commit-order unpacked timestamp \
             header disk-usage use-bitmap-index quiet missing filter no-filter filter-print-omitted \
-            abbrev no-commit-header commit-header"),
+            abbrev no-commit-header commit-header",
+        ),
         &[&LOG],
     ),
     (listed("shortlog", "snec", "w", "numbered summary email group"), &[&LOG]),
     (
-        listed("status", "sbvz", "uM", "short branch show-stash porcelain long verbose untracked-files ignored ignore-submodules \
+        listed(
+            "status",
+            "sbvz",
+            "uM",
+            "short branch show-stash porcelain long verbose untracked-files ignored ignore-submodules \
             column no-column ahead-behind no-ahead-behind renames no-renames find-renames null \
-            no-lock-index"),
+            no-lock-index",
+        ),
         &[],
     ),
     (
-        listed("blame annotate", "bcltfnswepk", "LSMC", "root no-root show-stats progress no-progress score-debug show-name show-number show-email \
+        listed(
+            "blame annotate",
+            "bcltfnswepk",
+            "LSMC",
+            "root no-root show-stats progress no-progress score-debug show-name show-number show-email \
             porcelain line-porcelain incremental encoding date abbrev ignore-rev ignore-revs-file \
-            color-lines color-by-age first-parent reverse since minimal contents"),
+            color-lines color-by-age first-parent reverse since minimal contents",
+        ),
         &[],
     ),
     (
-        listed("grep", "aIirhHEFGPnlLzcoWpqvwx", "feABCm", "cached untracked no-index exclude-standard no-exclude-standard recurse-submodules text \
+        listed(
+            "grep",
+            "aIirhHEFGPnlLzcoWpqvwx",
+            "feABCm",
+            "cached untracked no-index exclude-standard no-exclude-standard recurse-submodules text \
             ignore-case word-regexp invert-match full-name extended-regexp basic-regexp perl-regexp \
             fixed-strings line-number column files-with-matches name-only files-without-match null \
             only-matching count color no-color break heading show-function context after-context \
             before-context function-context max-count max-depth recursive no-recursive threads and or \
-            not all-match quiet no-textconv"),
+            not all-match quiet no-textconv",
+        ),
         &[],
     ),
     (
-        listed("ls-files", "cdmoiskutvfz", "xX", "cached deleted modified others ignored stage unmerged killed directory no-empty-directory \
+        listed(
+            "ls-files",
+            "cdmoiskutvfz",
+            "xX",
+            "cached deleted modified others ignored stage unmerged killed directory no-empty-directory \
             eol deduplicate exclude exclude-from exclude-per-directory exclude-standard error-unmatch \
-            full-name recurse-submodules abbrev format debug with-tree sparse resolve-undo"),
+            full-name recurse-submodules abbrev format debug with-tree sparse resolve-undo",
+        ),
         &[],
     ),
-    (listed("ls-tree", "drtlz", "", "name-only name-status long full-name full-tree object-only abbrev format"), &[]),
     (
-        listed("rev-parse", "q", "", "verify quiet abbrev-ref short symbolic symbolic-full-name show-toplevel show-prefix \
+        listed(
+            "ls-tree",
+            "drtlz",
+            "",
+            "name-only name-status long full-name full-tree object-only abbrev format",
+        ),
+        &[],
+    ),
+    (
+        listed(
+            "rev-parse",
+            "q",
+            "",
+            "verify quiet abbrev-ref short symbolic symbolic-full-name show-toplevel show-prefix \
             show-cdup git-dir git-common-dir absolute-git-dir is-inside-git-dir is-inside-work-tree \
             is-bare-repository is-shallow-repository show-superproject-working-tree show-object-format \
             show-ref-format all branches tags remotes glob exclude revs-only no-revs flags no-flags \
-            default not path-format git-path since until after before disambiguate end-of-options"),
+            default not path-format git-path since until after before disambiguate end-of-options",
+        ),
         &[],
     ),
-    (listed("describe", "", "", "all tags contains abbrev candidates exact-match debug long match exclude always first-parent \
-            dirty broken"), &[]),
-    (listed("cat-file", "tspez", "", "batch batch-check batch-command batch-all-objects buffer unordered follow-symlinks \
-            allow-unknown-type mailmap no-mailmap use-mailmap"), &[]),
+    (
+        listed(
+            "describe",
+            "",
+            "",
+            "all tags contains abbrev candidates exact-match debug long match exclude always first-parent \
+            dirty broken",
+        ),
+        &[],
+    ),
+    (
+        listed(
+            "cat-file",
+            "tspez",
+            "",
+            "batch batch-check batch-command batch-all-objects buffer unordered follow-symlinks \
+            allow-unknown-type mailmap no-mailmap use-mailmap",
+        ),
+        &[],
+    ),
     (listed("merge-base", "a", "", "all octopus independent is-ancestor fork-point"), &[]),
-    (listed("name-rev", "", "", "all tags refs exclude name-only always undefined no-undefined stdin annotate-stdin"), &[]),
-    (listed("show-ref", "dsq", "", "head heads branches tags dereference hash verify quiet abbrev exists exclude-existing"), &[]),
-    (listed("for-each-ref", "spzt", "", "format count sort points-at merged no-merged contains no-contains ignore-case shell perl \
-            python tcl omit-empty exclude include-root-refs color"), &[]),
-    (listed("show-branch", "arg", "", "all remotes current topo-order date-order sparse more list merge-base independent no-name \
-            sha1-name topics reflog color no-color"), &[]),
+    (
+        listed(
+            "name-rev",
+            "",
+            "",
+            "all tags refs exclude name-only always undefined no-undefined stdin annotate-stdin",
+        ),
+        &[],
+    ),
+    (
+        listed(
+            "show-ref",
+            "dsq",
+            "",
+            "head heads branches tags dereference hash verify quiet abbrev exists exclude-existing",
+        ),
+        &[],
+    ),
+    (
+        listed(
+            "for-each-ref",
+            "spzt",
+            "",
+            "format count sort points-at merged no-merged contains no-contains ignore-case shell perl \
+            python tcl omit-empty exclude include-root-refs color",
+        ),
+        &[],
+    ),
+    (
+        listed(
+            "show-branch",
+            "arg",
+            "",
+            "all remotes current topo-order date-order sparse more list merge-base independent no-name \
+            sha1-name topics reflog color no-color",
+        ),
+        &[],
+    ),
     (listed("check-ignore", "qvnz", "", "stdin quiet verbose non-matching no-index"), &[]),
     (listed("check-attr", "az", "", "all cached stdin source"), &[]),
     (listed("cherry", "v", "", "verbose abbrev"), &[]),
@@ -369,7 +523,8 @@ pub(crate) fn only_reads(words: &[Word]) -> bool {
         "hostname" => lets(rest, &[reader]) && operands().next().is_none(),
         // Names of hosts would be asked for on the network.
         "getent" => {
-            let local = |word: &Word| matches!(word.known(), Some("passwd" | "group" | "services" | "protocols"));
+            let local =
+                |word: &Word| matches!(word.known(), Some("passwd" | "group" | "services" | "protocols"));
             lets(rest, &[reader]) && rest.first().is_some_and(local)
         }
         // `date 01020304` sets it.
@@ -487,7 +642,9 @@ fn after_globals(words: &[Word]) -> Option<&[Word]> {
             "--no-pager" | "-P" | "--no-optional-locks" => at += 1,
             "-C" => {
                 let dir = words.get(at + 1).filter(|dir| !dir.home)?.known()?;
-                if dir.is_empty() || dir.starts_with(['/', '~', '-']) || dir.split('/').any(|part| part == "..")
+                if dir.is_empty()
+                    || dir.starts_with(['/', '~', '-'])
+                    || dir.split('/').any(|part| part == "..")
                 {
                     return None;
                 }
@@ -533,14 +690,14 @@ fn git_lists(name: &str, rest: &[Word]) -> bool {
     };
     // The word after one of these is its value, whatever it looks like.
     let values = ["--sort", "--format", "--type"];
-    if matches!(name, "branch" | "tag" | "config") && rest.iter().any(|word| values.contains(&word.text.as_str())) {
+    if matches!(name, "branch" | "tag" | "config")
+        && rest.iter().any(|word| values.contains(&word.text.as_str()))
+    {
         return false;
     }
     let operands: Vec<&Word> = rest.iter().filter(|word| !word.text.starts_with('-')).collect();
     match name {
-        "branch" => {
-            lets(rest, &[&BRANCH]) && (operands.is_empty() || has(&["--list"]) || has(LISTING))
-        }
+        "branch" => lets(rest, &[&BRANCH]) && (operands.is_empty() || has(&["--list"]) || has(LISTING)),
         "tag" => lets(rest, &[&TAG]) && (operands.is_empty() || has(&["--list", "-l"]) || has(LISTING)),
         "remote" if rest.iter().all(|word| word.is("-v") || word.is("--verbose")) => true,
         "reflog" if operands.is_empty() => lets(rest, &[&DIFF, &LOG]),

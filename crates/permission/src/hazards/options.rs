@@ -3,6 +3,9 @@
 use crate::hazards::{Hazard, operands};
 use crate::shell::Word;
 
+mod table;
+pub(crate) use table::PROGRAMS;
+
 /// A program's options that execute or write.
 pub(crate) struct Program {
     /// Its names.
@@ -19,16 +22,15 @@ pub(crate) struct Program {
     pub(crate) words: &'static [&'static str],
     /// Operands `name=value` are as powerful as options.
     pub(crate) assigns: bool,
-    /// It runs what it reads from its input when it is given fewer operands.
-    pub(crate) input: usize,
+    /// It runs what it reads from its input, unless an operand says what to run.
+    pub(crate) input: bool,
+    /// Which of the operands that is, from one.
+    pub(crate) given: usize,
     /// Options with which it does not, as they only answer.
     pub(crate) answers: &'static [&'static str],
     /// Options whose value is the next word.
     pub(crate) apart: &'static [&'static str],
 }
-
-/// It runs its input whatever its operands.
-const ALWAYS: usize = usize::MAX;
 
 const fn program(
     names: &'static [&'static str],
@@ -43,534 +45,12 @@ const fn program(
         harmless: &[],
         words: &[],
         assigns: false,
-        input: 0,
+        input: false,
+        given: 1,
         answers: &[],
         apart: &[],
     }
 }
-
-/// The table.
-pub(crate) const PROGRAMS: &[Program] = &[
-    Program { valued: "ABCEMTdefgjmrt", ..program(&["rg"], "", &["pre", "hostname-bin"]) },
-    Program { valued: "EScdejot", ..program(&["fd", "fdfind"], "xX", &["exec", "exec-batch"]) },
-    program(&["ag", "ack"], "", &["pager", "output"]),
-    program(&["bat", "batcat", "delta"], "", &["pager"]),
-    Program {
-        words: &["+…"],
-        ..program(&["less", "more", "most"], "oOk", &["log-file", "LOG-FILE", "lesskey-file", "lesskey-src", "lesskey-content"])
-    },
-    program(&["man", "apropos"], "PHC", &["pager", "html", "config-file"]),
-    Program { valued: "e", ..program(&["sed", "gsed"], "if", &["in-place", "file"]) },
-    Program {
-        valued: "vFe",
-        ..program(
-            &["awk", "gawk", "mawk", "nawk"],
-            "filoEDpd",
-            &["file", "include", "load", "exec", "pretty-print", "profile", "dump-variables", "debug"],
-        )
-    },
-    Program {
-        valued: "kSt",
-        ..program(&["sort"], "oT", &["output", "compress-program", "temporary-directory"])
-    },
-    Program {
-        valued: "bHKLNTVX",
-        harmless: &["checkpoint"],
-        ..program(
-            &["tar", "bsdtar", "gtar"],
-            "IFPCg",
-            &[
-                "index-file",
-                "listed-incremental",
-                "to-command",
-                "use-compress-program",
-                "checkpoint-action",
-                "rsh-command",
-                "rmt-command",
-                "info-script",
-                "new-volume-script",
-                "absolute-names",
-                "remove-files",
-                "directory",
-                "one-top-level",
-            ],
-        )
-    },
-    program(&["zip"], "Tm", &["unzip-command", "test", "move"]),
-    // `-:` lets paths lead out of the folder.
-    program(&["unzip"], ":d", &[]),
-    program(
-        &["rsync"],
-        "eMT",
-        &[
-            "rsh",
-            "rsync-path",
-            "delete",
-            "delete-before",
-            "delete-after",
-            "delete-during",
-            "delete-delay",
-            "delete-excluded",
-            "delete-missing-args",
-            "del",
-            "remove-sent-files",
-            "remote-option",
-            "only-write-batch",
-            "remove-source-files",
-            "log-file",
-            "write-batch",
-            "daemon",
-            "config",
-            "temp-dir",
-            "backup-dir",
-        ],
-    ),
-    program(&["ssh", "scp", "sftp"], "oFSDLRWEIw", &[]),
-    Program {
-        valued: "AHXbeukmrxyYzQUCdw",
-        harmless: &["cookie"],
-        ..program(
-            &["curl"],
-            "oOKJcDTF",
-            &[
-                "output",
-                "remote-name",
-                "remote-name-all",
-                "config",
-                "cookie-jar",
-                "dump-header",
-                "trace",
-                "trace-ascii",
-                "stderr",
-                "libcurl",
-                "etag-save",
-                "hsts",
-                "alt-svc",
-                "engine",
-                "upload-file",
-                "form",
-                "output-dir",
-                "create-dirs",
-                "proxy",
-                "preproxy",
-                "unix-socket",
-                "abstract-unix-socket",
-            ],
-        )
-    },
-    program(
-        &["wget"],
-        "OoaPei",
-        &[
-            "output-document",
-            "output-file",
-            "append-output",
-            "directory-prefix",
-            "execute",
-            "use-askpass",
-            "input-file",
-            "config",
-            "post-file",
-            "body-file",
-            "warc-file",
-            "save-cookies",
-            "hsts-file",
-            "rejected-log",
-        ],
-    ),
-    program(&["date"], "s", &["set"]),
-    program(&["tree"], "o", &[]),
-    program(&["file"], "Cm", &["compile", "magic-file"]),
-    Program { valued: "cglos", ..program(&["xxd"], "r", &["revert"]) },
-    Program { valued: "in", ..program(&["shuf"], "o", &["output", "random-source"]) },
-    Program { valued: "wI", ..program(&["sdiff"], "o", &["output", "diff-program"]) },
-    Program { valued: "ft", ..program(&["iconv"], "o", &["output"]) },
-    Program {
-        valued: "SDTMB",
-        ..program(
-            &["zstd", "xz", "gzip", "bzip2", "lz4", "brotli", "pigz"],
-            "o",
-            &["output", "output-dir-flat", "output-dir-mirror", "rm", "trace"],
-        )
-    },
-    Program {
-        valued: "ru",
-        ..program(
-            &["gpg", "gpg2"],
-            "o",
-            &[
-                "output",
-                "homedir",
-                "options",
-                "exec-path",
-                "agent-program",
-                "dirmngr-program",
-                "photo-viewer",
-                "log-file",
-                "logger-file",
-                "status-file",
-                "attribute-file",
-                "command-file",
-            ],
-        )
-    },
-    Program { valued: "epsPaOSXI", ..program(&["strace", "ltrace"], "oE", &["output", "env", "config"]) },
-    Program { words: &["-delete", "-files0-from"], ..program(&["find"], "", &[]) },
-    Program {
-        valued: "jlW",
-        assigns: true,
-        ..program(&["make", "gmake"], "fCIE", &["file", "makefile", "directory", "eval", "include-dir"])
-    },
-    program(&["ninja", "samu"], "fCt", &[]),
-    Program { harmless: &["build"], ..program(&["cmake", "ctest", "cpack"], "EPCDSO", &["build-and-test", "build-makeprogram", "toolchain", "graphviz", "trace-redirect", "profiling-output", "output-log", "output-junit", "overwrite"]) },
-    Program {
-        valued: "pFj",
-        harmless: &["target"],
-        words: &["+…"],
-        ..program(
-            &["cargo"],
-            "ZC",
-            &["config", "manifest-path", "target-dir", "out-dir", "artifact-dir", "lockfile-path", "root", "fix", "open"],
-        )
-    },
-    Program {
-        words: &[
-            "-wrapper…",
-            "-fplugin…",
-            "-specs…",
-            "--specs…",
-            "-B…",
-            "-o…",
-            "@…",
-            "-Xclang",
-            "-load",
-            "-fpass-plugin…",
-            "--config…",
-            "-fuse-ld…",
-            "-Wl,…",
-            "-Xlinker",
-            "-save-temps…",
-            "-MD",
-            "-MMD",
-            "-MF…",
-            "-MJ…",
-            "-Wa,…",
-            "-Wp,…",
-            "-Xassembler",
-            "-Xpreprocessor",
-            "-fdump…",
-            "-aux-info…",
-            "-iplugindir…",
-            "-plugin…",
-            "--output…",
-        ],
-        ..program(&["gcc", "g++", "cc", "c++", "clang", "clang++", "cpp", "ld", "tcc"], "", &[])
-    },
-    Program {
-        words: &[
-            "-exec…",
-            "--exec…",
-            "-toolexec…",
-            "--toolexec…",
-            "-o…",
-            "--o…",
-            "-overlay…",
-            "--overlay…",
-            "-C…",
-            "--C…",
-            "-ldflags…",
-            "--ldflags…",
-            "-gcflags…",
-            "--gcflags…",
-            "-vettool…",
-            "--vettool…",
-            "-modfile…",
-            "--modfile…",
-            "-w",
-            "-u",
-            "-c",
-            "--c",
-            "-coverprofile…",
-            "--coverprofile…",
-            "-cpuprofile…",
-            "--cpuprofile…",
-            "-memprofile…",
-            "--memprofile…",
-            "-blockprofile…",
-            "--blockprofile…",
-            "-mutexprofile…",
-            "--mutexprofile…",
-            "-trace…",
-            "--trace…",
-            "-outputdir…",
-            "-asmflags…",
-            "--asmflags…",
-            "-pkgdir…",
-            "--pkgdir…",
-        ],
-        ..program(&["go", "gofmt"], "", &[])
-    },
-    program(
-        &["npm", "pnpm", "yarn", "npx"],
-        "C",
-        &[
-            "script-shell",
-            "node-options",
-            "prefix",
-            "userconfig",
-            "globalconfig",
-            "shell",
-            "git",
-            "cwd",
-            "dir",
-        ],
-    ),
-    Program {
-        input: 1,
-        answers: &["-v", "-h"],
-        ..program(
-            &["bun"],
-            "epr",
-            &[
-                "eval", "print", "require", "preload", "import", "env-file", "inspect", "inspect-brk", "inspect-wait", "cwd",
-                "config", "shell", "prefix", "define", "loader", "plugin", "outdir", "outfile",
-            ],
-        )
-    },
-    Program {
-        input: 1,
-        harmless: &["test"],
-        answers: &["-v", "-h", "--test"],
-        apart: &["-C", "--conditions"],
-        ..program(
-            &["node", "nodejs", "deno"],
-            "epr",
-            &[
-                "eval",
-                "print",
-                "require",
-                "import",
-                "loader",
-                "experimental-loader",
-                "env-file",
-                "inspect",
-                "inspect-brk",
-                "interactive",
-                "build-snapshot",
-                "cpu-prof",
-                "heap-prof",
-                "report-on-signal",
-                "env-file-if-exists",
-                "test-reporter",
-                "test-reporter-destination",
-                "redirect-warnings",
-                "trace-event-file-pattern",
-                "diagnostic-dir",
-                "openssl-config",
-                "icu-data-dir",
-                "localstorage-file",
-                "experimental-config-file",
-                "experimental-default-config-file",
-                "snapshot-blob",
-                "inspect-wait",
-                "inspect-port",
-                "heapsnapshot-signal",
-            ],
-        )
-    },
-    Program {
-        valued: "mWX",
-        input: 1,
-        answers: &["-V", "-h"],
-        apart: &["-W", "-X"],
-        ..program(&["python", "python2", "python3", "pypy", "pypy3"], "ci", &[])
-    },
-    Program { input: 1, answers: &["-v", "-V"], ..program(&["perl"], "eEiMmIxFsd", &[]) },
-    Program { input: 1, answers: &["-h"], ..program(&["ruby"], "eirICxF", &[]) },
-    Program {
-        input: 1,
-        answers: &["-v", "-m", "-h"],
-        ..program(
-            &["php"],
-            "rBREFdczS",
-            &["run", "process-begin", "process-code", "process-file", "define", "php-ini", "zend-extension"],
-        )
-    },
-    Program {
-        input: 1,
-        ..program(
-            &["lua", "luajit", "Rscript", "R", "tclsh", "guile", "ghci", "scala", "groovy", "julia"],
-            "elif",
-            &["eval", "expr"],
-        )
-    },
-    Program {
-        valued: "kmnWr",
-        harmless: &["co", "collect-only", "pdb"],
-        ..program(
-            &["pytest", "py.test"],
-            "pco",
-            &[
-                "rootdir",
-                "confcutdir",
-                "basetemp",
-                "junitxml",
-                "junit-xml",
-                "override-ini",
-                "log-file",
-                "pastebin",
-                "pdbcls",
-                "debug",
-                "cov-config",
-                "cov-report",
-            ],
-        )
-    },
-    program(
-        &["eslint"],
-        "cof",
-        &[
-            "fix",
-            "config",
-            "output-file",
-            "format",
-            "rulesdir",
-            "plugin",
-            "parser",
-            "resolve-plugins-relative-to",
-        ],
-    ),
-    program(&["prettier"], "w", &["write", "plugin", "config"]),
-    program(&["ruff"], "o", &["fix", "fix-only", "unsafe-fixes", "config", "output-file", "add-noqa"]),
-    program(&["rustfmt"], "", &["config", "config-path", "emit"]),
-    program(&["clang-format", "shfmt"], "iw", &["write", "in-place"]),
-    program(&["yq"], "is", &["inplace", "in-place", "split-exp"]),
-    Program {
-        words: &["-cmd…", "--cmd…", "-init…", "--init…", "-A…", "--A…", ".…"],
-        input: 2,
-        answers: &["-version"],
-        apart: &[
-            "-separator", "--separator", "-nullvalue", "--nullvalue", "-newline", "--newline", "-mmap", "--mmap", "-maxsize",
-            "--maxsize", "-vfs", "--vfs", "-heap", "--heap", "-pagecache", "--pagecache", "-lookaside", "--lookaside",
-            "-nonce", "--nonce", "-escape", "--escape",
-        ],
-        ..program(&["sqlite3"], "", &[])
-    },
-    Program {
-        input: ALWAYS,
-        answers: &["-l", "--list", "-V"],
-        ..program(&["psql"], "cfoLv", &["command", "file", "output", "log-file", "set", "variable"])
-    },
-    Program {
-        input: ALWAYS,
-        answers: &["-V"],
-        ..program(
-            &["mysql", "mariadb"],
-            "e",
-            &["execute", "pager", "tee", "init-command", "plugin-dir", "defaults-file", "defaults-extra-file"],
-        )
-    },
-    Program {
-        input: 1,
-        apart: &["-D", "-I", "-U", "-L", "-t"],
-        ..program(&["m4"], "Fo", &["freeze-state", "debugfile", "error-output"])
-    },
-    Program { input: ALWAYS, ..program(&["ed", "red"], "", &[]) },
-    Program { input: 1, ..program(&["dc"], "ef", &["expression", "file"]) },
-    Program {
-        input: ALWAYS,
-        words: &["+…"],
-        ..program(
-            &["vim", "vi", "nvim", "view", "ex", "gvim", "rvim", "vimdiff"],
-            "cSsuUwWil",
-            &["cmd", "startuptime", "log", "listen", "server", "servername", "remote"],
-        )
-    },
-    Program { input: ALWAYS, ..program(&["emacs"], "lf", &["eval", "execute", "load", "funcall", "script", "init-directory"]) },
-    Program { input: 1, ..program(&["expect"], "cbi", &[]) },
-    Program {
-        words: &[
-            "-ex…", "--ex…", "-x…", "--x…", "-command…", "--command…", "-ev…", "--ev…", "-ix…", "--ix…", "-iex…", "--iex…",
-            "-init…", "--init…", "-cd…", "--cd…", "-o…", "--o…", "-s…", "--s…", "-O…", "-S…",
-        ],
-        input: ALWAYS,
-        ..program(&["gdb", "lldb"], "", &[])
-    },
-    Program { valued: "btCNPfV", ..program(&["ssh-keygen", "ssh-add"], "Dws", &[]) },
-    Program {
-        harmless: &["coverage"],
-        ..program(
-            &["jest"],
-            "cu",
-            &[
-                "config", "rootDir", "globalSetup", "globalTeardown", "setupFiles", "setupFilesAfterEnv", "transform", "runner",
-                "testRunner", "testEnvironment", "testSequencer", "resolver", "reporters", "outputFile", "coverageDirectory",
-                "cacheDirectory", "updateSnapshot", "watchPlugins", "filter", "snapshotSerializers", "preset", "projects", "init",
-            ],
-        )
-    },
-    Program {
-        ..program(
-            &["mocha"],
-            "rRuOn",
-            &["require", "config", "package", "reporter", "reporter-option", "ui", "loader", "import", "node-option", "opts"],
-        )
-    },
-    Program {
-        ..program(
-            &["vitest"],
-            "cru",
-            &[
-                "config", "root", "dir", "globalSetup", "setupFiles", "reporter", "outputFile", "environment", "pool", "runner",
-                "api", "ui", "open", "update", "browser", "snapshotEnvironment",
-            ],
-        )
-    },
-    program(
-        &["mypy"],
-        "",
-        &[
-            "config-file", "python-executable", "junit-xml", "install-types", "cache-dir", "custom-typeshed-dir", "shadow-file",
-            "html-report", "xml-report", "txt-report", "any-exprs-report", "cobertura-xml-report", "linecount-report",
-            "linecoverage-report", "lineprecision-report", "xslt-html-report", "xslt-txt-report",
-        ],
-    ),
-    program(
-        &["golangci-lint"],
-        "c",
-        &["fix", "config", "cpu-profile-path", "mem-profile-path", "trace-path", "output", "out-format"],
-    ),
-    Program {
-        words: &[
-            "-out…", "--out…", "-chdir…", "--chdir…", "-auto-approve…", "--auto-approve…", "-plugin-dir…", "--plugin-dir…",
-            "-state-out…", "--state-out…", "-backup…", "--backup…", "-from-module…", "--from-module…",
-            "-generate-config-out…", "--generate-config-out…",
-        ],
-        ..program(&["terraform", "tofu"], "", &[])
-    },
-    Program {
-        words: &["-outdir…", "-outfile…", "-project…", "-build…", "-init…", "-declarationdir…", "-tsbuildinfofile…", "-generate…", "@…"],
-        ..program(
-            &["tsc"],
-            "pb",
-            &[
-                "outdir", "outfile", "project", "build", "init", "declarationdir", "tsbuildinfofile", "generatetrace",
-                "generatecpuprofile",
-            ],
-        )
-    },
-    program(&["nc", "ncat", "netcat"], "ec", &["exec", "sh-exec", "lua-exec", "output", "hex-dump"]),
-    Program {
-        words: &["-out…", "-engine…", "-writerand…", "-provider…", "-provider-path…", "-config…", "-keyout…"],
-        ..program(&["openssl"], "", &[])
-    },
-    program(&["mapfile", "readarray"], "C", &[]),
-    program(&["compgen", "complete"], "CFW", &[]),
-    program(&["bind"], "xf", &[]),
-    program(&["printf"], "v", &[]),
-    program(&["jobs"], "x", &[]),
-    program(&["install"], "s", &["strip-program", "strip"]),
-];
 
 /// The hazards in the options of a program of the table.
 pub(crate) fn hazards(name: &str, words: &[Word]) -> Vec<Hazard> {
@@ -594,7 +74,9 @@ pub(crate) fn hazards(name: &str, words: &[Word]) -> Vec<Hazard> {
                 let text = word.text.to_ascii_lowercase();
                 SQL_WRITES.iter().any(|call| text.contains(call))
             };
-            let why = |(at, _): (usize, &Word)| Hazard::executes(vec![at], "its SQL may write other files or load code");
+            let why = |(at, _): (usize, &Word)| {
+                Hazard::executes(vec![at], "its SQL may write other files or load code")
+            };
             hazards.extend(words.iter().enumerate().skip(1).filter(calls).map(why));
         }
         _ => {}
@@ -603,7 +85,8 @@ pub(crate) fn hazards(name: &str, words: &[Word]) -> Vec<Hazard> {
 }
 
 /// What in SQL reaches out of the database that sqlite3 is given.
-const SQL_WRITES: &[&str] = &["writefile", "load_extension", "attach", "vacuum", "edit", "fts3_tokenizer", "\n."];
+const SQL_WRITES: &[&str] =
+    &["writefile", "load_extension", "attach", "vacuum", "edit", "fts3_tokenizer", "\n."];
 /// Options of `uniq` with a value.
 const UNIQ_APART: &[&str] = &["-f", "-s", "-w", "--skip-fields", "--skip-chars", "--check-chars"];
 /// Options of `xxd` with a value.
@@ -637,7 +120,9 @@ fn curl_formats(words: &[Word]) -> Vec<Hazard> {
     let follows = |at: usize| {
         words.get(at.wrapping_sub(1)).is_some_and(|before| {
             before.is("--write-out")
-                || before.text.starts_with('-') && !before.text.starts_with("--") && before.text.ends_with('w')
+                || before.text.starts_with('-')
+                    && !before.text.starts_with("--")
+                    && before.text.ends_with('w')
         })
     };
     let writes = |(at, word): &(usize, &Word)| {
@@ -699,14 +184,13 @@ fn of(program: &Program, name: &str, words: &[Word]) -> Vec<Hazard> {
         }
     }
     let answers = |word: &Word| {
-        word.known().is_some_and(|text| {
-            matches!(text, "--version" | "--help") || program.answers.contains(&text)
-        })
+        word.known()
+            .is_some_and(|text| matches!(text, "--version" | "--help") || program.answers.contains(&text))
     };
     let answers = words.get(1).is_some_and(answers);
-    let input = || files(words, program.apart).len() < program.input && hazards.is_empty();
+    let input = || files(words, program.apart).len() < program.given && hazards.is_empty();
     let named = |word: &Word| word.is("-") || word.text.starts_with("/dev/");
-    if program.input > 0 && (!answers && input() || words.iter().skip(1).any(named)) {
+    if program.input && (!answers && input() || words.iter().skip(1).any(named)) {
         hazards.push(Hazard::runs_input(name));
     }
     hazards

@@ -19,6 +19,8 @@ fn tables() -> String {
         }
         page += &format!("| `{}` | {} |\n", program.names.join("`, `"), shown.join(" "));
     }
+    page += "| `make` | `name=value` |\n| `xxd` | a second file |\n| `curl` | `%output{` in a format |\n";
+    page += "| `sqlite3` | SQL that attaches, loads or writes files |\n";
     page += "| `sed`, `awk` | programs that may write or run something |\n";
     page += "| `dd` | `of=…` |\n| `uniq` | a second file |\n";
     page += "\n### git\n\n| command | asked about |\n|---|---|\n";

@@ -166,10 +166,7 @@ fn scripts<'w>(tool: &Tool, name: &str, words: &'w [Word]) -> Found<'w> {
         _ => usize::from(!given),
     };
     found.scripts.extend(
-        operands
-            .iter()
-            .take(programs)
-            .map(|&at| Script { at, text: words.get(at).and_then(Word::known) }),
+        operands.iter().take(programs).map(|&at| Script { at, text: words.get(at).and_then(Word::known) }),
     );
     found
 }
@@ -260,8 +257,9 @@ fn sed_command(command: &str) -> Option<&str> {
         'p' | 'd' | '=' | 'n' | 'N' | 'g' | 'G' | 'h' | 'H' | 'x' | 'D' | 'P' => Some(rest),
         'q' => Some(rest.trim_start_matches(' ').trim_start_matches(|c: char| c.is_ascii_digit())),
         'b' | 't' | ':' => {
-            let after =
-                rest.trim_start_matches(' ').trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let after = rest
+                .trim_start_matches(' ')
+                .trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
             // To some a label goes on to the end of the line.
             (!after.starts_with([' ', '\t', '}'])).then_some(after)
         }
@@ -270,9 +268,15 @@ fn sed_command(command: &str) -> Option<&str> {
             if matches!(delimiter, '\\' | '[' | ']' | ';' | '{' | '}') {
                 return None;
             }
-            let (pattern, rest) = until(rest.get(1..)?, delimiter)?;
+            let text = rest.get(1..)?;
+            let (_, rest) = if letter == 'y' { until(text, delimiter)? } else { pattern(text, delimiter)? };
             let (_, rest) = until(rest, delimiter)?;
-            if !closes_brackets(pattern) {
+            // Where a delimiter within brackets ends the pattern, that pattern is an error, but `w` was read before it.
+            let (_, other) = until(text, delimiter)?;
+            let other = until(other, delimiter).map_or("", |(_, flags)| flags);
+            if letter == 's'
+                && other.trim_start_matches(|c: char| c.is_ascii_alphanumeric() && c != 'w').starts_with('w')
+            {
                 return None;
             }
             let flags = |c: char| c.is_ascii_digit() || matches!(c, 'g' | 'p' | 'i' | 'I' | 'm' | 'M');
@@ -297,8 +301,8 @@ fn sed_addresses(command: &str) -> Option<&str> {
 fn sed_address(text: &str) -> Option<Option<&str>> {
     let digit = |c: char| c.is_ascii_digit();
     if let Some(pattern) = text.strip_prefix('/') {
-        let (pattern, rest) = until(pattern, '/')?;
-        return closes_brackets(pattern).then(|| Some(rest.trim_start_matches(['I', 'M'])));
+        let (_, rest) = self::pattern(pattern, '/')?;
+        return Some(Some(rest.trim_start_matches(['I', 'M'])));
     }
     if let Some(rest) = text.strip_prefix('$') {
         return Some(Some(rest));
@@ -325,6 +329,43 @@ fn until(text: &str, delimiter: char) -> Option<(&str, &str)> {
     None
 }
 
+/// A pattern before its delimiter, and what follows. A delimiter within brackets is none, to some; where it matters how
+/// brackets are read, there is no answer.
+fn pattern(text: &str, delimiter: char) -> Option<(&str, &str)> {
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' {
+            chars.next();
+        } else if c == delimiter {
+            let pattern = text.get(..at)?;
+            return closes_brackets(pattern).then_some((pattern, text.get(at + c.len_utf8()..)?));
+        } else if c == '[' {
+            let (mut odd, mut holds) = (false, false);
+            chars.next_if(|(_, c)| *c == '^');
+            odd |= chars.next_if(|(_, c)| *c == ']').is_some();
+            loop {
+                match chars.next()?.1 {
+                    ']' => break,
+                    '\\' => {
+                        odd = true;
+                        let delimits = chars.next_if(|(_, c)| *c == delimiter).is_some();
+                        // To some `\]` does not close.
+                        if !delimits && chars.peek().is_some_and(|(_, c)| *c == ']') {
+                            return None;
+                        }
+                    }
+                    '[' => odd = true,
+                    c => holds |= c == delimiter,
+                }
+            }
+            if odd && holds {
+                return None;
+            }
+        }
+    }
+    None
+}
+
 /// Whether each bracket of a pattern is closed within it: to some a delimiter within brackets is none.
 fn closes_brackets(pattern: &str) -> bool {
     let mut chars = pattern.chars().peekable();
@@ -339,7 +380,9 @@ fn closes_brackets(pattern: &str) -> bool {
                         None => return false,
                         Some(']') => break,
                         Some('[') => {
-                            let Some(class) = chars.next_if(|c| matches!(c, ':' | '.' | '=')) else { continue };
+                            let Some(class) = chars.next_if(|c| matches!(c, ':' | '.' | '=')) else {
+                                continue;
+                            };
                             let mut last = ' ';
                             loop {
                                 match chars.next() {

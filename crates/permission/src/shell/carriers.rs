@@ -231,7 +231,8 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         "read" => reads(rest)?,
         // An index in what they name is arithmetic.
         "printf" | "mapfile" | "readarray" | "unset" | "compgen" | "complete" | "getopts"
-            if rest.iter().any(|word| evaluates(name, word)) =>
+            // `printf` takes options before its format alone.
+            if rest.iter().take(if name == "printf" { 1 } else { usize::MAX }).any(|word| evaluates(name, word)) =>
         {
             return Err(HIDDEN);
         }

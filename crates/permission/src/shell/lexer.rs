@@ -46,6 +46,8 @@ pub(crate) struct Lexer<'a> {
     pub(crate) set: Vec<String>,
     /// Text of arithmetic that is evaluated.
     pub(crate) arithmetic: Vec<String>,
+    /// Whether functions are defined, which may go by any name.
+    has_functions: bool,
     /// How deep expansions stand within expansions.
     depth: usize,
     /// The backtick that ends the substitution that is being read.
@@ -69,6 +71,7 @@ impl<'a> Lexer<'a> {
             nested,
             met: BTreeSet::new(),
             pending: Vec::new(),
+            has_functions: source.contains("()") || source.contains("function"),
             depth: 0,
             set: Vec::new(),
             arithmetic: Vec::new(),
@@ -407,9 +410,7 @@ impl<'a> Lexer<'a> {
             &["--short", "--verify", "--abbrev-ref", "--show-toplevel", "--tags", "--always", "-n1", "-1"];
         let text = self.source.get(at + 2..end.saturating_sub(1)).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || " _./@~^-".contains(c);
-        // A function may go by any of the names below.
-        let functions = self.source.contains("()") || self.source.contains("function");
-        if functions || !self.starts(at, "$(") || !text.chars().all(plain) {
+        if self.has_functions || !self.starts(at, "$(") || !text.chars().all(plain) {
             return false;
         }
         match text.split_whitespace().collect::<Vec<_>>().as_slice() {

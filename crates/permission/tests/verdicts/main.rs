@@ -9,6 +9,7 @@ mod plan;
 mod programs;
 mod proposals;
 mod shell;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
