@@ -175,7 +175,8 @@ const NO_LIMITS: Limits = Limits {
     depth: 64,
     properties: usize::MAX,
     enum_values: usize::MAX,
-    text: usize::MAX,
+    // No provider's, but ours: what is written out in many places must not grow without end.
+    text: 8 << 20,
     long_enum: usize::MAX,
     long_enum_text: usize::MAX,
     optional: usize::MAX,

@@ -7,11 +7,15 @@ pub(super) struct Budget {
     properties: usize,
     values: usize,
     text: usize,
+    described: usize,
 }
+
+/// Bytes of titles and descriptions in all: what is written out in many places must not grow without end.
+const DESCRIBED: usize = 8 << 20;
 
 impl Budget {
     pub(super) fn new(limits: &'static Limits) -> Self {
-        Self { limits, properties: 0, values: 0, text: 0 }
+        Self { limits, properties: 0, values: 0, text: 0, described: 0 }
     }
 
     /// Whether one more property of this name has room; if so it is counted.
@@ -35,6 +39,15 @@ impl Budget {
         if fits {
             self.values += count;
             self.text += text;
+        }
+        fits
+    }
+
+    /// Whether a description has room; if so it is counted.
+    pub(super) fn describes(&mut self, text: &str) -> bool {
+        let fits = self.described.saturating_add(text.len()) <= DESCRIBED;
+        if fits {
+            self.described += text.len();
         }
         fits
     }

@@ -29,8 +29,13 @@ const SPREAD: usize = 160;
 const SPREAD_ALL: usize = 2_000;
 /// Characters of a value that is told in a description.
 const TOLD: usize = 200;
-/// Losses that are listed.
+/// Schemas that are looked at to see whether null fits.
+const NULL_FOLDS: usize = 64;
+/// Losses that are listed, and bytes of their paths.
 const LOSSES: usize = 1_000;
+const LOSS_TEXT: usize = 1 << 20;
+/// Bytes of a path that count as a place more: long names make many long paths.
+const PATH: usize = 256;
 
 pub(super) struct Definition {
     key: String,
@@ -46,6 +51,7 @@ pub(super) struct Emitter<'d, 's> {
     pub(super) budget: Budget,
     pub(super) losses: Vec<Loss>,
     known: HashSet<(String, String, LossKind)>,
+    loss_text: usize,
     /// The first is the root.
     pub(super) definitions: Vec<Definition>,
     by_key: HashMap<String, usize>,
@@ -80,6 +86,7 @@ impl<'d, 's> Emitter<'d, 's> {
             budget: Budget::new(&rules.limits),
             losses: Vec::new(),
             known: HashSet::new(),
+            loss_text: 0,
             definitions: Vec::new(),
             by_key: HashMap::new(),
             stack: Vec::new(),
@@ -112,16 +119,14 @@ impl<'d, 's> Emitter<'d, 's> {
     }
 
     pub(super) fn loses(&mut self, at: &At, keyword: &str, kind: LossKind, why: impl Into<String>) {
-        let known = (at.to_string(), keyword.to_owned(), kind);
-        if self.losses.len() < LOSSES && self.known.insert(known) {
-            self.losses.push(Loss {
-                path: at.to_string(),
-                keyword: keyword.to_owned(),
-                kind,
-                why: why.into(),
-            });
-        } else if kind.is_unsafe() && !self.losses.iter().any(|loss| loss.kind.is_unsafe()) {
-            // However many there are, one that forbids strictness must not be missed.
+        let first_unsafe = kind.is_unsafe() && !self.losses.iter().any(|loss| loss.kind.is_unsafe());
+        let room = self.losses.len() < LOSSES && self.loss_text.saturating_add(at.len()) <= LOSS_TEXT;
+        if !room && !first_unsafe {
+            return;
+        }
+        // However many there are, one that forbids strictness must not be missed.
+        if self.known.insert((at.to_string(), keyword.to_owned(), kind)) {
+            self.loss_text = self.loss_text.saturating_add(at.len());
             self.losses.push(Loss {
                 path: at.to_string(),
                 keyword: keyword.to_owned(),
@@ -136,15 +141,36 @@ impl<'d, 's> Emitter<'d, 's> {
         for at in std::iter::once(&rule.at).chain(&rule.also) {
             self.loses(at, rule.keyword, LossKind::NotEnforced, "the provider does not enforce it");
         }
-        notes.extra.push(told(rule.keyword, rule.value));
+        self.describe(notes, rule.keyword, rule.value);
+    }
+
+    /// Tells a keyword and its value in a description, or the beginning of it.
+    pub(super) fn describe(&mut self, notes: &mut Notes, keyword: &str, value: &Value) {
+        let told = match value {
+            Value::String(text) => shortened(keyword, text),
+            other => told(keyword, other),
+        };
+        self.describe_so(notes, told);
+    }
+
+    /// The same, of a list of values.
+    pub(super) fn describe_list(&mut self, notes: &mut Notes, keyword: &str, values: &[&Value]) {
+        let mut text = String::new();
+        head_of_list(values.iter().copied(), &mut text);
+        self.describe_so(notes, shortened(keyword, &text));
+    }
+
+    fn describe_so(&mut self, notes: &mut Notes, told: String) {
+        if self.budget.describes(&told) {
+            notes.extra.push(told);
+        }
     }
 
     /// Lowers what must fit all of these schemas.
     pub(super) fn emit(&mut self, conj: &[Sub<'s>]) -> Out {
         let at = conj.first().map(|sub| sub.at.clone()).unwrap_or_else(|| "".into());
-        self.places += 1;
-        let most = if self.refs == Refs::None { PLACES_WRITTEN_OUT } else { PLACES };
-        if self.places > most || self.stack.len() > DEPTH {
+        self.places = self.places.saturating_add(1 + at.len() / PATH);
+        if self.is_full() || self.stack.len() > DEPTH {
             self.loses(&at, "$ref", LossKind::Cut, "the schema is too large or too deep from here on");
             return Out::Cut;
         }
@@ -182,6 +208,11 @@ impl<'d, 's> Emitter<'d, 's> {
         for sub in conj {
             self.loses(&sub.at, "type", LossKind::Cut, "what belongs here cannot be described");
         }
+    }
+
+    /// Whether there is no room for another place.
+    pub(super) fn is_full(&self) -> bool {
+        self.places > if self.refs == Refs::None { PLACES_WRITTEN_OUT } else { PLACES }
     }
 
     fn cut_cycle(&mut self, at: &At) -> Out {
@@ -449,34 +480,37 @@ impl<'d, 's> Emitter<'d, 's> {
         Out::union(outs, notes)
     }
 
-    pub(super) fn annotations(&self, shape: &Shape<'s>) -> Notes {
-        let mut notes = Notes {
-            title: shape.notes.title.map(str::to_owned),
-            description: shape.notes.description.map(str::to_owned),
-            extra: Vec::new(),
-        };
+    pub(super) fn annotations(&mut self, shape: &Shape<'s>) -> Notes {
+        let mut kept =
+            |text: Option<&str>| text.filter(|text| self.budget.describes(text)).map(str::to_owned);
+        let (title, description) = (kept(shape.notes.title), kept(shape.notes.description));
+        let mut notes = Notes { title, description, extra: Vec::new() };
         if let Some(default) = shape.notes.default.filter(|default| !default.is_null()) {
-            notes.extra.push(told("default", default));
+            self.describe(&mut notes, "default", default);
         }
         if let Some(examples) = shape.notes.examples {
-            notes.extra.push(told("examples", examples));
+            self.describe(&mut notes, "examples", examples);
         }
         notes
     }
 
-    /// Whether null fits, as far as types, values and unions say.
-    pub(super) fn allows_null(&self, conj: &[Sub<'s>], depth: usize) -> bool {
+    /// Whether null fits, as far as types, values and unions say; in a doubt it does not.
+    pub(super) fn allows_null(&self, conj: &[Sub<'s>]) -> bool {
+        self.allows_null_in(conj, &mut { NULL_FOLDS })
+    }
+
+    fn allows_null_in(&self, conj: &[Sub<'s>], left: &mut usize) -> bool {
+        let Some(less) = left.checked_sub(1) else { return false };
+        *left = less;
         let shape = fold(self.document, conj);
         let fits = shape.meant().meet(Types::NULL)
             && shape.values.as_ref().is_none_or(|values| values.iter().any(|value| value.is_null()));
         fits && shape.unions.iter().all(|union| {
             let variants = (0..union.variants.len()).filter_map(|n| union.variant(n));
-            let taking = variants
-                .filter(|variant| depth == 0 || self.allows_null(std::slice::from_ref(variant), depth - 1));
-            match union.keyword {
-                "oneOf" => taking.count() == 1,
-                _ => taking.count() > 0,
-            }
+            let mut taking =
+                variants.filter(|variant| self.allows_null_in(std::slice::from_ref(variant), left));
+            // Of `oneOf` exactly one must.
+            taking.next().is_some() && (union.keyword != "oneOf" || taking.next().is_none())
         })
     }
 }
@@ -502,14 +536,59 @@ fn key(conj: &[Sub<'_>]) -> String {
     key
 }
 
-/// A keyword and its value, for a description.
-pub(super) fn told(keyword: &str, value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+/// A keyword and its value, or the beginning of it.
+fn told(keyword: &str, value: &Value) -> String {
+    let mut text = String::new();
+    head(value, &mut text);
+    shortened(keyword, &text)
+}
+
+fn shortened(keyword: &str, text: &str) -> String {
     match text.char_indices().nth(TOLD) {
         Some((at, _)) => format!("{keyword}: {}…", text.get(..at).unwrap_or_default()),
         None => format!("{keyword}: {text}"),
     }
+}
+
+/// The JSON of a value, or some more of it than is told; no more of it is looked at.
+fn head(value: &Value, text: &mut String) {
+    if text.len() > 4 * TOLD {
+        return;
+    }
+    match value {
+        Value::String(string) => head_of_string(string, text),
+        Value::Array(items) => head_of_list(items.iter(), text),
+        Value::Object(map) => {
+            text.push('{');
+            for (n, (key, inner)) in map.iter().enumerate() {
+                if text.len() > 4 * TOLD {
+                    return;
+                }
+                text.push_str(if n == 0 { "" } else { "," });
+                head_of_string(key, text);
+                text.push(':');
+                head(inner, text);
+            }
+            text.push('}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => text.push_str(&value.to_string()),
+    }
+}
+
+fn head_of_list<'v>(items: impl Iterator<Item = &'v Value>, text: &mut String) {
+    text.push('[');
+    for (n, item) in items.enumerate() {
+        if text.len() > 4 * TOLD {
+            return;
+        }
+        text.push_str(if n == 0 { "" } else { "," });
+        head(item, text);
+    }
+    text.push(']');
+}
+
+fn head_of_string(string: &str, text: &mut String) {
+    let beginning =
+        string.char_indices().nth(TOLD + 1).and_then(|(at, _)| string.get(..at)).unwrap_or(string);
+    text.push_str(&Value::from(beginning).to_string());
 }

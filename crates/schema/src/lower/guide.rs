@@ -15,8 +15,10 @@ pub(crate) struct Guide<'s> {
 /// Schemas that must all hold in a place of the value.
 pub(crate) struct Place<'s>(Vec<Sub<'s>>);
 
-/// Unions in unions that are looked into.
+/// Unions in a row of which a variant is chosen.
 const DEPTH: usize = 8;
+/// Schemas that are looked at for one question.
+const FOLDS: usize = 256;
 
 impl<'s> Guide<'s> {
     pub(crate) fn new(root: &'s Value) -> Self {
@@ -27,21 +29,21 @@ impl<'s> Guide<'s> {
         Place(vec![Sub::whole(self.root, "".into())])
     }
 
-    /// Whether a value of this type, or this value where values are listed, may stand here.
+    /// Whether a value of this type, or this value where values are listed, may stand here; in a doubt it may.
     pub(crate) fn takes(&self, place: &Place<'s>, value: &Value) -> bool {
-        self.takes_in(&place.0, value, DEPTH)
+        self.takes_in(&place.0, value, &mut { FOLDS })
     }
 
-    fn takes_in(&self, conj: &[Sub<'s>], value: &Value, depth: usize) -> bool {
+    fn takes_in(&self, conj: &[Sub<'s>], value: &Value, left: &mut usize) -> bool {
+        let Some(less) = left.checked_sub(1) else { return true };
+        *left = less;
         let shape = fold(&self.document, conj);
         shape.types.contain(value)
             && shape.values.as_ref().is_none_or(|values| values.iter().any(|known| same(known, value)))
-            && (depth == 0 || shape.unions.iter().all(|union| self.one_takes(union, value, depth)))
-    }
-
-    fn one_takes(&self, union: &Union<'s>, value: &Value, depth: usize) -> bool {
-        let variants = (0..union.variants.len()).filter_map(|n| union.variant(n));
-        variants.into_iter().any(|variant| self.takes_in(&[variant], value, depth - 1))
+            && shape.unions.iter().all(|union| {
+                let mut variants = (0..union.variants.len()).filter_map(|n| union.variant(n));
+                variants.any(|variant| self.takes_in(&[variant], value, left))
+            })
     }
 
     /// The place with the variants chosen of which the object says that they are meant.

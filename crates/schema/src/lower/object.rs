@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::document::{At, below};
-use super::emit::{Emitter, told};
+use super::emit::Emitter;
 use super::out::{Additional, Node, Notes, ObjectOut, Out, Property};
 use super::scalar::Keywords;
 use super::shape::{ObjectPart, Shape, Sub};
@@ -14,9 +14,6 @@ use crate::loss::LossKind;
 
 /// A property that must be there, and cannot.
 struct Impossible;
-
-/// Unions in unions that are looked into for null.
-const NULL_DEPTH: usize = 4;
 
 impl<'s> Emitter<'_, 's> {
     /// Counts one more object or array around what follows; false, with the loss noted, where that is too deep.
@@ -111,6 +108,10 @@ impl<'s> Emitter<'_, 's> {
         if shape.forbidden.iter().any(|(forbidden, _)| *forbidden == name) {
             return self.refused(required, additional, at, name);
         }
+        if self.is_full() {
+            self.loses(at, "properties", LossKind::Cut, "the schema is too large from here on");
+            return None;
+        }
         let conj = self.property_schemas(shape, name);
         if !self.budget.property(name) {
             let why = "the provider takes fewer properties, or shorter names, in all";
@@ -137,8 +138,7 @@ impl<'s> Emitter<'_, 's> {
             }
             required = false;
         }
-        let nulled =
-            self.rules.all_required && !required && !(conj.is_empty() || self.allows_null(&conj, NULL_DEPTH));
+        let nulled = self.rules.all_required && !required && !(conj.is_empty() || self.allows_null(&conj));
         let out = if nulled { out.or_null() } else { out };
         Some(Ok(Property { name: name.to_owned(), out, required, nulled }))
     }
@@ -231,7 +231,7 @@ impl<'s> Emitter<'_, 's> {
                 Sub::whole(schema, below(&part.at, &["patternProperties", pattern]))
             };
             for (pattern, schema) in patterns.iter().take(8) {
-                notes.extra.push(told(&format!("patternProperties {pattern}"), schema));
+                self.describe(notes, &format!("patternProperties {pattern}"), schema);
             }
             // Without a rule for the rest any name will do.
             if rest.is_some() || shape.sealed {
@@ -273,7 +273,7 @@ impl<'s> Emitter<'_, 's> {
         for part in &shape.objects {
             if let Some((pattern, schema)) = part.patterns.and_then(|patterns| patterns.iter().next()) {
                 self.loses(&part.at, "patternProperties", LossKind::Narrowed, MAP);
-                notes.extra.push(told(&format!("patternProperties {pattern}"), schema));
+                self.describe(notes, &format!("patternProperties {pattern}"), schema);
                 patterned = true;
             }
         }
@@ -283,7 +283,7 @@ impl<'s> Emitter<'_, 's> {
         for part in &shape.objects {
             if let Some(schema) = part.additional.filter(|schema| *schema != &Value::Bool(false)) {
                 self.loses(&part.at, "additionalProperties", LossKind::Narrowed, MAP);
-                notes.extra.push(told("additionalProperties", schema));
+                self.describe(notes, "additionalProperties", schema);
             }
         }
         for part in &shape.parts {
@@ -301,7 +301,7 @@ impl<'s> Emitter<'_, 's> {
         let said = named || shape.objects.iter().any(|part| part.additional.is_some() || none_at_root(part));
         if !said && !patterned {
             self.loses(at, "type", LossKind::Narrowed, MAP);
-            notes.extra.push(told("additionalProperties", &Value::Bool(true)));
+            self.describe(notes, "additionalProperties", &Value::Bool(true));
         }
     }
 }

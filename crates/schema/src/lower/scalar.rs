@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::document::At;
-use super::emit::{Emitter, told};
+use super::emit::Emitter;
 use super::out::{Additional, ArrayOut, Node, Notes, ObjectOut, Out, Property, Values};
 use super::shape::{Rule, Shape, compare, concerns};
 use super::types::Types;
@@ -98,7 +98,7 @@ impl<'s> Emitter<'_, 's> {
             values
         };
         let constant = keyword == "const" && values.len() == 1;
-        let text: usize = values.iter().filter_map(|value| value.as_str()).map(str::len).sum();
+        let text: usize = values.iter().map(|value| weight(value)).sum();
         if !self.budget.values(values.len(), text) {
             let out = self.unlisted(shape, &values, &at, keyword, notes);
             self.loses_what_lists_imply(shape);
@@ -187,7 +187,7 @@ impl<'s> Emitter<'_, 's> {
 
     /// Leaves the list of one type as the dialect can say it.
     fn spell_values(&mut self, node: &mut Node, at: &At, keyword: &'static str, notes: &mut Notes) {
-        let Some(values) = &node.values else { return };
+        let Some(values) = &mut node.values else { return };
         let implied = match node.kind {
             "null" => true,
             "boolean" => values.list.len() > 1,
@@ -203,14 +203,14 @@ impl<'s> Emitter<'_, 's> {
             (Literals::Strings, kind) => kind == "string",
         };
         if !sayable {
-            let list = Value::Array(values.list.clone());
+            let list: Vec<Value> = std::mem::take(&mut values.list);
             self.loses(
                 at,
                 keyword,
                 LossKind::NotEnforced,
                 "the provider does not take values of this type in a list",
             );
-            notes.extra.push(told("enum", &list));
+            self.describe_list(notes, "enum", &list.iter().collect::<Vec<_>>());
             node.values = None;
         }
     }
@@ -230,7 +230,7 @@ impl<'s> Emitter<'_, 's> {
             LossKind::NotEnforced,
             "the provider takes fewer or shorter values in a list",
         );
-        notes.extra.push(told(keyword, &Value::Array(values.iter().map(|value| (*value).clone()).collect())));
+        self.describe_list(&mut notes, keyword, values);
         let types = shape.types - (Types::OBJECT | Types::ARRAY);
         let mut outs: Vec<Out> = types.names().map(Out::node).collect();
         if outs.is_empty() {
@@ -284,7 +284,7 @@ impl<'s> Emitter<'_, 's> {
                 LossKind::NotEnforced,
                 "the provider takes fewer or shorter values in a list",
             );
-            notes.extra.push(told(keyword, value));
+            self.describe(&mut notes, keyword, value);
             node.values = None;
         }
         node.notes = notes;
@@ -310,7 +310,7 @@ impl<'s> Emitter<'_, 's> {
         if !exact {
             let why = "the order and number of the items of a listed array are not enforced";
             self.loses(at, keyword, LossKind::NotEnforced, why);
-            node.notes.extra.push(told(keyword, &Value::Array(items.to_vec())));
+            self.describe_list(&mut node.notes, keyword, &items.iter().collect::<Vec<_>>());
         }
         let items = match Out::union(outs, Notes::default()) {
             Out::Never => Out::node("string"),
@@ -347,6 +347,16 @@ impl<'s> Emitter<'_, 's> {
 
 /// What the original is called where its parts are asked whether they fit.
 const ORIGINAL: &str = "urn:original";
+
+/// About the bytes that a value takes when it is written.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
+        Value::Object(map) => map.iter().map(|(key, inner)| key.len() + weight(inner) + 4).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+    }
+}
 
 /// Whether types and lists of values are all that is said.
 fn only_lists(shape: &Shape<'_>) -> bool {

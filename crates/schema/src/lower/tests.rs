@@ -372,6 +372,35 @@ fn the_smallest_schema_that_grows_without_end_is_cut() {
 }
 
 #[test]
+fn a_hostile_schema_takes_little_time_and_room() {
+    let text = "x".repeat(50_000);
+    let many = |schema: Value| -> Value {
+        (0..1_000).map(|n| (format!("p{n}"), schema.clone())).collect::<serde_json::Map<_, _>>().into()
+    };
+    let described = json!({"type": "object", "properties": {"a": {"type": "string", "description": text}}});
+    let listed = json!({"enum": [text, [text], {"a": text}]});
+    for (definition, beside) in
+        [(described, "description"), (listed, "title"), (json!({"not": {"const": text}}), "title")]
+    {
+        let schema = json!({
+            "type": "object",
+            "properties": many(json!({"$ref": "#/$defs/d", beside: "x"})),
+            "$defs": {"d": definition}
+        });
+        for dialect in Dialect::ALL {
+            let length = lower(&schema, dialect).schema.to_string().len();
+            assert!(length < 20 << 20, "{dialect:?}: {length}");
+        }
+    }
+    let named = json!({"type": "object", "properties": {text: {"type": "object", "properties": many(json!({"minLength": 1}))}}});
+    for dialect in Dialect::ALL {
+        let lowered = lower(&named, dialect);
+        let losses: usize = lowered.losses.iter().map(|loss| loss.path.len()).sum();
+        assert!(losses < 2 << 20, "{dialect:?}: {losses}");
+    }
+}
+
+#[test]
 fn listed_values_are_split_by_type_where_they_must_be() {
     let mixed = json!({"enum": ["a", 1, null, {"k": [true]}]});
     assert_eq!(lossless(mixed.clone(), Dialect::Ollama), mixed);
