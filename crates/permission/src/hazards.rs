@@ -200,17 +200,37 @@ pub(crate) fn written<'w>(name: &str, words: &'w [Word]) -> Vec<(usize, &'w Word
 
 /// Writing what decides what runs later.
 fn powerful(name: &str, words: &[Word], simple: &Simple, place: &Place<'_>) -> Vec<Hazard> {
-    let mut hazards = Vec::new();
-    for (at, word) in written(name, words) {
-        for spot in place.word(word, &simple.dirs) {
-            if let Spot::Inside(path) = spot
-                && has_power(&path).is_some()
-            {
-                let why = format!("it changes `{}`, which decides what runs later", word.quoted());
-                hazards.push(Hazard::executes(vec![at], why));
-                break;
-            }
-        }
+    let mut touched: Vec<(usize, &Word)> = written(name, words)
+        .into_iter()
+        .filter(|(_, word)| {
+            let spots = place.word(word, &simple.dirs);
+            spots.iter().any(|spot| matches!(spot, Spot::Inside(path) if has_power(path).is_some()))
+        })
+        .collect();
+    if WRITERS.contains(&name) {
+        // Also as the value of an option (`-t.git/hooks`), and as what a link leads to.
+        let named = words.iter().enumerate().skip(1).filter(|(_, word)| names_power(&word.text));
+        touched.extend(
+            named.filter(|(at, _)| !touched.iter().any(|(known, _)| known == at)).collect::<Vec<_>>(),
+        );
     }
-    hazards
+    touched
+        .into_iter()
+        .map(|(at, word)| {
+            let why = format!("it touches `{}`, which decides what runs later", word.quoted());
+            Hazard::executes(vec![at], why)
+        })
+        .collect()
+}
+
+/// Programs whose operands or options name what they write.
+const WRITERS: &[&str] = &["cp", "install", "ln", "mv", "rsync", "tee"];
+
+/// Whether a part of the word is the name of what decides what runs later.
+fn names_power(text: &str) -> bool {
+    text.split(['=', '/']).any(|piece| {
+        let attached =
+            piece.strip_prefix('-').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()));
+        POWERFUL.contains(&attached.unwrap_or(piece))
+    })
 }

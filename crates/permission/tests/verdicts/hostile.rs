@@ -86,6 +86,26 @@ fn a_rule_for_one_command_allows_no_other() {
 }
 
 #[test]
+fn what_decides_what_runs_later_must_be_named() {
+    never(
+        Mode::Ask,
+        &["allow bash(cp *)", "allow bash(ln *)", "allow bash(mv *)", "allow bash(install *)"],
+        &[
+            "cp x .git/hooks/pre-commit",
+            "cp --target-directory=.git/hooks x",
+            "cp -t.git/hooks x",
+            "cp -rt .git/hooks x",
+            "cp --target-dir .git/hooks x",
+            "mv -t.git/hooks x",
+            "install --target-directory=sub/.git/hooks x",
+            "ln -s .git g",
+            "cp x sub/../.codetether/config.toml",
+        ],
+    );
+    check(Mode::Ask, &["allow bash(cp *)"], &[("cp -r a .github/x", "allow"), ("cp a.git b", "allow")]);
+}
+
+#[test]
 fn what_is_denied_stays_so_behind_odd_options() {
     never(
         Mode::Bypass,
