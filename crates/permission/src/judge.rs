@@ -3,7 +3,7 @@
 
 use codetether_event::{Mode, Touches};
 
-use crate::command_pattern::CommandPattern;
+use crate::command_pattern::{CommandPattern, MustName};
 use crate::file_words::FileWords;
 use crate::hazards::{self, Hazard, Kind};
 use crate::place::{Place, Spot};
@@ -486,7 +486,9 @@ impl Judge<'_> {
             let reads = hazards.is_empty() && self.only_reads(simple, words);
             return Ruling::mode(if reads { Decision::Allow } else { Decision::Deny }, self.mode);
         }
+        // The first rule that would cover it but for a hazard that it does not name.
         let mut near = None;
+        let forms = self.forms(simple, hazards);
         for rule in &self.rules.allow {
             let Some(pattern) = rule.command() else {
                 // A rule for every command names nothing: what destroys is asked about.
@@ -496,10 +498,11 @@ impl Judge<'_> {
                 }
                 continue;
             };
-            match self.covers(pattern, simple, hazards) {
-                Cover::Whole => return Ruling::rule(List::Allow, rule, "it matches"),
-                Cover::ButHazards => near = near.or(Some(rule)),
-                Cover::Not => {}
+            if forms.iter().any(|(words, must)| pattern.matches(words, must)) {
+                return Ruling::rule(List::Allow, rule, "it matches");
+            }
+            if near.is_none() && pattern.matches(&simple.words, &MustName::default()) {
+                near = Some(rule);
             }
         }
         let asks = |hazard: &&Hazard| {
@@ -537,7 +540,7 @@ impl Judge<'_> {
             let wide = rule.command().map(CommandPattern::wide);
             if rule.is_whole(tool)
                 || wide.is_some_and(|pattern| {
-                    variants.iter().any(|words| pattern.matches(words, &Default::default()))
+                    variants.iter().any(|words| pattern.matches(words, &MustName::default()))
                 })
             {
                 return Some(Ruling::rule(List::Deny, rule, "it matches"));
@@ -571,43 +574,26 @@ impl Judge<'_> {
         None
     }
 
-    fn covers(&self, pattern: &CommandPattern, simple: &Simple, hazards: &[Hazard]) -> Cover {
+    /// The ways in which a rule may speak of a command: as it is, without git's harmless options, and as part of the
+    /// commands that run it; each with the words that the rule must name.
+    fn forms(&self, simple: &Simple, hazards: &[Hazard]) -> Vec<(Vec<Word>, MustName)> {
         let must = hazards::must_name(hazards);
-        let mut cover = Cover::Not;
-        let words = &simple.words;
-        let plain = (simple.assigned == 0).then(|| hazards::git_plain(words)).flatten();
-        if let Some(plain) = plain {
-            // Without its harmless options the places of words shift: hazards are found anew.
-            let simple = Simple { words: plain, ..simple.clone() };
-            let hazards = hazards::of(&simple, self.place);
-            if pattern.matches(&simple.words, &hazards::must_name(&hazards)) {
-                return Cover::Whole;
-            }
-        }
-        if pattern.matches(words, &must) {
-            return Cover::Whole;
-        }
-        if pattern.matches(words, &Default::default()) {
-            cover = Cover::ButHazards;
+        let mut forms = vec![(simple.words.clone(), must.clone())];
+        let plain = (simple.assigned == 0).then(|| hazards::git_plain(&simple.words)).flatten();
+        if let Some(words) = plain {
+            // The places of words shift: hazards are found anew.
+            let simple = Simple { words, ..simple.clone() };
+            let must = hazards::must_name(&hazards::of(&simple, self.place));
+            forms.push((simple.words, must));
         }
         for (outer, at) in &simple.outer {
             let mut must = must.clone();
             must.exactly = must.exactly.iter().map(|index| index + at).chain(0..=*at).collect();
             must.beginning = must.beginning.iter().map(|index| index + at).collect();
-            if pattern.matches(outer, &must) {
-                return Cover::Whole;
-            }
+            forms.push((outer.clone(), must));
         }
-        cover
+        forms
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cover {
-    Whole,
-    /// But for hazards that the rule does not name.
-    ButHazards,
-    Not,
 }
 
 /// A command as rules that forbid see it: as it is, without the path before its name, and without git's own options.

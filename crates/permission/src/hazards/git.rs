@@ -220,19 +220,37 @@ pub(super) const EXECUTES: &[(&str, &str)] = &[
     ("interpret-trailers", "it can start programs"),
 ];
 
-/// Where git's command stands among its words, and its global options are before it.
+/// Global options with a value of their own.
+const VALUED: &[&str] = &[
+    "-C",
+    "-c",
+    "--git-dir",
+    "--work-tree",
+    "--namespace",
+    "--config-env",
+    "--super-prefix",
+    "--attr-source",
+];
+
+/// Where git's command stands among its words; its global options are before it.
 pub(crate) fn command(words: &[Word]) -> Option<usize> {
     let mut at = 1;
     while let Some(word) = words.get(at) {
-        let text = word.known()?;
-        match text {
-            "-C" | "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path" | "--config-env"
-            | "--super-prefix" | "--attr-source" => at += 2,
-            _ if text.starts_with('-') => at += 1,
+        match word.known()? {
+            text if VALUED.contains(&text) => at += 2,
+            text if text.starts_with('-') => at += 1,
             _ => return Some(at),
         }
     }
     None
+}
+
+/// Whether a folder is one below.
+fn is_inside(dir: &Word) -> bool {
+    let below = |dir: &str| {
+        !dir.is_empty() && !dir.starts_with(['/', '~', '-']) && !dir.split('/').any(|part| part == "..")
+    };
+    !dir.home && dir.known().is_some_and(below)
 }
 
 /// The words without global options that change nothing that matters here.
@@ -245,16 +263,9 @@ pub(crate) fn plain(words: &[Word]) -> Option<Vec<Word>> {
     let mut option = 1;
     while option < at {
         let word = words.get(option)?;
-        let inside = |dir: &Word| {
-            dir.known().is_some_and(|dir| {
-                !dir.starts_with(['/', '~', '-'])
-                    && !dir.split('/').any(|part| part == "..")
-                    && !dir.is_empty()
-            }) && !dir.home
-        };
         match word.known()? {
             text if HARMLESS.contains(&text) => option += 1,
-            "-C" if words.get(option + 1).is_some_and(inside) => option += 2,
+            "-C" if words.get(option + 1).is_some_and(is_inside) => option += 2,
             _ => return None,
         }
     }
@@ -341,13 +352,7 @@ fn global(words: &[Word], end: usize, hazards: &mut Vec<Hazard>) {
     while at < end {
         let Some(word) = words.get(at) else { return };
         let text = word.text.as_str();
-        let inside = text == "-C"
-            && words.get(at + 1).is_some_and(|dir| {
-                dir.known
-                    && !dir.home
-                    && !dir.text.starts_with('/')
-                    && !dir.text.split('/').any(|part| part == "..")
-            });
+        let inside = text == "-C" && words.get(at + 1).is_some_and(is_inside);
         let queries = matches!(
             text,
             "--version"
@@ -369,16 +374,7 @@ fn global(words: &[Word], end: usize, hazards: &mut Vec<Hazard>) {
                 format!("`{text}` of `git` changes what git runs or where"),
             ));
         }
-        let valued = matches!(
-            text,
-            "-C" | "-c"
-                | "--git-dir"
-                | "--work-tree"
-                | "--namespace"
-                | "--config-env"
-                | "--super-prefix"
-                | "--attr-source"
-        );
+        let valued = VALUED.contains(&text);
         if valued && let Some(hazard) = hazards.last_mut() {
             hazard.words.push(at + 1);
         }

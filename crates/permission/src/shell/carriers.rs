@@ -14,6 +14,13 @@ pub(crate) struct Reading {
     pub(crate) unclear: Option<Unclear>,
 }
 
+impl Reading {
+    /// Of a command that runs nothing besides.
+    fn of(role: Role) -> Self {
+        Self { role, carried: Vec::new(), unclear: None }
+    }
+}
+
 /// What a command runs or does besides.
 pub(crate) enum Carried {
     /// A command, whose words begin at `at` of the carrier's.
@@ -199,8 +206,7 @@ const OPTIONS: Unclear = Unclear("its options cannot be told apart from the comm
 
 /// Reads a command's words; `stdin` is what a here-document or here-string gives it.
 pub(crate) fn read(words: &[Word], stdin: Option<&Word>) -> Result<Reading, Unclear> {
-    let plain = |role| Reading { role, carried: Vec::new(), unclear: None };
-    let Some(first) = words.first() else { return Ok(plain(Role::Inert)) };
+    let Some(first) = words.first() else { return Ok(Reading::of(Role::Inert)) };
     let name = base(&first.text);
     let rest = words.get(1..).unwrap_or_default();
     let reading = named(name, words, rest, stdin)?;
@@ -216,7 +222,6 @@ pub(crate) fn read(words: &[Word], stdin: Option<&Word>) -> Result<Reading, Uncl
 pub(crate) const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
 
 fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Result<Reading, Unclear> {
-    let plain = |role| Reading { role, carried: Vec::new(), unclear: None };
     if let Some(carrier) = CARRIERS.iter().find(|carrier| carrier.name == name) {
         return carried(carrier, words);
     }
@@ -224,9 +229,9 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
         "test" | "[" => {
             let evaluates =
                 rest.windows(2).any(|two| two[0].is("-v") && !two[1].known().is_some_and(is_name));
-            if evaluates { return Err(HIDDEN) } else { plain(Role::Inert) }
+            if evaluates { return Err(HIDDEN) } else { Reading::of(Role::Inert) }
         }
-        "wait" if rest.iter().all(|word| !word.may_be_option()) => plain(Role::Inert),
+        "wait" if rest.iter().all(|word| !word.may_be_option()) => Reading::of(Role::Inert),
         "set" => set(rest)?,
         "read" => reads(rest)?,
         // An index in what they name is arithmetic.
@@ -237,7 +242,7 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
             return Err(HIDDEN);
         }
         "let" | "alias" | "coproc" => return Err(RENAMES),
-        _ if INERT.contains(&name) => plain(Role::Inert),
+        _ if INERT.contains(&name) => Reading::of(Role::Inert),
         "shopt"
             if rest
                 .iter()
@@ -252,23 +257,23 @@ fn named(name: &str, words: &[Word], rest: &[Word], stdin: Option<&Word>) -> Res
             let code = rest.iter().map(Word::known).collect::<Option<Vec<_>>>().ok_or(HIDDEN)?;
             Reading {
                 carried: vec![Carried::Code { text: code.join(" "), plain: false }],
-                ..plain(Role::Carrier)
+                ..Reading::of(Role::Carrier)
             }
         }
         "trap" => trap(rest)?,
         "source" | "." if rest.first().is_none_or(opaque_file) => {
-            Reading { unclear: Some(HIDDEN), ..plain(Role::Plain) }
+            Reading { unclear: Some(HIDDEN), ..Reading::of(Role::Plain) }
         }
         // A file, also one that is found as a command is.
-        "source" | "." => Reading { carried: vec![Carried::Suspect { at: 1 }], ..plain(Role::Plain) },
+        "source" | "." => Reading { carried: vec![Carried::Suspect { at: 1 }], ..Reading::of(Role::Plain) },
         "find" => find(words)?,
         _ if SHELLS.contains(&name) => shell(name, rest, stdin)?,
         _ if OTHER_SHELLS.contains(&name) => {
             let script = rest.first().is_some_and(|word| !word.may_be_option() && !opaque_file(word));
-            Reading { unclear: (!script).then_some(HIDDEN), carried: suspects(words), ..plain(Role::Plain) }
+            Reading { unclear: (!script).then_some(HIDDEN), carried: suspects(words), ..Reading::of(Role::Plain) }
         }
-        _ if SUSPECTS.contains(&name) => Reading { carried: suspects(words), ..plain(Role::Plain) },
-        _ => plain(Role::Plain),
+        _ if SUSPECTS.contains(&name) => Reading { carried: suspects(words), ..Reading::of(Role::Plain) },
+        _ => Reading::of(Role::Plain),
     })
 }
 
@@ -355,10 +360,10 @@ fn options<'w>(
 fn carried(carrier: &Carrier, words: &[Word]) -> Result<Reading, Unclear> {
     let mut placeholder: Option<String> = None;
     let name = carrier.name;
-    // `command -v` only looks a name up; `env -S` reads its own little language, `env -C` and `time -o` do more.
+    // `command -v` only looks a name up.
     let looks_up = name == "command" && words.get(1).is_some_and(|word| word.is("-v") || word.is("-V"));
     if looks_up {
-        return Ok(Reading { role: Role::Inert, carried: Vec::new(), unclear: None });
+        return Ok(Reading::of(Role::Inert));
     }
     let mut limits = false;
     let mut at = options(carrier, words, &mut |option, value| {
@@ -433,7 +438,7 @@ fn set(rest: &[Word]) -> Result<Reading, Unclear> {
             return Err(RENAMES);
         }
     }
-    Ok(Reading { role: Role::Inert, carried: Vec::new(), unclear: None })
+    Ok(Reading::of(Role::Inert))
 }
 
 /// `read`: it sets what its words name.
@@ -483,7 +488,7 @@ fn shell(name: &str, rest: &[Word], stdin: Option<&Word>) -> Result<Reading, Unc
         };
         match text {
             "--version" | "--help" => {
-                return Ok(Reading { role: Role::Plain, carried: Vec::new(), unclear: None });
+                return Ok(Reading::of(Role::Plain));
             }
             "--norc" | "--noprofile" | "--posix" | "--login" => {}
             "--" => {

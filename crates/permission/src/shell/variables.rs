@@ -71,12 +71,11 @@ impl Variables {
             match node.kind() {
                 "variable_assignment" => variables.assignment(node, source, &mut lexer),
                 "for_statement" => variables.loop_over(node, source, &mut lexer),
-                "command" | "declaration_command" | "unset_command" => variables.command(node, &mut lexer),
+                "command" | "declaration_command" | "unset_command" | "redirected_statement" => {
+                    variables.command(node, &mut lexer);
+                }
                 "subscript" => variables.name_in(node, source),
                 _ => {}
-            }
-            if matches!(node.kind(), "redirected_statement") {
-                variables.command(node, &mut lexer);
             }
         }
         variables.unknown.extend(lexer.set);
