@@ -8,7 +8,7 @@ use std::time::Duration;
 use codetether_agent::FindProvider;
 use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_provider::{Anthropic, Endpoint, OpenAiChat, Provider, ToolCalls};
+use codetether_provider::{Anthropic, Endpoint, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
@@ -114,6 +114,7 @@ fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
     };
     Ok(match found.wire {
         Wire::OpenAiChat => Arc::new(OpenAiChat::new(&endpoint, tool_calls, client)),
+        Wire::OpenAiResponses => Arc::new(OpenAiResponses::new(&endpoint, client)),
         Wire::Anthropic => Arc::new(Anthropic::new(&endpoint, client)),
     })
 }
@@ -148,9 +149,14 @@ fn find(
         return Err(Missing { message: format!("there is no provider `{name}`"), help });
     };
     let wire = row.wire.unwrap_or_default();
-    if wire == Wire::Anthropic && row.tool_calls == Some(RowToolCalls::Schema) {
+    let native = match wire {
+        Wire::OpenAiChat => None,
+        Wire::OpenAiResponses => Some("openai-responses"),
+        Wire::Anthropic => Some("anthropic"),
+    };
+    if let Some(wire) = native.filter(|_| row.tool_calls == Some(RowToolCalls::Schema)) {
         return Err(Missing {
-            message: format!("provider `{name}` cannot call tools by `schema` over the wire `anthropic`"),
+            message: format!("provider `{name}` cannot call tools by `schema` over the wire `{wire}`"),
             help: format!(
                 "leave `tool_calls` out of `[providers.{name}]`, or set its `wire` to `openai-chat`"
             ),
@@ -223,14 +229,16 @@ mod tests {
 
     #[test]
     fn calls_by_schema_over_a_wire_that_has_none_are_refused() {
-        let row = Row {
-            base_url: Some("http://localhost:1".into()),
-            wire: Some(Wire::Anthropic),
-            tool_calls: Some(RowToolCalls::Schema),
-            ..Row::default()
-        };
-        let text = look("h/x", Some(("h", row)), &[]).unwrap_err();
-        assert!(text.contains("over the wire `anthropic` | leave `tool_calls` out"), "{text}");
+        for (wire, name) in [(Wire::Anthropic, "anthropic"), (Wire::OpenAiResponses, "openai-responses")] {
+            let row = Row {
+                base_url: Some("http://localhost:1".into()),
+                wire: Some(wire),
+                tool_calls: Some(RowToolCalls::Schema),
+                ..Row::default()
+            };
+            let text = look("h/x", Some(("h", row)), &[]).unwrap_err();
+            assert!(text.contains(&format!("over the wire `{name}` | leave `tool_calls` out")), "{text}");
+        }
     }
 
     #[test]

@@ -84,8 +84,8 @@ keys! {
         /// Where it is, such as `http://127.0.0.1:8080/v1`.
         #[key(default = None, unset = "none: it has to be set, but for `openai` and `anthropic`")]
         pub base_url: Option<String>,
-        /// What it speaks: `openai-chat` (OpenAI's Chat Completions, as most servers do) or `anthropic` (Anthropic's
-        /// Messages).
+        /// What it speaks: `openai-chat` (OpenAI's Chat Completions, as most servers do), `openai-responses` (OpenAI's
+        /// Responses) or `anthropic` (Anthropic's Messages).
         #[key(default = None, unset = "`openai-chat`; `anthropic` for `anthropic`")]
         pub wire: Option<Wire>,
         /// The environment variable that holds its key.
@@ -130,6 +130,9 @@ pub enum Wire {
     #[default]
     #[serde(rename = "openai-chat")]
     OpenAiChat,
+    /// OpenAI's Responses.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
     /// Anthropic's Messages.
     Anthropic,
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use codetether_event::ToolResult;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -38,6 +39,12 @@ pub(crate) fn next_id<'a>(ids: impl Iterator<Item = &'a str>) -> u64 {
     // Larger numbers are not ours: nobody makes so many calls, and counting must never come to an end.
     let numbers = ids.filter_map(|id| id.strip_prefix(MADE_ID)?.parse::<u32>().ok());
     numbers.map(|number| u64::from(number).saturating_add(1)).max().unwrap_or(0)
+}
+
+/// What the model is told of a result, failed ones marked, where the wire has no other place for it.
+pub(crate) fn told(result: &ToolResult) -> String {
+    let begins = result.text.get(.."error".len()).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+    if result.error && !begins { format!("error: {}", result.text) } else { result.text.clone() }
 }
 
 /// A name as vendors take it.

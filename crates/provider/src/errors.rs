@@ -215,7 +215,7 @@ impl Said {
     }
 
     fn is_declined(&self) -> bool {
-        ["content_filter", "content_policy", "moderation"].iter().any(|word| self.code.contains(word))
+        ["content_filter", "_policy", "moderation"].iter().any(|word| self.code.contains(word))
     }
 }
 
@@ -258,7 +258,7 @@ fn kind_of_code(said: &Said) -> Kind {
         Kind::RateLimited
     } else if code(&["authentication", "permission", "invalid_api_key"]) {
         Kind::Auth
-    } else if code(&["invalid_request", "not_found", "bad_request"]) {
+    } else if code(&["invalid_request", "invalid_prompt", "invalid_image", "not_found", "bad_request"]) {
         Kind::BadRequest
     } else {
         Kind::Server

@@ -9,7 +9,9 @@ mod dialogue;
 mod endpoint;
 mod errors;
 mod openai_chat;
+mod openai_responses;
 mod parts;
+mod sight;
 mod sse;
 mod text;
 mod usage;
@@ -20,3 +22,4 @@ pub use dialogue::{
 };
 pub use endpoint::Endpoint;
 pub use openai_chat::{OpenAiChat, ToolCalls};
+pub use openai_responses::OpenAiResponses;

@@ -194,3 +194,14 @@ impl Parts {
             .collect()
     }
 }
+
+/// Takes out the texts and thoughts that have nothing in them.
+pub(crate) fn drop_empty(content: &mut Vec<ContentPart>) {
+    content.retain(|part| match part {
+        ContentPart::Text { text } => !text.is_empty(),
+        ContentPart::Reasoning { text, signature, sealed, .. } => {
+            !text.is_empty() || signature.is_some() || sealed.is_some()
+        }
+        _ => true,
+    });
+}

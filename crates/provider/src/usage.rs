@@ -13,6 +13,25 @@ pub(crate) fn complete(usage: Option<Usage>, prompt: u64) -> Usage {
     }
 }
 
+/// What both of OpenAI's wires report, in this order: the prompt's tokens, those of it that a cache gave and took, the
+/// answer's tokens, those of it that were thoughts; nothing when all is zero.
+pub(crate) fn openai(
+    [input, cache_read, cache_write, output, reasoning]: [Option<&Value>; 5],
+) -> Option<Usage> {
+    let (input, output) = (count(input), count(output));
+    if input == 0 && output == 0 {
+        return None;
+    }
+    Some(Usage {
+        input,
+        output,
+        cache_read: count(cache_read).min(input),
+        cache_write: count(cache_write).min(input),
+        reasoning: count(reasoning).min(output),
+        estimated: false,
+    })
+}
+
 /// Some servers write whole numbers with a decimal point; a negative one is none.
 pub(crate) fn count(value: Option<&Value>) -> u64 {
     let number = value.and_then(Value::as_number);

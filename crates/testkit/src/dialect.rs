@@ -1,5 +1,7 @@
-//! The dialects in which servers stream what a model says: OpenAI's Chat Completions and Anthropic's Messages. Which one
-//! a request wants, its path tells. Renders events; knows nothing of HTTP.
+//! The dialects in which servers stream what a model says: OpenAI's Chat Completions and Responses, and Anthropic's
+//! Messages. Which one a request wants, its path tells. Renders events; knows nothing of HTTP.
+
+mod responses;
 
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     OpenAi,
+    Responses,
     Anthropic,
 }
 
@@ -53,13 +56,20 @@ impl Dialect {
     /// The one of a request with this path.
     pub(crate) fn of(path: &str) -> Self {
         let path = path.split('?').next().unwrap_or_default();
-        if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
+        if path.ends_with("/messages") {
+            Self::Anthropic
+        } else if path.ends_with("/responses") {
+            Self::Responses
+        } else {
+            Self::OpenAi
+        }
     }
 
     /// The events that say it, as the answer to the request of this number, which goes into the ids of calls.
     pub(crate) fn events(self, speech: &Speech, number: usize) -> Vec<Event> {
         match self {
             Self::OpenAi => openai(speech, number),
+            Self::Responses => responses::events(speech, number),
             Self::Anthropic => anthropic(speech, number),
         }
     }
@@ -268,6 +278,7 @@ mod tests {
     #[test]
     fn the_path_tells_the_dialect() {
         assert_eq!(Dialect::of("/v1/messages?beta=true"), Dialect::Anthropic);
+        assert_eq!(Dialect::of("/v1/responses"), Dialect::Responses);
         assert_eq!(Dialect::of("/v1/chat/completions"), Dialect::OpenAi);
         assert_eq!(Dialect::of("/v1/messages/count_tokens"), Dialect::OpenAi);
     }

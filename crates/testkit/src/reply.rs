@@ -70,13 +70,14 @@ impl Reply {
     }
 
     /// The model thinks this: in the field `reasoning_content` of servers that are compatible with OpenAI, in a signed
-    /// block of Anthropic's.
+    /// block of Anthropic's, in an encrypted item of OpenAI's Responses.
     #[must_use]
     pub fn reasoning(text: impl AsRef<str>) -> Self {
         Self::speech().and_reasoning(text)
     }
 
-    /// The model thinks what nobody may read: an opaque block of Anthropic's; nothing in other dialects.
+    /// The model thinks what nobody may read: an opaque block of Anthropic's, an item without a
+    /// summary of OpenAI's Responses; nothing in other dialects.
     #[must_use]
     pub fn sealed(data: impl Into<String>) -> Self {
         Self::speech().and_sealed(data)

@@ -126,12 +126,70 @@ fn a_session_goes_on_over_anthropics_wire_with_the_same_bytes() {
 
 #[test]
 fn an_endpoint_of_the_settings_speaks_the_wire_that_its_row_names() {
-    let bench = Bench::new([Reply::text("hi")]);
+    for (wire, path) in [
+        ("anthropic", "/v1/messages"),
+        ("openai-chat", "/v1/chat/completions"),
+        ("openai-responses", "/v1/responses"),
+    ] {
+        let bench = Bench::new([Reply::text("hi")]);
+        let address = format!("providers.near.base_url=\"{}\"", bench.server.base_url());
+        let wire = format!("providers.near.wire=\"{wire}\"");
+        let done = bench.bare(&["run", "go", "-m", "near/m", "-c", &address, "-c", &wire]);
+        assert_eq!((done.code, done.stdout.as_str()), (0, "hi\n"), "{}", done.stderr);
+        assert_eq!(bench.server.requests()[0].path, path);
+    }
+}
+
+#[test]
+fn the_main_job_is_done_and_goes_on_over_the_wire_of_responses_with_its_thoughts_given_back() {
+    let bench = Bench::new([
+        Reply::reasoning("First I look.").and_call("read", json!({ "path": "greet.py" })),
+        Reply::status(529).header("retry-after", "0").body(r#"{"error":{"message":"Overloaded"}}"#),
+        Reply::sealed("c2VhbGVk")
+            .and_text("Now the change.")
+            .and_call("edit", json!({ "path": "greet.py", "old": "Helo", "new": "Hello" }))
+            .and_call("list", json!({})),
+        Reply::text("I fixed the greeting."),
+        Reply::text("two"),
+    ]);
+    bench.file("greet.py", "print('Helo, world')\n");
     let address = format!("providers.near.base_url=\"{}\"", bench.server.base_url());
-    let done =
-        bench.bare(&["run", "go", "-m", "near/m", "-c", &address, "-c", "providers.near.wire=\"anthropic\""]);
-    assert_eq!((done.code, done.stdout.as_str()), (0, "hi\n"), "{}", done.stderr);
-    assert_eq!(bench.server.requests()[0].path, "/v1/messages");
+    let ask = |args: &[&str]| {
+        let settings = ["-m", "near/gpt-5", "-c", &address, "-c", "providers.near.wire=\"openai-responses\""];
+        bench.bare(&[&["run"], args, &settings].concat())
+    };
+    let done = ask(&["fix the typo in greet.py", "--mode", "auto-edit"]);
+    let said = "Now the change.\nI fixed the greeting.\n";
+    assert_eq!((done.code, done.stdout.as_str()), (0, said), "{}", done.stderr);
+    assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");
+    let second = ask(&["second", "--last"]);
+    assert_eq!((second.code, second.stdout.as_str()), (0, "two\n"), "{}", second.stderr);
+
+    let requests = bench.server.requests();
+    assert_eq!(requests.len(), 5);
+    assert_eq!(requests[1].body, requests[2].body, "what was refused is asked for again");
+    let input = |body: &[u8]| {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        text.rsplit_once("],\"reasoning\":").unwrap().0.to_owned()
+    };
+    for pair in requests.windows(2) {
+        let [before, after] = [&pair[0], &pair[1]].map(|request| input(&request.body));
+        assert!(after.starts_with(&before), "the prefix changed:\n{before}\n{after}");
+    }
+    let last = bench.server.json(3);
+    let items = last["input"].as_array().unwrap().iter().skip_while(|item| item["type"] == "message");
+    let items: Vec<String> = items.map(Value::to_string).collect();
+    insta::assert_snapshot!(items.join("\n"), @r#"
+    {"id":"rs_0_0","type":"reasoning","summary":[{"type":"summary_text","text":"First I look."}],"encrypted_content":"enc_0_0"}
+    {"type":"function_call","call_id":"call_0_0","name":"read","arguments":"{\"path\":\"greet.py\"}"}
+    {"type":"function_call_output","call_id":"call_0_0","output":"     1\tprint('Helo, world')\n"}
+    {"id":"rs_2_0","type":"reasoning","summary":[],"encrypted_content":"c2VhbGVk"}
+    {"type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Now the change.","annotations":[]}]}
+    {"type":"function_call","call_id":"call_2_0","name":"edit","arguments":"{\"path\":\"greet.py\",\"old\":\"Helo\",\"new\":\"Hello\"}"}
+    {"type":"function_call","call_id":"call_2_1","name":"list","arguments":"{}"}
+    {"type":"function_call_output","call_id":"call_2_0","output":"edited `greet.py` at line 1"}
+    {"type":"function_call_output","call_id":"call_2_1","output":".git/\nREADME.md\ngreet.py\nmain.py\n"}
+    "#);
 }
 
 #[test]

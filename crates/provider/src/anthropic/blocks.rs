@@ -1,14 +1,11 @@
 //! The blocks that messages of this wire are made of, as they are sent. Never decides what is sent.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use codetether_event::BlobId;
 use codetether_files::BlobStore;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// The one kind of document that models look at.
-const PDF: &str = "application/pdf";
+use crate::sight::{self, PDF};
 
 /// A block.
 #[derive(Debug, Serialize)]
@@ -72,7 +69,7 @@ impl<'a> Block<'a> {
         blob: &BlobId,
         blobs: &BlobStore,
     ) -> Result<Self, codetether_files::Error> {
-        let source = Source { r#type: "base64", media_type, data: STANDARD.encode(blobs.get(blob)?) };
+        let source = Source { r#type: "base64", media_type, data: sight::base64(blob, blobs)? };
         Ok(if media_type == PDF { Self::Document { source } } else { Self::Image { source } })
     }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::usage::Counts;
 use crate::answer::{Fault, Reader, shown};
 use crate::errors;
-use crate::parts::{Call, Part, Parts, Reasoning, Texts};
+use crate::parts::{Call, Part, Parts, Reasoning, Texts, drop_empty};
 use crate::text::Text;
 
 /// Most blocks of one answer, those of an unknown kind among them.
@@ -175,13 +175,7 @@ impl Reader for State {
         }
         self.parts.flush(out);
         let mut content = self.parts.into_content(self.next_id, Some(&self.model));
-        content.retain(|part| match part {
-            ContentPart::Text { text } => !text.is_empty(),
-            ContentPart::Reasoning { text, signature, sealed, .. } => {
-                !text.is_empty() || signature.is_some() || sealed.is_some()
-            }
-            _ => true,
-        });
+        drop_empty(&mut content);
         for part in &mut content {
             // Thoughts cut off before their signature came are no longer the model's.
             if let ContentPart::Reasoning { signature: None, sealed: None, model, .. } = part

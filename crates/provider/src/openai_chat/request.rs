@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use codetether_event::{ContentPart, Message, Role, ToolCall, ToolResult};
+use codetether_event::{ContentPart, Message, Role, ToolCall};
 use codetether_files::BlobStore;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,11 +12,9 @@ use serde_json::{Value, json};
 use super::stream::State;
 use super::{ToolCalls, schema_calls};
 use crate::attempt::Script;
-use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
+use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
+use crate::sight::{self, PDF, PDF_NAME};
 use crate::{Epoch, SampleSpec};
-
-/// The one kind of document that models look at.
-const PDF: &str = "application/pdf";
 
 /// What the wire calls the limit of an answer's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,11 +129,11 @@ impl Body {
             match part {
                 ContentPart::Text { text } => said.push(Said::Text { text: text.clone() }),
                 ContentPart::Image { media_type, blob } => {
-                    let url = format!("data:{media_type};base64,{}", STANDARD.encode(blobs.get(blob)?));
+                    let url = sight::data_url(media_type, blob, blobs)?;
                     images = images.saturating_add(1);
                     image_bytes = image_bytes.saturating_add(url.len());
                     said.push(if media_type == PDF {
-                        Said::File { file: File { filename: "document.pdf", file_data: url } }
+                        Said::File { file: File { filename: PDF_NAME, file_data: url } }
                     } else {
                         Said::ImageUrl { image_url: ImageUrl { url } }
                     });
@@ -195,12 +191,6 @@ impl Body {
         let written = serde_json::to_writer(&mut self.bytes, message);
         debug_assert!(written.is_ok(), "a message has string keys, and memory takes all bytes");
     }
-}
-
-/// What the model is told of a result, failed ones marked: the wire has no other place for it.
-pub(super) fn told(result: &ToolResult) -> String {
-    let begins = result.text.get(.."error".len()).is_some_and(|word| word.eq_ignore_ascii_case("error"));
-    if result.error && !begins { format!("error: {}", result.text) } else { result.text.clone() }
 }
 
 fn declaration(tool: &crate::ToolDeclaration) -> Value {
@@ -293,7 +283,7 @@ impl<'a> WireCall<'a> {
 
 #[cfg(test)]
 mod tests {
-    use codetether_event::{BlobId, Effort, ModelId, ToolName};
+    use codetether_event::{BlobId, Effort, ModelId, ToolName, ToolResult};
     use proptest::prelude::*;
 
     use super::*;

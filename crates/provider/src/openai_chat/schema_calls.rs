@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::request;
 use crate::ToolDeclaration;
-use crate::calls::arguments;
+use crate::calls::{arguments, told};
 
 /// The name by which the model says that it is done.
 const DONE: &str = "done";
@@ -72,7 +71,7 @@ pub(super) fn replay<'a>(text: &str, calls: impl Iterator<Item = &'a ToolCall>) 
 
 /// A call's result, in the user's place.
 pub(super) fn result(name: &str, result: &ToolResult) -> String {
-    format!("result of {name}:\n{}", request::told(result))
+    format!("result of {name}:\n{}", told(result))
 }
 
 /// What an answer says.

@@ -4,27 +4,21 @@ use codetether_event::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::usage::count;
+use crate::usage::openai;
 
 /// Reads the `usage` object; nothing when it is null, of another form or all zero.
 pub(super) fn read(json: &str) -> Option<Usage> {
     let reported: Reported = serde_json::from_str(json).ok()?;
     let prompt = reported.prompt_tokens_details.unwrap_or_default();
     let completion = reported.completion_tokens_details.unwrap_or_default();
-    let (input, output) =
-        (count(reported.prompt_tokens.as_ref()), count(reported.completion_tokens.as_ref()));
-    if input == 0 && output == 0 {
-        return None;
-    }
     let cached = prompt.cached_tokens.as_ref().or(reported.prompt_cache_hit_tokens.as_ref());
-    Some(Usage {
-        input,
-        output,
-        cache_read: count(cached).min(input),
-        cache_write: count(prompt.cache_write_tokens.as_ref()).min(input),
-        reasoning: count(completion.reasoning_tokens.as_ref()).min(output),
-        estimated: false,
-    })
+    openai([
+        reported.prompt_tokens.as_ref(),
+        cached,
+        prompt.cache_write_tokens.as_ref(),
+        reported.completion_tokens.as_ref(),
+        completion.reasoning_tokens.as_ref(),
+    ])
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use codetether_event::{ContentPart, Message, ModelId, Piece, ProviderFailure, Role, ToolCall, ToolName};
 use codetether_files::BlobStore;
 use codetether_provider::{
-    Anthropic, Cancel, Dialogue, Endpoint, Epoch, OpenAiChat, Provider, SampleError, SampleSpec, Sampled,
-    ToolCalls, ToolDeclaration,
+    Anthropic, Cancel, Dialogue, Endpoint, Epoch, OpenAiChat, OpenAiResponses, Provider, SampleError,
+    SampleSpec, Sampled, ToolCalls, ToolDeclaration,
 };
 use codetether_secret::Secret;
 use codetether_testkit::Server;
@@ -62,8 +62,29 @@ pub(crate) const ANTHROPIC: Wire = Wire {
     answer: "a message",
 };
 
+pub(crate) const OPENAI_RESPONSES: Wire = Wire {
+    name: "openai-responses",
+    provider: |endpoint| Box::new(OpenAiResponses::new(endpoint, client(endpoint))),
+    path: "/v1/responses",
+    key: ("authorization", "Bearer sk-123456789"),
+    begun: concat!(
+        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"status\":\"in_progress\"}}\n\n",
+        "event: response.output_item.added\n",
+        "data: {\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"message\"}}\n\n",
+        "event: response.output_text.delta\n",
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_index\":0,\"delta\":\"hi\"}\n\n",
+    ),
+    reason: concat!(
+        "event: response.completed\n",
+        "data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\"}}\n\n",
+    ),
+    end: "",
+    object: r#"{"object":"response","status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"hi"}]}]}"#,
+    answer: "a response",
+};
+
 /// Every wire there is.
-pub(crate) const WIRES: [Wire; 2] = [OPENAI_CHAT, ANTHROPIC];
+pub(crate) const WIRES: [Wire; 3] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC];
 
 impl Wire {
     pub(crate) fn dialogue(&self, endpoint: &Endpoint) -> Box<dyn Dialogue> {
@@ -102,8 +123,25 @@ impl Wire {
                 sealed: None,
                 model: Some(epoch().model),
             },
+            "openai-responses" => {
+                let summary = json!([{"type": "summary_text", "text": text}]);
+                thoughts(text, number, &summary, &format!("enc_{number}_0"))
+            }
             _ => ContentPart::reasoning(text),
         }
+    }
+}
+
+/// Thoughts as the scripted server's Responses have them, in item 0.
+pub(crate) fn thoughts(text: &str, number: usize, summary: &serde_json::Value, sealed: &str) -> ContentPart {
+    let item = json!({
+        "id": format!("rs_{number}_0"), "type": "reasoning", "summary": summary, "encrypted_content": sealed,
+    });
+    ContentPart::Reasoning {
+        text: text.into(),
+        signature: None,
+        sealed: Some(item.to_string()),
+        model: Some(epoch().model),
     }
 }
 

@@ -5,3 +5,4 @@ mod anthropic;
 mod asking;
 mod every;
 mod openai_chat;
+mod openai_responses;

@@ -1,0 +1,57 @@
+//! The wire of OpenAI's Responses, as OpenAI and compatible servers speak it. The server keeps nothing: each request
+//! holds the whole dialogue. Nothing is sent before the first sample. One attempt a sample; nothing is tried twice here.
+//!
+//! Source: OpenAI API reference, "Responses" and its streaming events; "Reasoning models", "Encrypted reasoning items".
+
+mod request;
+mod stream;
+mod usage;
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+
+use self::request::Body;
+use crate::attempt::Conversation;
+use crate::endpoint::{Line, Protocol};
+use crate::{Dialogue, Endpoint, Epoch, Provider};
+
+const PROTOCOL: Protocol =
+    Protocol { answer: "a response", path, key: (AUTHORIZATION, "Bearer "), headers: &[] };
+
+/// An endpoint that speaks this wire.
+#[derive(Debug)]
+pub struct OpenAiResponses {
+    line: Arc<Line>,
+}
+
+impl OpenAiResponses {
+    /// Asks at this endpoint over this client's connections. What is wrong with the endpoint's URL, key or headers is
+    /// told by the first sample.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint, client: reqwest::Client) -> Self {
+        Self { line: Arc::new(Line::new(endpoint, client, &PROTOCOL)) }
+    }
+}
+
+impl Provider for OpenAiResponses {
+    fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
+        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), Body::new(epoch)))
+    }
+}
+
+fn path(base: &str) -> String {
+    const PATH: &str = "/responses";
+    if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn a_path_that_is_whole_is_kept() {
+        assert_eq!(path("/v1"), "/v1/responses");
+        assert_eq!(path("/openai/v1/responses"), "/openai/v1/responses");
+    }
+}
