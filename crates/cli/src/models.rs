@@ -8,7 +8,7 @@ use std::time::Duration;
 use codetether_agent::FindProvider;
 use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_provider::{Anthropic, Endpoint, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
+use codetether_provider::{Anthropic, Endpoint, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
@@ -18,31 +18,39 @@ struct Vendor {
     name: &'static str,
     wire: Wire,
     url: &'static str,
-    /// The variables that hold its key, and another address.
-    key: &'static str,
-    base: &'static str,
+    /// The variables that may hold its key, and another address; the first that is set counts.
+    keys: &'static [&'static str],
+    bases: &'static [&'static str],
 }
 
-const VENDORS: [Vendor; 2] = [
+const VENDORS: [Vendor; 3] = [
     Vendor {
         name: "openai",
         wire: Wire::OpenAiChat,
         url: "https://api.openai.com/v1",
-        key: "OPENAI_API_KEY",
-        base: "OPENAI_BASE_URL",
+        keys: &["OPENAI_API_KEY"],
+        bases: &["OPENAI_BASE_URL"],
     },
     Vendor {
         name: "anthropic",
         wire: Wire::Anthropic,
         url: "https://api.anthropic.com",
-        key: "ANTHROPIC_API_KEY",
-        base: "ANTHROPIC_BASE_URL",
+        keys: &["ANTHROPIC_API_KEY"],
+        bases: &["ANTHROPIC_BASE_URL"],
+    },
+    Vendor {
+        name: "google",
+        wire: Wire::Gemini,
+        url: "https://generativelanguage.googleapis.com/v1beta",
+        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        bases: &["GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"],
     },
 ];
 
 /// The ways to get a model, for those who have none yet.
 const WAYS: &str = "either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
 or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
+or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
 or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
 or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`";
 
@@ -116,6 +124,7 @@ fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
         Wire::OpenAiChat => Arc::new(OpenAiChat::new(&endpoint, tool_calls, client)),
         Wire::OpenAiResponses => Arc::new(OpenAiResponses::new(&endpoint, client)),
         Wire::Anthropic => Arc::new(Anthropic::new(&endpoint, client)),
+        Wire::Gemini => Arc::new(Gemini::new(&endpoint, client)),
     })
 }
 
@@ -134,10 +143,14 @@ fn find(
     let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
     if let Some(vendor) = vendor {
+        let set = |names: &[&str]| names.iter().find_map(|name| variable(name));
+        let named = |names: &'static [&'static str]| {
+            let set = names.iter().find(|name| variable(name).is_some());
+            set.or_else(|| names.first()).map(|name| (*name).to_owned())
+        };
         let row = row.get_or_insert_default();
-        row.base_url =
-            row.base_url.take().or_else(|| variable(vendor.base)).or_else(|| Some(vendor.url.into()));
-        row.key_env.get_or_insert_with(|| vendor.key.into());
+        row.base_url = row.base_url.take().or_else(|| set(vendor.bases)).or_else(|| Some(vendor.url.into()));
+        row.key_env = row.key_env.take().or_else(|| named(vendor.keys));
         row.wire.get_or_insert(vendor.wire);
     }
     let Some(row) = row else {
@@ -153,6 +166,7 @@ fn find(
         Wire::OpenAiChat => None,
         Wire::OpenAiResponses => Some("openai-responses"),
         Wire::Anthropic => Some("anthropic"),
+        Wire::Gemini => Some("gemini"),
     };
     if let Some(wire) = native.filter(|_| row.tool_calls == Some(RowToolCalls::Schema)) {
         return Err(Missing {
@@ -203,10 +217,14 @@ mod tests {
     fn vendors_need_no_settings() {
         for vendor in &VENDORS {
             let model = format!("{}/x", vendor.name);
-            let key = (vendor.key, "sk-1");
-            assert_eq!(look(&model, None, &[key]), Ok((vendor.url.into(), true)));
-            let local = (vendor.base, "http://127.0.0.1:8080/v1");
-            assert_eq!(look(&model, None, &[local]), Ok((local.1.into(), false)));
+            for key in vendor.keys {
+                assert_eq!(look(&model, None, &[(key, "sk-1")]), Ok((vendor.url.into(), true)));
+            }
+            for base in vendor.bases {
+                let local = (*base, "http://127.0.0.1:8080/v1");
+                assert_eq!(look(&model, None, &[local]), Ok((local.1.into(), false)));
+            }
+            let local = (vendor.bases[0], "http://127.0.0.1:8080/v1");
             let own = Row { base_url: Some("http://localhost:1".into()), ..Row::default() };
             let found = look(&model, Some((vendor.name, own)), &[local]);
             assert_eq!(found, Ok(("http://localhost:1".into(), false)), "settings outrank variables");
@@ -223,6 +241,7 @@ mod tests {
         };
         assert_eq!(wire("openai/x", None), Ok(Wire::OpenAiChat));
         assert_eq!(wire("anthropic/x", None), Ok(Wire::Anthropic));
+        assert_eq!(wire("google/x", None), Ok(Wire::Gemini));
         assert_eq!(wire("h/x", None), Ok(Wire::OpenAiChat));
         assert_eq!(wire("h/x", Some(Wire::Anthropic)), Ok(Wire::Anthropic));
     }

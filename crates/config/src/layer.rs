@@ -82,14 +82,14 @@ keys! {
     /// An endpoint.
     pub struct Provider {
         /// Where it is, such as `http://127.0.0.1:8080/v1`.
-        #[key(default = None, unset = "none: it has to be set, but for `openai` and `anthropic`")]
+        #[key(default = None, unset = "none: it has to be set, but for `openai`, `anthropic` and `google`")]
         pub base_url: Option<String>,
         /// What it speaks: `openai-chat` (OpenAI's Chat Completions, as most servers do), `openai-responses` (OpenAI's
-        /// Responses) or `anthropic` (Anthropic's Messages).
-        #[key(default = None, unset = "`openai-chat`; `anthropic` for `anthropic`")]
+        /// Responses), `anthropic` (Anthropic's Messages) or `gemini` (Google's Gemini).
+        #[key(default = None, unset = "`openai-chat`; `anthropic` for `anthropic`, `gemini` for `google`")]
         pub wire: Option<Wire>,
         /// The environment variable that holds its key.
-        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`")]
+        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`")]
         pub key_env: Option<String>,
         /// How tools are called: `native`, or `schema` (over `openai-chat` alone) for servers and models that make no
         /// tool calls of their own.
@@ -135,6 +135,8 @@ pub enum Wire {
     OpenAiResponses,
     /// Anthropic's Messages.
     Anthropic,
+    /// Google's Gemini.
+    Gemini,
 }
 
 impl Value for Wire {

@@ -55,7 +55,7 @@ pub(crate) trait Reader: Send {
     /// Takes in the data of one event. Errors of [`Fault::Cut`] are for [`Reader::whole`] alone.
     fn event(&mut self, data: &[u8], out: &mut dyn FnMut(Piece)) -> Result<(), Fault>;
 
-    /// Takes in the object that came in place of a stream, after which nothing more comes.
+    /// Takes in the object, or the list of objects, that came in place of a stream, after which nothing more comes.
     fn object(&mut self, object: &[u8], out: &mut dyn FnMut(Piece)) -> Result<(), Fault>;
 
     /// The server said that nothing more comes.
@@ -105,7 +105,7 @@ impl<R: Reader> Answer<R> {
         }
         // A server that does not stream may send blanks while it works.
         let begins = bytes.trim_ascii_start();
-        if self.blank && begins.starts_with(b"{") {
+        if self.blank && begins.first().is_some_and(|first| matches!(first, b'{' | b'[')) {
             self.object = Some(begins.to_vec());
             return Ok(());
         }

@@ -20,7 +20,8 @@ use crate::{Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a message",
-    path,
+    path: |base, _| path(base),
+    query: &[],
     key: (HeaderName::from_static("x-api-key"), ""),
     // The version that every server of this wire knows; a header of the settings replaces it. What the later one of
     // Anthropic's own took away is not used here.

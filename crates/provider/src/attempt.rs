@@ -145,7 +145,8 @@ impl<S: Script> Conversation<S> {
         let line = &*self.line;
         let target = line.target.as_ref().map_err(Clone::clone)?;
         let body = self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?;
-        let request = line.client.post(target.url.clone()).headers(target.headers.clone()).body(body).send();
+        let url = line.url(target, self.model.model());
+        let request = line.client.post(url).headers(target.headers.clone()).body(body).send();
         let response = match timeout(line.idle_timeout, request).await {
             Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
             Err(_) => return Err(line.blame.silent(line.idle_timeout)),

@@ -36,8 +36,11 @@ pub struct Endpoint {
 pub(crate) struct Protocol {
     /// What its answers are called.
     pub(crate) answer: &'static str,
-    /// Where answers are asked for, given the path of `base_url` without its last slashes.
-    pub(crate) path: fn(&str) -> String,
+    /// Where answers of a model are asked for, given the path of `base_url` without its last slashes, and the model's
+    /// name. Not encoded, but for what the wire encodes itself.
+    pub(crate) path: fn(base: &str, model: &str) -> String,
+    /// What is added to the query.
+    pub(crate) query: &'static [(&'static str, &'static str)],
     /// The header of the key, and what stands before the key in it.
     pub(crate) key: (HeaderName, &'static str),
     /// Headers of every request.
@@ -50,6 +53,7 @@ pub(crate) struct Line {
     pub(crate) client: reqwest::Client,
     /// What is wrong with the endpoint is told by the first sample.
     pub(crate) target: Result<Target, ProviderFailure>,
+    path: fn(&str, &str) -> String,
     pub(crate) blame: Blame,
     pub(crate) idle_timeout: Duration,
     pub(crate) total_timeout: Duration,
@@ -57,7 +61,8 @@ pub(crate) struct Line {
 
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) url: Url,
+    /// `base_url` and the wire's query: where the model's answers are asked for, [`Line::url`] tells.
+    url: Url,
     pub(crate) headers: HeaderMap,
 }
 
@@ -67,10 +72,16 @@ impl Line {
         Self {
             client,
             target: target(endpoint, protocol, &blame),
+            path: protocol.path,
             blame,
             idle_timeout: endpoint.idle_timeout.min(TIMEOUT_MAX),
             total_timeout: endpoint.total_timeout.min(TIMEOUT_MAX),
         }
+    }
+
+    /// Where answers of this model are asked for.
+    pub(crate) fn url(&self, target: &Target, model: &str) -> Url {
+        at(&target.url, self.path, model)
     }
 
     /// Whether the endpoint is at this host.
@@ -99,9 +110,16 @@ fn url(base: &str, protocol: &Protocol) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("`base_url` must begin with `http://HOST` or `https://HOST`".to_owned());
     }
-    let path = (protocol.path)(url.path().trim_end_matches('/'));
-    url.set_path(&path);
+    if !protocol.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(protocol.query);
+    }
     Ok(url)
+}
+
+fn at(base: &Url, path: fn(&str, &str) -> String, model: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&path(base.path().trim_end_matches('/'), model));
+    url
 }
 
 fn host_and_port(url: &Url) -> Option<String> {
@@ -182,7 +200,8 @@ mod tests {
 
     const PROTOCOL: Protocol = Protocol {
         answer: "an answer",
-        path: |base| format!("{base}/ask"),
+        path: |base, model| format!("{base}/{model}/ask"),
+        query: &[],
         key: (AUTHORIZATION, "Bearer "),
         headers: &[("x-version", "1")],
     };
@@ -201,13 +220,16 @@ mod tests {
     #[test]
     fn the_path_is_added_to_whatever_the_base_is() {
         for (base, whole) in [
-            ("https://api.openai.com/v1", "https://api.openai.com/v1/ask"),
-            ("http://127.0.0.1:8080/v1/ ", "http://127.0.0.1:8080/v1/ask"),
-            ("http://[::1]:1", "http://[::1]:1/ask"),
-            ("https://h/deployments/d?api-version=1", "https://h/deployments/d/ask?api-version=1"),
+            ("https://api.openai.com/v1", "https://api.openai.com/v1/m/ask"),
+            ("http://127.0.0.1:8080/v1/ ", "http://127.0.0.1:8080/v1/m/ask"),
+            ("http://[::1]:1", "http://[::1]:1/m/ask"),
+            ("https://h/deployments/d?api-version=1", "https://h/deployments/d/m/ask?api-version=1"),
         ] {
-            assert_eq!(url(base, &PROTOCOL).unwrap().as_str(), whole);
+            let base = url(base, &PROTOCOL).unwrap();
+            assert_eq!(at(&base, PROTOCOL.path, "m").as_str(), whole);
         }
+        let asking = Protocol { query: &[("alt", "sse")], ..PROTOCOL };
+        assert_eq!(url("http://h/v1?a=b", &asking).unwrap().as_str(), "http://h/v1?a=b&alt=sse");
     }
 
     #[test]

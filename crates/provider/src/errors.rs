@@ -16,7 +16,7 @@ const SHOWN_MAX: usize = 600;
 const ID_MAX: usize = 100;
 
 /// Words of the many servers for "this is more than the model takes".
-const TOO_LONG: [&str; 11] = [
+const TOO_LONG: [&str; 12] = [
     "context_length_exceeded",
     "exceed_context_size",
     "context length",
@@ -28,6 +28,7 @@ const TOO_LONG: [&str; 11] = [
     "prompt is too long",
     "input is too long",
     "too many input tokens",
+    "input token count",
 ];
 
 /// Whom a message names.
@@ -90,7 +91,7 @@ impl Blame {
         push_id(&mut message, id.or(said.request_id.as_deref()));
         ProviderFailure {
             status: Some(status.as_u16()),
-            retry_after_ms: retry_after(headers, SystemTime::now()),
+            retry_after_ms: retry_after(headers, SystemTime::now()).or(said.retry_after_ms),
             ..self.failure(kind, message)
         }
     }
@@ -102,7 +103,8 @@ impl Blame {
         let text = if said.text.is_empty() { "an error without a message" } else { &said.text };
         let mut message = format!("`{}` reported: {text}", self.name);
         push_id(&mut message, said.request_id.as_deref());
-        ProviderFailure { status: said.status, ..self.failure(kind, message) }
+        let retry_after_ms = said.retry_after_ms;
+        ProviderFailure { status: said.status, retry_after_ms, ..self.failure(kind, message) }
     }
 
     /// The answer does not follow the protocol.
@@ -161,12 +163,14 @@ impl Blame {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
     text: String,
-    /// Code and type, lower case.
+    /// Code, type and the like, lower case.
     code: String,
     /// A status inside the body.
     status: Option<u16>,
     /// What the server's own people find the request by.
     request_id: Option<String>,
+    /// How long it asks to wait.
+    retry_after_ms: Option<u64>,
 }
 
 impl Said {
@@ -181,10 +185,14 @@ impl Said {
             .iter()
             .find_map(|key| error.get(key).or_else(|| value.get(key)).filter(|text| !text.is_object()))
             .unwrap_or(error);
-        let words = ["code", "type", "status"].map(|key| match error.get(key) {
-            Some(Value::String(word)) => word.to_lowercase(),
-            _ => String::new(),
-        });
+        let mut words = ["code", "type", "status"].map(|key| word(error, key)).to_vec();
+        // Google's details: `ErrorInfo`, `QuotaFailure` and `RetryInfo`.
+        let list = |value: &Value, key| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let details = list(error, "details");
+        for detail in &details {
+            words.push(word(detail, "reason"));
+            words.extend(list(detail, "violations").iter().map(|violation| word(violation, "quotaId")));
+        }
         let status = ["code", "status"]
             .iter()
             .filter_map(|key| error.get(key))
@@ -198,6 +206,7 @@ impl Said {
                 other => other.to_string(),
             },
             code: words.join(" ").trim().to_owned(),
+            retry_after_ms: details.iter().find_map(retry_delay),
             status,
             request_id: value.get("request_id").and_then(Value::as_str).map(str::to_owned),
         }
@@ -210,13 +219,25 @@ impl Said {
 
     fn is_quota(&self) -> bool {
         // Anthropic says the last one with a 400 and the code of any wrong request.
-        ["insufficient_quota", "billing", "payment_required"].iter().any(|word| self.code.contains(word))
-            || self.text.contains("credit balance is too low")
+        // Google calls a limit of a day by the code of one of a minute.
+        const SPENT: [&str; 4] = ["insufficient_quota", "billing", "payment_required", "perday"];
+        SPENT.iter().any(|word| self.code.contains(word)) || self.text.contains("credit balance is too low")
     }
 
     fn is_declined(&self) -> bool {
         ["content_filter", "_policy", "moderation"].iter().any(|word| self.code.contains(word))
     }
+}
+
+/// A word of an object, lower case; empty where there is none.
+fn word(object: &Value, key: &str) -> String {
+    object.get(key).and_then(Value::as_str).map(str::to_lowercase).unwrap_or_default()
+}
+
+/// The wait in a `RetryInfo` of Google's: seconds, such as `34.07s`.
+fn retry_delay(detail: &Value) -> Option<u64> {
+    let seconds = detail.get("retryDelay")?.as_str()?.strip_suffix('s')?.parse::<f64>().ok()?;
+    (seconds >= 0.0).then_some((seconds * 1_000.0).ceil() as u64)
 }
 
 /// Appends the id of a request, cut where it has no end.
@@ -233,6 +254,8 @@ fn kind_of(status: u16, said: &Said) -> Kind {
         402 => Kind::Quota,
         400..=499 if said.is_quota() => Kind::Quota,
         400..=403 | 422 if said.is_declined() => Kind::Declined,
+        // Google says 400 to a wrong key.
+        400 if said.code.contains("api_key_invalid") => Kind::Auth,
         401 | 403 => Kind::Auth,
         413 => Kind::ContextTooLong,
         // llama.cpp's server once said it with a 500.
@@ -254,11 +277,18 @@ fn kind_of_code(said: &Said) -> Kind {
         Kind::Declined
     } else if said.mentions(&TOO_LONG) {
         Kind::ContextTooLong
-    } else if code(&["rate_limit", "too_many_requests"]) {
+    } else if code(&["rate_limit", "too_many_requests", "resource_exhausted"]) {
         Kind::RateLimited
-    } else if code(&["authentication", "permission", "invalid_api_key"]) {
+    } else if code(&["authentication", "permission", "invalid_api_key", "unauthenticated"]) {
         Kind::Auth
-    } else if code(&["invalid_request", "invalid_prompt", "invalid_image", "not_found", "bad_request"]) {
+    } else if code(&[
+        "invalid_request",
+        "invalid_prompt",
+        "invalid_image",
+        "invalid_argument",
+        "not_found",
+        "bad_request",
+    ]) {
         Kind::BadRequest
     } else {
         Kind::Server

@@ -8,6 +8,7 @@ mod calls;
 mod dialogue;
 mod endpoint;
 mod errors;
+mod gemini;
 mod openai_chat;
 mod openai_responses;
 mod parts;
@@ -21,5 +22,6 @@ pub use dialogue::{
     BoxFuture, Cancel, Dialogue, Epoch, Provider, SampleError, SampleSpec, Sampled, ToolDeclaration,
 };
 pub use endpoint::Endpoint;
+pub use gemini::Gemini;
 pub use openai_chat::{OpenAiChat, ToolCalls};
 pub use openai_responses::OpenAiResponses;

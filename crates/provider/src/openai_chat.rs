@@ -17,8 +17,13 @@ use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
 
-const PROTOCOL: Protocol =
-    Protocol { answer: "a chat completion", path, key: (AUTHORIZATION, "Bearer "), headers: &[] };
+const PROTOCOL: Protocol = Protocol {
+    answer: "a chat completion",
+    path: |base, _| path(base),
+    query: &[],
+    key: (AUTHORIZATION, "Bearer "),
+    headers: &[],
+};
 
 /// How an endpoint's models call tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

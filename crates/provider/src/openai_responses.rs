@@ -16,8 +16,13 @@ use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
 
-const PROTOCOL: Protocol =
-    Protocol { answer: "a response", path, key: (AUTHORIZATION, "Bearer "), headers: &[] };
+const PROTOCOL: Protocol = Protocol {
+    answer: "a response",
+    path: |base, _| path(base),
+    query: &[],
+    key: (AUTHORIZATION, "Bearer "),
+    headers: &[],
+};
 
 /// An endpoint that speaks this wire.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! The dialects in which servers stream what a model says: OpenAI's Chat Completions and Responses, and Anthropic's
-//! Messages. Which one a request wants, its path tells. Renders events; knows nothing of HTTP.
+//! The dialects in which servers stream what a model says: OpenAI's Chat Completions and Responses, Anthropic's
+//! Messages and Google's Gemini. Which one a request wants, its path tells. Renders events; knows nothing of HTTP.
 
 mod responses;
 
@@ -11,6 +11,7 @@ pub(crate) enum Dialect {
     OpenAi,
     Responses,
     Anthropic,
+    Gemini,
 }
 
 /// What a model says.
@@ -60,6 +61,8 @@ impl Dialect {
             Self::Anthropic
         } else if path.ends_with("/responses") {
             Self::Responses
+        } else if path.ends_with(":streamGenerateContent") {
+            Self::Gemini
         } else {
             Self::OpenAi
         }
@@ -71,6 +74,7 @@ impl Dialect {
             Self::OpenAi => openai(speech, number),
             Self::Responses => responses::events(speech, number),
             Self::Anthropic => anthropic(speech, number),
+            Self::Gemini => gemini(speech, number),
         }
     }
 }
@@ -254,10 +258,71 @@ fn typed(kind: &str, fields: &Value) -> Event {
     (format!("event: {kind}\ndata: {data}\n\n").into_bytes(), 1)
 }
 
+/// Calls come whole; a seal is the signature of what comes next, or of an empty text at the end. The reason to finish and
+/// the usage come with the last event, and none says that it was.
+fn gemini(speech: &Speech, number: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut calls = 0_usize;
+    let mut seal = None;
+    let mut said = speech.said.iter().peekable();
+    while let Some(next) = said.next() {
+        let (mut part, times) = match next {
+            Said::Text { text, times } => (json!({ "text": text }), *times),
+            Said::Reasoning(text) => (json!({ "text": text, "thought": true }), 1),
+            Said::Sealed(data) => {
+                seal = Some(data);
+                continue;
+            }
+            Said::Call(name) => {
+                let mut arguments = String::new();
+                while let Some(Said::Arguments(piece)) = said.peek() {
+                    arguments.push_str(piece);
+                    said.next();
+                }
+                let id = call_id(number, calls);
+                calls += 1;
+                // What is no JSON comes as a text, for the wire knows nothing else.
+                let args = serde_json::from_str(&arguments).unwrap_or(Value::String(arguments));
+                (json!({ "functionCall": { "id": id, "name": name, "args": args } }), 1)
+            }
+            Said::Arguments(_) => continue,
+        };
+        if let Some(seal) = seal.take() {
+            part["thoughtSignature"] = json!(seal);
+        }
+        events.push((candidate(&[part], None, None, number), times));
+    }
+    let mut last = vec![json!({ "text": "" })];
+    if let Some(seal) = seal {
+        last[0]["thoughtSignature"] = json!(seal);
+    }
+    let usual = r#"{"promptTokenCount":100,"candidatesTokenCount":10,"totalTokenCount":110}"#;
+    let usage = speech.usage.json(usual).map(|usage| serde_json::from_str(usage).unwrap());
+    let reason = speech.finish.as_deref().unwrap_or("STOP");
+    events.push((candidate(&last, Some(reason), usage, number), 1));
+    events
+}
+
+fn candidate(parts: &[Value], reason: Option<&str>, usage: Option<Value>, number: usize) -> Vec<u8> {
+    let mut data = json!({
+        "candidates": [{ "content": { "role": "model", "parts": parts }, "index": 0 }],
+        "modelVersion": "scripted",
+        "responseId": format!("answer_{number}"),
+    });
+    if let Some(reason) = reason {
+        data["candidates"][0]["finishReason"] = json!(reason);
+    }
+    if let Some(usage) = usage {
+        data["usageMetadata"] = usage;
+    }
+    format!("data: {data}\r\n\r\n").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Reply;
+    use crate::reply::Rendered;
 
     /// The events of Anthropic's answer to request 3, with their kinds.
     fn said(reply: &Reply) -> Vec<Value> {
@@ -281,6 +346,33 @@ mod tests {
         assert_eq!(Dialect::of("/v1/responses"), Dialect::Responses);
         assert_eq!(Dialect::of("/v1/chat/completions"), Dialect::OpenAi);
         assert_eq!(Dialect::of("/v1/messages/count_tokens"), Dialect::OpenAi);
+        assert_eq!(Dialect::of("/v1/models/m:streamGenerateContent?alt=sse"), Dialect::Gemini);
+    }
+
+    #[test]
+    fn an_answer_of_geminis_is_made_of_whole_calls_and_signed_parts() {
+        let reply = Reply::reasoning("hm").and_sealed("s1").and_call("read", r#"{"a":1}"#).and_sealed("s2");
+        let Rendered { bytes, .. } = reply.chunked_every(1 << 20).render(3, Dialect::Gemini);
+        let text = String::from_utf8(bytes).unwrap();
+        let events = text.split("data: ").skip(1);
+        let events = events.map(|event| serde_json::from_str(event.split("\r\n").next().unwrap()).unwrap());
+        let events: Vec<Value> = events.collect();
+        let parts: Vec<_> =
+            events.iter().map(|event| &event["candidates"][0]["content"]["parts"][0]).collect();
+        let called = json!({ "id": "call_3_0", "name": "read", "args": { "a": 1 } });
+        assert_eq!(
+            parts,
+            [
+                &json!({ "text": "hm", "thought": true }),
+                &json!({ "functionCall": called, "thoughtSignature": "s1" }),
+                &json!({ "text": "", "thoughtSignature": "s2" }),
+            ]
+        );
+        let end = &events[2];
+        assert_eq!(
+            (&end["candidates"][0]["finishReason"], &end["usageMetadata"]["promptTokenCount"]),
+            (&json!("STOP"), &json!(100))
+        );
     }
 
     #[test]

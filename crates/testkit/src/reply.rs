@@ -70,14 +70,14 @@ impl Reply {
     }
 
     /// The model thinks this: in the field `reasoning_content` of servers that are compatible with OpenAI, in a signed
-    /// block of Anthropic's, in an encrypted item of OpenAI's Responses.
+    /// block of Anthropic's, in an encrypted item of OpenAI's Responses, in an unsigned part of Gemini's.
     #[must_use]
     pub fn reasoning(text: impl AsRef<str>) -> Self {
         Self::speech().and_reasoning(text)
     }
 
-    /// The model thinks what nobody may read: an opaque block of Anthropic's, an item without a
-    /// summary of OpenAI's Responses; nothing in other dialects.
+    /// The model thinks what nobody may read: an opaque block of Anthropic's, an item without a summary of OpenAI's
+    /// Responses; in Gemini's the signature of what comes next; nothing in other dialects.
     #[must_use]
     pub fn sealed(data: impl Into<String>) -> Self {
         Self::speech().and_sealed(data)
@@ -155,7 +155,7 @@ impl Reply {
         pieces.fold(self.and(Said::Call(name.into())), |reply, piece| reply.and(Said::Arguments(piece)))
     }
 
-    /// The reported usage, as JSON: the object of the dialect's field `usage`.
+    /// The reported usage, as JSON: the object of the dialect's field `usage` or `usageMetadata`.
     #[must_use]
     pub fn usage(mut self, usage: impl Display) -> Self {
         self.speech_mut().usage = Usage::Told(usage.to_string());

@@ -455,6 +455,7 @@ fn the_ways_to_a_model_are_shown() {
       × no model is chosen
       help: either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
             or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
+            or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
             or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
             or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`
     ");

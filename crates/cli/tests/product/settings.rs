@@ -61,8 +61,8 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     retry.base_ms = 500  # default
     retry.max_time = "5m"  # default
     providers.x.base_url = "https://***@h/v1"  # user [temp]/home/.config/codetether/config.toml:7
-    # providers.x.wire: `openai-chat`; `anthropic` for `anthropic`
-    # providers.x.key_env: none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`
+    # providers.x.wire: `openai-chat`; `anthropic` for `anthropic`, `gemini` for `google`
+    # providers.x.key_env: none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`
     providers.x.tool_calls = "native"  # default
     providers.x.headers.Authorization = "***"  # user [temp]/home/.config/codetether/config.toml:8
     providers.x.headers.X-Team = "a"  # user [temp]/home/.config/codetether/config.toml:8

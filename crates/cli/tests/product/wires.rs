@@ -235,3 +235,68 @@ fn a_refusal_ends_with_the_servers_words() {
     assert_eq!(done.code, 5, "{}", done.shown());
     assert!(done.stdout.contains("This is not for me."), "{}", done.shown());
 }
+
+#[test]
+fn the_main_job_is_done_over_geminis_wire_with_its_signatures_given_back() {
+    let bench = Bench::new([
+        Reply::reasoning("First I look.")
+            .and_sealed("c2lnMQ==")
+            .and_call("read", json!({ "path": "greet.py" })),
+        Reply::status(503)
+            .header("retry-after", "0")
+            .body(r#"{"error":{"code":503,"message":"Overloaded","status":"UNAVAILABLE"}}"#),
+        Reply::text("Now the change.")
+            .and_sealed("c2lnMg==")
+            .and_call("edit", json!({ "path": "greet.py", "old": "Helo", "new": "Hello" }))
+            .and_call("list", json!({})),
+        Reply::text("I fixed the greeting.").and_sealed("c2lnMw=="),
+        Reply::text("Gladly."),
+    ]);
+    bench.file("greet.py", "print('Helo, world')\n");
+    let run = |args: &[&str]| -> Run {
+        let mut command = bench.binary(&["run", "-m", "google/gemini-3-pro-preview"]);
+        command.args(args).env("GEMINI_BASE_URL", bench.server.base_url()).env("GOOGLE_API_KEY", "g-key-1");
+        command.output().unwrap().into()
+    };
+    let done = run(&["fix the typo in greet.py", "--mode", "auto-edit"]);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (0, "Now the change.\nI fixed the greeting.\n"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");
+    let done = run(&["thanks", "--last"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "Gladly.\n"), "{}", done.stderr);
+
+    let requests = bench.server.requests();
+    let path = "/v1/models/gemini-3-pro-preview:streamGenerateContent?alt=sse";
+    assert!(requests.iter().all(|request| request.path == path));
+    assert!(requests.iter().all(|request| request.header("x-goog-api-key") == Some("g-key-1")));
+    let prompts: Vec<String> = requests
+        .iter()
+        .map(|request| String::from_utf8(request.body.clone()).unwrap())
+        .map(|body| body.rsplit_once("]}],\"generationConfig\"").unwrap().0.to_owned())
+        .collect();
+    for pair in prompts.windows(2) {
+        assert!(pair[1].starts_with(&pair[0]), "the prefix changed:\n{}\n{}", pair[0], pair[1]);
+    }
+    let contents = bench.server.json(4)["contents"].take();
+    let parts = contents.as_array().unwrap().iter().flat_map(|content| content["parts"].as_array().unwrap());
+    let signed: Vec<Value> = parts.filter(|part| part.get("thoughtSignature").is_some()).cloned().collect();
+    let edit = json!({ "path": "greet.py", "old": "Helo", "new": "Hello" });
+    assert_eq!(
+        signed,
+        [
+            json!({
+                "functionCall": { "id": "call_0_0", "name": "read", "args": { "path": "greet.py" } },
+                "thoughtSignature": "c2lnMQ==",
+            }),
+            json!({
+                "functionCall": { "id": "call_2_0", "name": "edit", "args": edit },
+                "thoughtSignature": "c2lnMg==",
+            }),
+            json!({ "text": "", "thoughtSignature": "c2lnMw==" }),
+        ]
+    );
+}

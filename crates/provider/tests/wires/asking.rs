@@ -5,7 +5,7 @@ use std::time::Duration;
 use codetether_event::{ContentPart, Message, ModelId, Piece, ProviderFailure, Role, ToolCall, ToolName};
 use codetether_files::BlobStore;
 use codetether_provider::{
-    Anthropic, Cancel, Dialogue, Endpoint, Epoch, OpenAiChat, OpenAiResponses, Provider, SampleError,
+    Anthropic, Cancel, Dialogue, Endpoint, Epoch, Gemini, OpenAiChat, OpenAiResponses, Provider, SampleError,
     SampleSpec, Sampled, ToolCalls, ToolDeclaration,
 };
 use codetether_secret::Secret;
@@ -83,8 +83,21 @@ pub(crate) const OPENAI_RESPONSES: Wire = Wire {
     answer: "a response",
 };
 
+pub(crate) const GEMINI: Wire = Wire {
+    name: "gemini",
+    provider: |endpoint| Box::new(Gemini::new(endpoint, client(endpoint))),
+    path: "/v1/models/m-1:streamGenerateContent?alt=sse",
+    key: ("x-goog-api-key", "sk-123456789"),
+    begun: "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hi\"}]}}]}\r\n\r\n",
+    reason: "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n",
+    // Google's own servers just end the body.
+    end: "data: [DONE]\r\n\r\n",
+    object: r#"[{"candidates":[{"content":{"parts":[{"text":"hi"}]},"finishReason":"STOP"}]}]"#,
+    answer: "generated content",
+};
+
 /// Every wire there is.
-pub(crate) const WIRES: [Wire; 3] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC];
+pub(crate) const WIRES: [Wire; 4] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC, GEMINI];
 
 impl Wire {
     pub(crate) fn dialogue(&self, endpoint: &Endpoint) -> Box<dyn Dialogue> {
@@ -110,6 +123,7 @@ impl Wire {
         let text = String::from_utf8(body.to_vec()).unwrap();
         match self.name {
             "anthropic" => text.replace(MARK, "").rsplit_once("]}],\"max_tokens\"").unwrap().0.to_owned(),
+            "gemini" => text.strip_suffix("]}]}").unwrap().to_owned(),
             _ => text.strip_suffix("]}").unwrap().to_owned(),
         }
     }

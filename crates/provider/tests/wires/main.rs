@@ -4,5 +4,6 @@
 mod anthropic;
 mod asking;
 mod every;
+mod gemini;
 mod openai_chat;
 mod openai_responses;
