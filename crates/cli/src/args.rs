@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use codetether_config::{Model, Seconds};
 use codetether_event::{Effort, Mode};
 
+use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::permissions::PermissionsCommand;
 use crate::commands::structured::StructuredCommand;
@@ -38,6 +39,12 @@ pub(crate) enum Command {
     /// Look at sessions, or tidy them up.
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Keep the keys of providers, or say where they are.
+    ///
+    /// A key is looked for in this order: the provider's environment variable, Vault or OpenBao, the keyring, the
+    /// file of keys, the provider's `key_command`.
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Look at settings, or change them.
     ///
     /// Layers, each over the one before: defaults, the machine's file, your own, your table for this folder, the

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub(crate) mod auth;
 mod completions;
 pub(crate) mod config;
 mod doctor;
@@ -18,6 +19,7 @@ use crate::run;
 pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Auth(command) => auth::run(command),
         Command::Session(command) => session::run(command),
         Command::Config(command) => config::run(command),
         Command::Permissions(command) => permissions::run(command),

@@ -7,6 +7,7 @@ compile_error!("codetether runs on Linux only, so far: x86-64 and arm64 are what
 mod args;
 mod commands;
 mod exit;
+mod keys;
 mod models;
 mod place;
 mod printer;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     // What we started must not read our memory or environment, where keys are. (Nothing keeps root from it.)
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     exit::prepare();
+    keys::redact_panics();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return exit::usage(&error),

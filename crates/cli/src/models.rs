@@ -8,10 +8,12 @@ use std::time::Duration;
 use codetether_agent::FindProvider;
 use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_provider::{Anthropic, Endpoint, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
+use codetether_keys::{KeyError, Place, Wanted};
+use codetether_provider::{Anthropic, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
+use crate::keys;
 
 /// A vendor whose models need no settings.
 struct Vendor {
@@ -47,10 +49,24 @@ const VENDORS: [Vendor; 3] = [
     },
 ];
 
+impl Vendor {
+    /// The other address that the environment gives.
+    fn base(&self, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        self.bases.iter().find_map(|name| variable(name))
+    }
+
+    /// The name of the variable that holds the key, or that would.
+    fn key(&self, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let set = self.keys.iter().find(|name| variable(name).is_some());
+        set.or_else(|| self.keys.first()).map(|name| (*name).to_owned())
+    }
+}
+
 /// The ways to get a model, for those who have none yet.
 const WAYS: &str = "either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
 or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
 or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
+or keep a key with `codetether auth login openai` (or in Vault: `VAULT_ADDR`),
 or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
 or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`";
 
@@ -65,8 +81,11 @@ pub(crate) struct Found {
 
 /// Checks, before anything is written, that the model's endpoint is known and its key there.
 pub(crate) fn check(settings: &Settings, model: &ModelId) -> Result<Found, Failure> {
-    find(&settings.providers, model, &|name| env::var(name).ok().filter(|value| !value.is_empty()))
-        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+    let keys = keys::of(settings);
+    find(&settings.providers, model, &keys::variable, &|wanted| {
+        Ok(keys.find(wanted)?.map(|found| found.secret))
+    })
+    .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
 }
 
 /// The model of the settings.
@@ -76,15 +95,15 @@ pub(crate) fn chosen(settings: &Settings) -> Result<ModelId, Failure> {
 
 /// Finds providers by these settings; each is made once, so that its connections are shared.
 pub(crate) fn finder(settings: &Settings) -> Arc<FindProvider> {
-    let rows = settings.providers.clone();
+    let (rows, keys) = (settings.providers.clone(), keys::of(settings));
     let made: Mutex<HashMap<String, Arc<dyn Provider>>> = Mutex::default();
     Arc::new(move |model| {
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = made.get(model.provider()) {
             return Ok(provider.clone());
         }
-        let found = find(&rows, model, &|name| env::var(name).ok().filter(|value| !value.is_empty()))
-            .map_err(|problem| problem.message)?;
+        let key = |wanted: &Wanted<'_>| Ok(keys.find(wanted)?.map(|found| found.secret));
+        let found = find(&rows, model, &keys::variable, &key).map_err(|problem| problem.message)?;
         let provider = provider(model.provider(), found)?;
         made.insert(model.provider().to_owned(), provider.clone());
         Ok(provider)
@@ -103,12 +122,53 @@ pub(crate) fn secrets(settings: &Settings) -> Vec<Secret> {
     values.map(|value| Secret::from(value.trim().to_owned())).collect()
 }
 
+/// A provider that settings or vendors make known, and by what its key is looked for.
+pub(crate) struct Endpoint {
+    pub(crate) name: String,
+    pub(crate) variable: Option<String>,
+    pub(crate) place: Place,
+    command: Option<String>,
+}
+
+impl Endpoint {
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            provider: &self.name,
+            variable: self.variable.as_deref(),
+            command: self.command.as_deref(),
+            place: self.place,
+        }
+    }
+}
+
+/// Every provider that is known, by name.
+pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+    let names = settings.providers.keys().map(String::as_str).chain(VENDORS.iter().map(|vendor| vendor.name));
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    let endpoint = |name: &str| {
+        let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
+        let row = settings.providers.get(name).cloned().unwrap_or_default();
+        let base = row.base_url.or_else(|| vendor.and_then(|vendor| vendor.base(&keys::variable)));
+        Endpoint {
+            name: name.to_owned(),
+            variable: row.key_env.or_else(|| vendor.and_then(|vendor| vendor.key(&keys::variable))),
+            place: base.map_or(Place::Remote, |base| place(&base)),
+            command: row.key_command,
+        }
+    };
+    names.into_iter().map(endpoint).collect()
+}
+
+fn place(base_url: &str) -> Place {
+    if codetether_net::is_loopback(base_url) { Place::Local } else { Place::Remote }
+}
+
 fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
     let client = codetether_net::client(&found.base_url).map_err(|error| error.to_string())?;
     let timeout = |seconds: Option<codetether_config::Seconds>, default| {
         seconds.map_or(Duration::from_secs(default), Duration::from)
     };
-    let endpoint = Endpoint {
+    let endpoint = codetether_provider::Endpoint {
         name: name.to_owned(),
         base_url: found.base_url,
         key: found.key,
@@ -138,19 +198,16 @@ fn find(
     rows: &BTreeMap<String, Row>,
     model: &ModelId,
     variable: &dyn Fn(&str) -> Option<String>,
+    key: &dyn Fn(&Wanted<'_>) -> Result<Option<Secret>, KeyError>,
 ) -> Result<Found, Missing> {
     let name = model.provider();
     let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
     if let Some(vendor) = vendor {
-        let set = |names: &[&str]| names.iter().find_map(|name| variable(name));
-        let named = |names: &'static [&'static str]| {
-            let set = names.iter().find(|name| variable(name).is_some());
-            set.or_else(|| names.first()).map(|name| (*name).to_owned())
-        };
         let row = row.get_or_insert_default();
-        row.base_url = row.base_url.take().or_else(|| set(vendor.bases)).or_else(|| Some(vendor.url.into()));
-        row.key_env = row.key_env.take().or_else(|| named(vendor.keys));
+        row.base_url =
+            row.base_url.take().or_else(|| vendor.base(variable)).or_else(|| Some(vendor.url.into()));
+        row.key_env = row.key_env.take().or_else(|| vendor.key(variable));
         row.wire.get_or_insert(vendor.wire);
     }
     let Some(row) = row else {
@@ -182,13 +239,24 @@ fn find(
             help: format!("add `base_url` to `[providers.{name}]`"),
         });
     };
-    let key = row.key_env.as_deref().and_then(variable).map(|key| Secret::from(key.trim().to_owned()));
+    let wanted = Wanted {
+        provider: name,
+        variable: row.key_env.as_deref(),
+        command: row.key_command.as_deref(),
+        place: place(&base_url),
+    };
+    let key = key(&wanted).map_err(|error| Missing {
+        message: error.to_string(),
+        help: "`codetether auth status` shows where keys are looked for, and what is wrong there".into(),
+    })?;
     match (&key, &row.key_env) {
         (None, Some(key_env)) if !codetether_net::is_loopback(&base_url) => Err(Missing {
             message: format!("there is no key for provider `{name}`: `{key_env}` is not set"),
             help: match vendor {
                 Some(_) => WAYS.to_owned(),
-                None => format!("set `{key_env}` to the provider's key"),
+                None => format!(
+                    "set `{key_env}` to the provider's key, or keep it with `codetether auth login {name}`"
+                ),
             },
         }),
         _ => Ok(Found { base_url, key, wire, row }),
@@ -208,7 +276,8 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        find(&rows, &ModelId::new(model), &variable)
+        let key = |wanted: &Wanted<'_>| Ok(wanted.variable.and_then(variable).map(Secret::from));
+        find(&rows, &ModelId::new(model), &variable, &key)
             .map(|found| (found.base_url, found.key.is_some()))
             .map_err(|missing| format!("{} | {}", missing.message, missing.help))
     }
@@ -237,7 +306,8 @@ mod tests {
         let wire = |model: &str, wire: Option<Wire>| {
             let rows =
                 BTreeMap::from([("h".to_owned(), Row { base_url: base_url(), wire, ..Row::default() })]);
-            find(&rows, &ModelId::new(model), &|_| Some("sk-1".into())).map(|found| found.wire)
+            let key = |_: &Wanted<'_>| Ok(Some(Secret::from("sk-1".to_owned())));
+            find(&rows, &ModelId::new(model), &|_| None, &key).map(|found| found.wire)
         };
         assert_eq!(wire("openai/x", None), Ok(Wire::OpenAiChat));
         assert_eq!(wire("anthropic/x", None), Ok(Wire::Anthropic));

@@ -18,7 +18,6 @@ use codetether_builtin::Builtin;
 use codetether_config::Layer;
 use codetether_event::{Audience, Event, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings};
 use codetether_journal::{Journals, Layout};
-use codetether_secret::Redactor;
 use codetether_session::State;
 use codetether_tool::{Limits, ToolSource};
 
@@ -31,7 +30,7 @@ use crate::run::figures::Figures;
 use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
 use crate::trust::Project;
-use crate::{models, place, printer, settings};
+use crate::{keys, models, place, printer, settings};
 
 /// Which session a run works in.
 enum Target {
@@ -86,7 +85,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
     };
-    let found = models::check(&settings, &turn.model)?;
+    keys::redactor().learn(models::secrets(&settings));
+    models::check(&settings, &turn.model)?;
     let tools = Builtin::default();
     check_tools(&turn, &tools)?;
     let first_run = !layout.sessions().exists();
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         providers: models::finder(&settings),
         environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
         limits: Limits::default(),
-        redactor: Arc::new(Redactor::new(models::secrets(&settings).into_iter().chain(found.key))),
+        redactor: keys::redactor(),
         home: std::env::home_dir(),
         rule_file: permissions::rule_file(&root),
     };

@@ -56,6 +56,9 @@ keys! {
         /// Endpoints by name; a model `NAME/x` is asked there.
         #[key(default = BTreeMap::new(), unset = "none", project = Nothing)]
         pub providers: BTreeMap<String, Provider>,
+        /// Where HashiCorp Vault or OpenBao is, with a secret per provider.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub vault: Vault,
         /// Rules that hold in one folder only, by its absolute path (without links); approvals "always" are kept here.
         #[key(default = BTreeMap::new(), unset = "none", project = Nothing, user_only = true)]
         pub folders: BTreeMap<String, Folder>,
@@ -79,6 +82,34 @@ keys! {
 table_field!(RetryLayer);
 
 keys! {
+    /// A KV2 store of HashiCorp Vault or OpenBao; asked once, for a key that is not in the environment.
+    pub struct Vault {
+        /// Its address, such as `https://vault.example.com:8200`.
+        #[key(default = None, unset = "`VAULT_ADDR`, else no such store is asked")]
+        pub address: Option<String>,
+        /// Where the KV2 engine is mounted.
+        #[key(default = None, unset = "`VAULT_MOUNT`, else `secret`")]
+        pub mount: Option<String>,
+        /// The path whose children are named after providers; each holds the key as `api_key`.
+        #[key(default = None, unset = "`VAULT_SECRETS_PATH`, else `codetether/providers`")]
+        pub path: Option<String>,
+        /// The namespace.
+        #[key(default = None, unset = "`VAULT_NAMESPACE`, else none")]
+        pub namespace: Option<String>,
+        /// The role of an AppRole login, which is used where there is no token.
+        #[key(default = None, unset = "`VAULT_ROLE_ID`, else no login")]
+        pub role_id: Option<String>,
+        /// The environment variable that holds the secret id of that login.
+        #[key(default = None, unset = "`VAULT_SECRET_ID`")]
+        pub secret_id_env: Option<String>,
+        /// The environment variable that holds the token.
+        #[key(default = None, unset = "`VAULT_TOKEN`")]
+        pub token_env: Option<String>,
+    }
+}
+table_field!(Vault);
+
+keys! {
     /// An endpoint.
     pub struct Provider {
         /// Where it is, such as `http://127.0.0.1:8080/v1`.
@@ -91,6 +122,10 @@ keys! {
         /// The environment variable that holds its key.
         #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`")]
         pub key_env: Option<String>,
+        /// A command whose standard output is the key, asked last: words, with quotes where a word holds spaces, not a
+        /// shell's program. It is run once, and may take 30 seconds.
+        #[key(default = None, unset = "none")]
+        pub key_command: Option<String>,
         /// How tools are called: `native`, or `schema` (over `openai-chat` alone) for servers and models that make no
         /// tool calls of their own.
         #[key(default = Some(ToolCalls::Native))]

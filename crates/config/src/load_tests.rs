@@ -306,7 +306,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
     unknown key `retry.max_try`
       user.toml:11 `max_try` help: did you mean `max_tries`?
     unknown key `providers.x.url`
-      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `tool_calls`, `headers`, `idle_timeout`, `total_timeout`
+      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `key_command`, `tool_calls`, `headers`, `idle_timeout`, `total_timeout`
     `providers.x.headers.A` must be text, not the number `1`
       user.toml:14 `1` help: -
     `providers.y` must be a table, not the number `1`
@@ -439,10 +439,18 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("providers.x.base_url", "\"h\""),
         ("providers.x.wire", "\"anthropic\""),
         ("providers.x.key_env", "\"K\""),
+        ("providers.x.key_command", "\"pass x\""),
         ("providers.x.tool_calls", "\"schema\""),
         ("providers.x.headers.A", "\"b\""),
         ("providers.x.idle_timeout", "1"),
         ("providers.x.total_timeout", "1"),
+        ("vault.address", "\"https://h\""),
+        ("vault.mount", "\"kv\""),
+        ("vault.path", "\"p\""),
+        ("vault.namespace", "\"n\""),
+        ("vault.role_id", "\"r\""),
+        ("vault.secret_id_env", "\"S\""),
+        ("vault.token_env", "\"T\""),
         ("folders.\"ROOT\".allow", "[\"read\"]"),
         ("folders.\"ROOT\".ask", "[\"read\"]"),
         ("folders.\"ROOT\".deny", "[\"read\"]"),
@@ -465,10 +473,20 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
     // What holds, without where it is from.
     let holds = |place: &Place| {
         let Settings {
-            model, mode, effort, max_output, max_steps, max_time_ms, tools, retry, providers, ..
+            model,
+            mode,
+            effort,
+            max_output,
+            max_steps,
+            max_time_ms,
+            tools,
+            retry,
+            providers,
+            vault,
+            ..
         } = place.load();
         let rules = List::ALL.map(|list| rules(&place.load(), list));
-        (model, mode, effort, max_output, max_steps, (max_time_ms, tools, retry, providers, rules))
+        (model, mode, effort, max_output, max_steps, (max_time_ms, tools, retry, providers, vault, rules))
     };
     let base = Place::new();
     for (key, value) in samples {

@@ -34,6 +34,8 @@ pub struct Settings {
     pub retry: Retry,
     /// Endpoints by name.
     pub providers: BTreeMap<String, Provider>,
+    /// Where keys are kept for several machines.
+    pub vault: crate::Vault,
     /// What a project's file says that does not hold.
     pub left_out: Vec<LeftOut>,
     /// The files that were read.
@@ -133,6 +135,7 @@ impl Settings {
                 max_total_ms: layer.retry.max_time.map_or(retry.max_total_ms, crate::Seconds::millis),
             },
             providers: layer.providers.clone(),
+            vault: layer.vault.clone(),
             left_out,
             read,
             layer,

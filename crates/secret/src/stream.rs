@@ -1,9 +1,11 @@
 //! Takes secrets out of bytes that arrive in pieces, wherever a piece ends. Holds back only the bytes that may be the
-//! start of a secret, so what cannot be one is never late; never holds as much as the longest secret.
+//! start of a secret, so what cannot be one is never late; never holds twice as much as the longest form of a
+//! secret (each character with a line end).
 
 use std::sync::Arc;
 
-use crate::{REDACTED, Redactor};
+use crate::needle::{Hay, Needle};
+use crate::{REDACTED, Redactor, runs};
 
 /// A stream of bytes on its way through a [`Redactor`]. What comes out in all is what [`Redactor::redact`] would make
 /// of the whole.
@@ -34,42 +36,39 @@ impl Redactor {
     pub fn stream(self: &Arc<Self>) -> Stream {
         Stream { redactor: Arc::clone(self), held: Vec::new(), known: 0, inside: false }
     }
+}
 
-    /// Where the longest end of `bytes` begins that is the start, not the whole, of a secret.
-    fn open(&self, bytes: &[u8]) -> usize {
-        let longest = |secret: &[u8]| {
-            let most = bytes.len().min(secret.len().saturating_sub(1));
-            (1..=most).rev().find(|len| secret.get(..*len).is_some_and(|start| bytes.ends_with(start)))
-        };
-        let held = self.secrets.iter().filter_map(|secret| longest(secret.expose().as_bytes())).max();
-        bytes.len() - held.unwrap_or(0)
-    }
+/// Where the longest end of `bytes` begins that is the start, not the whole, of a secret in any of its forms.
+fn open(needles: &[Needle], bytes: &[u8]) -> usize {
+    let hay = Hay::new(bytes);
+    needles.iter().filter_map(|needle| hay.open(needle)).min().unwrap_or(bytes.len())
 }
 
 impl Stream {
     /// Takes the next bytes, and adds to `out` those that are decided.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.redactor.secrets.is_empty() {
+        let needles = self.redactor.needles();
+        if needles.is_empty() {
             out.extend_from_slice(bytes);
             return;
         }
         self.held.extend_from_slice(bytes);
-        let decided = self.redactor.open(&self.held);
-        self.advance(decided, out);
+        let decided = open(&needles, &self.held);
+        self.advance(&needles, decided, out);
     }
 
     /// Adds to `out` what was held back: nothing more comes.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        self.advance(self.held.len(), out);
+        self.advance(&self.redactor.needles(), self.held.len(), out);
         self.inside = false;
     }
 
     /// Lets the first `decided` bytes go. No secret that is not whole yet begins in them.
-    fn advance(&mut self, decided: usize, out: &mut Vec<u8>) {
+    fn advance(&mut self, needles: &[Needle], decided: usize, out: &mut Vec<u8>) {
         if decided == 0 {
             return;
         }
-        let runs = self.redactor.runs(&self.held, self.known);
+        let runs = runs(needles, &self.held, self.known);
         self.known = 0;
         let mut at = 0;
         for run in runs {
@@ -136,7 +135,7 @@ mod tests {
             pieces in prop::collection::vec("[abé]{0,20}", 0..12),
         ) {
             let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
-            let longest = secrets.iter().map(|secret| secret.len()).max().unwrap_or(1);
+            let longest = secrets.iter().map(|secret| secret.len() * 6).max().unwrap_or(1);
             let redactor = redactor(&secrets);
             let (mut stream, mut out) = (redactor.stream(), Vec::new());
             for piece in &pieces {
@@ -145,6 +144,37 @@ mod tests {
             }
             stream.finish(&mut out);
             let whole = pieces.concat();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), redactor.redact(&whole));
+        }
+
+        #[test]
+        fn encoded_secrets_come_out_of_pieces_as_out_of_the_whole(
+            secrets in prop::collection::vec("[ab+ ]{8,12}", 1..3),
+            before in "[a ]{0,3}",
+            width in 1_usize..30,
+            cuts in prop::collection::vec(0_usize..9, 1..40),
+            which in 0_usize..3,
+        ) {
+            use base64::Engine as _;
+            let plain = format!("{before}{}--{}", secrets[0], secrets[secrets.len() - 1]);
+            let text = match which {
+                0 => base64::engine::general_purpose::STANDARD.encode(plain),
+                1 => base64::engine::general_purpose::URL_SAFE.encode(plain),
+                _ => plain.replace('+', "%2B").replace(' ', "%20"),
+            };
+            let lines: Vec<&str> = text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            let whole = lines.join(if width % 2 == 0 { "\n" } else { "\r\n" });
+            let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let redactor = redactor(&secrets);
+            let (mut stream, mut out) = (redactor.stream(), Vec::new());
+            let mut rest = whole.as_bytes();
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                stream.push(piece, &mut out);
+                rest = after;
+            }
+            stream.push(rest, &mut out);
+            stream.finish(&mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), redactor.redact(&whole));
         }
     }

@@ -12,7 +12,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const FLOORS: [&[&str]; 10] = [
     &["event"],
     &["session", "files", "secret", "permission", "net", "schema"],
-    &["journal", "ledger", "http", "config", "sandbox", "provider", "tool", "undo", "prompt", "route"],
+    &[
+        "journal", "ledger", "http", "config", "sandbox", "provider", "tool", "undo", "prompt", "route",
+        "keys",
+    ],
     &["builtin", "local", "wasm", "lsp", "worktree", "telemetry"],
     &["agent"],
     &["fleet", "spec", "rlm"],

@@ -1,6 +1,7 @@
 //! The product: the real binary against a scripted model server, in a hermetic home.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod auth;
 mod bench;
 mod demo;
 mod interrupt;

@@ -456,6 +456,7 @@ fn the_ways_to_a_model_are_shown() {
       help: either set `OPENAI_API_KEY` and choose a model with `-m openai/MODEL`,
             or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
             or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
+            or keep a key with `codetether auth login openai` (or in Vault: `VAULT_ADDR`),
             or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
             or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`
     ");

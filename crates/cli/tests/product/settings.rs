@@ -63,11 +63,19 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     providers.x.base_url = "https://***@h/v1"  # user [temp]/home/.config/codetether/config.toml:7
     # providers.x.wire: `openai-chat`; `anthropic` for `anthropic`, `gemini` for `google`
     # providers.x.key_env: none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`
+    # providers.x.key_command: none
     providers.x.tool_calls = "native"  # default
     providers.x.headers.Authorization = "***"  # user [temp]/home/.config/codetether/config.toml:8
     providers.x.headers.X-Team = "a"  # user [temp]/home/.config/codetether/config.toml:8
     providers.x.idle_timeout = "5m"  # default
     providers.x.total_timeout = "30m"  # default
+    # vault.address: `VAULT_ADDR`, else no such store is asked
+    # vault.mount: `VAULT_MOUNT`, else `secret`
+    # vault.path: `VAULT_SECRETS_PATH`, else `codetether/providers`
+    # vault.namespace: `VAULT_NAMESPACE`, else none
+    # vault.role_id: `VAULT_ROLE_ID`, else no login
+    # vault.secret_id_env: `VAULT_SECRET_ID`
+    # vault.token_env: `VAULT_TOKEN`
     note: `.codetether` is not trusted: left out `allow`; `codetether trust` shows it, `codetether trust add` trusts it
     note: `.codetether/config.toml` cannot widen what you set: left out `mode`
     "#);
