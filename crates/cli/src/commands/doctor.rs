@@ -1,4 +1,5 @@
-//! `codetether doctor`: is everything in place, and what to do where it is not. Reaches no network.
+//! `codetether doctor`: is everything in place, and what to do where it is not. Reaches no network, but that Vault may be
+//! asked for a key.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
