@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
     Answer, AskKind, CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, Op, OpId,
-    ProviderFailure, ProviderFailureKind, Record, SampleEvent, SampleOutcome, Seq, StopReason, Submission,
-    Timing, ToolName, TurnEvent, TurnId, UnixMillis, Usage, Verdict,
+    ProviderFailure, ProviderFailureKind, Record, ResponseFormat, SampleEvent, SampleOutcome, Seq,
+    StopReason, Structured, Submission, Timing, ToolName, TurnEvent, TurnId, UnixMillis, Usage, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
@@ -136,11 +136,12 @@ impl Live {
         self.append(intents, cause, durable).await?;
         for effect in effects {
             match effect {
-                Effect::Prepare { item, model } => self.prepare(item, model),
+                Effect::Prepare { item, model, format, way } => self.prepare(item, model, format, way),
                 Effect::Authorize { item, calls } => self.authorise(item, &calls),
-                Effect::Sample { item, model, effort, max_output, .. } => {
+                Effect::Sample { item, model, effort, max_output, temperature, .. } => {
                     self.syncing = Some(self.journal.sync());
-                    self.sample(item, &model, SampleSpec { effort, max_output });
+                    let cache_key = self.state.session.map(|session| session.to_string());
+                    self.sample(item, &model, SampleSpec { effort, max_output, temperature, cache_key });
                 }
                 Effect::Run { call } => {
                     if let Some(permit) = self.state.permit(call) {
@@ -173,12 +174,12 @@ impl Live {
         cancel
     }
 
-    fn prepare(&mut self, item: ItemId, model: ModelId) {
+    fn prepare(&mut self, item: ItemId, model: ModelId, format: ResponseFormat, way: Way) {
         let offered = self.state.turn.as_ref().and_then(|turn| turn.settings.tools.clone());
         let first = self.state.context.epoch.is_none();
         let gate = self.gate.clone();
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, model, offered, first, &gate)
+            let facts = prepare::prepare(item, model, offered, (format, way), first, &gate)
                 .unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
             End { item, facts, held: None }
         });
@@ -268,6 +269,7 @@ impl Live {
         let first_step = self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1);
         self.effects.spawn(async move {
             let mut first = None;
+            let way = held.as_ref().ok().and_then(|held| held.dialogue.way());
             let (outcome, held) = match held {
                 Err(failure) => (Err(SampleError::Failed { failure, usage: Usage::default() }), None),
                 Ok(mut held) => {
@@ -280,7 +282,7 @@ impl Live {
                 }
             };
             let timing = Timing { first_ms: first, total_ms: millis(started.elapsed()) };
-            let ended = ended(item, something(outcome, first_step), timing);
+            let ended = ended(item, something(outcome, first_step), way, timing);
             End { item, facts: vec![Event::Sample(ended)], held }
         });
     }
@@ -299,8 +301,7 @@ impl Live {
             Some(held) if held.epoch == info.seq => held,
             _ => {
                 let provider = (self.providers)(model).map_err(failure)?;
-                let epoch =
-                    prepare::epoch(model, &info.system, &info.tools, &self.gate.blobs).map_err(failure)?;
+                let epoch = prepare::epoch(info, &self.gate.blobs).map_err(failure)?;
                 Held { epoch: info.seq, pushed: 0, dialogue: provider.dialogue(&epoch) }
             }
         };
@@ -392,7 +393,7 @@ impl Live {
 /// An answer that says and calls nothing is none, unless the model has worked already and may just be done.
 fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<Sampled, SampleError> {
     match outcome {
-        Ok(Sampled { message, stop: StopReason::EndTurn, usage })
+        Ok(Sampled { message, stop: StopReason::EndTurn, usage, .. })
             if first_step && message.text().trim().is_empty() && message.calls().next().is_none() =>
         {
             let failure = ProviderFailure {
@@ -407,19 +408,25 @@ fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<
     }
 }
 
-fn ended(item: ItemId, outcome: Result<Sampled, SampleError>, timing: Timing) -> SampleEvent {
-    let (outcome, message, usage, jitter) = match outcome {
-        Ok(Sampled { message, stop, usage }) => {
-            (SampleOutcome::Answered { stop }, Some(message), usage, None)
+fn ended(
+    item: ItemId,
+    outcome: Result<Sampled, SampleError>,
+    way: Option<Way>,
+    timing: Timing,
+) -> SampleEvent {
+    let asked = way.map(|way| Structured { way, reading: None });
+    let (outcome, message, structured, usage, jitter) = match outcome {
+        Ok(Sampled { message, structured, stop, usage }) => {
+            (SampleOutcome::Answered { stop }, Some(message), structured, usage, None)
         }
         Err(SampleError::Failed { failure, usage }) => {
-            (SampleOutcome::Failed { failure }, None, usage, Some(jitter()))
+            (SampleOutcome::Failed { failure }, None, asked, usage, Some(jitter()))
         }
         Err(SampleError::Interrupted { partial, usage }) => {
-            (SampleOutcome::Interrupted, partial, usage, None)
+            (SampleOutcome::Interrupted, partial, asked, usage, None)
         }
     };
-    SampleEvent::Ended { item, outcome, message, usage, cost: None, timing, jitter }
+    SampleEvent::Ended { item, outcome, message, structured, usage, cost: None, timing, jitter }
 }
 
 /// A number from 0 to 1000 by chance.

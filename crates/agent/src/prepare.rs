@@ -1,10 +1,12 @@
 //! What an epoch is made of: the system prompt, the tools, and a first message about the place.
 
 use codetether_event::{
-    BlobId, ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, Role, ToolName,
+    ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, ResponseFormat, Role,
+    ToolName, Way,
 };
 use codetether_files::{BlobStore, Root, RootError};
 use codetether_provider::{Epoch, ToolDeclaration};
+use codetether_session::EpochInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +32,7 @@ pub(crate) fn prepare(
     item: ItemId,
     model: ModelId,
     offered: Option<Vec<ToolName>>,
+    (format, way): (ResponseFormat, Way),
     first: bool,
     gate: &Gate,
 ) -> Result<Vec<Event>, String> {
@@ -48,7 +51,8 @@ pub(crate) fn prepare(
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
     let system = blobs.put(SYSTEM.as_bytes()).map_err(|e| e.to_string())?;
     let tools = blobs.put(&json).map_err(|e| e.to_string())?;
-    let mut facts = vec![Event::Context(ContextEvent::Epoch { item, model, system, tools, offered })];
+    let mut facts =
+        vec![Event::Context(ContextEvent::Epoch { item, model, system, tools, offered, format, way })];
     if first {
         let message = Message {
             role: Role::User,
@@ -63,12 +67,8 @@ pub(crate) fn prepare(
 ///
 /// # Errors
 /// When a blob cannot be read or is not what it should be.
-pub(crate) fn epoch(
-    model: &ModelId,
-    system: &BlobId,
-    tools: &BlobId,
-    blobs: &BlobStore,
-) -> Result<Epoch, String> {
+pub(crate) fn epoch(info: &EpochInfo, blobs: &BlobStore) -> Result<Epoch, String> {
+    let EpochInfo { system, tools, .. } = info;
     let system =
         String::from_utf8(blobs.get(system).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
     let json = blobs.get(tools).map_err(|e| e.to_string())?;
@@ -77,7 +77,7 @@ pub(crate) fn epoch(
         .into_iter()
         .map(|tool| ToolDeclaration { name: tool.name, description: tool.description, schema: tool.schema })
         .collect();
-    Ok(Epoch { model: model.clone(), system, tools })
+    Ok(Epoch { model: info.model.clone(), system, tools, format: info.format.clone(), way: info.way })
 }
 
 /// What the model should know of the place. Volatile, so it is a message and not part of the prefix.

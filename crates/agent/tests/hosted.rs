@@ -43,6 +43,10 @@ struct Talk {
 }
 
 impl Dialogue for Talk {
+    fn way(&self) -> Option<codetether_event::Way> {
+        None
+    }
+
     fn push(&mut self, _: &Message, _: &BlobStore) -> Result<(), codetether_files::Error> {
         self.said += 1;
         Ok(())
@@ -81,7 +85,7 @@ impl Dialogue for Talk {
                     return Err(SampleError::Interrupted { partial, usage });
                 }
             };
-            Ok(Sampled { message: Message { role: Role::Assistant, parts }, stop, usage })
+            Ok(Sampled { message: Message { role: Role::Assistant, parts }, structured: None, stop, usage })
         })
     }
 }
@@ -132,18 +136,20 @@ fn settings(mode: Mode) -> TurnSettings {
         mode,
         effort: None,
         max_output: None,
+        temperature: None,
         max_steps: 50,
         max_time_ms: None,
         tools: None,
         allow: Vec::new(),
         ask: Vec::new(),
         deny: Vec::new(),
+        format: codetether_event::ResponseFormat::Text,
         retry: Retry::default(),
     }
 }
 
 async fn prompt(hosted: &Hosted, mode: Mode) {
-    let op = Op::Prompt { input: Input::text("go"), settings: settings(mode) };
+    let op = Op::Prompt { input: Input::text("go"), settings: Box::new(settings(mode)) };
     hosted.submit(Principal::Local, op).await.unwrap();
 }
 

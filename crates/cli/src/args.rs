@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use codetether_config::{Model, Seconds};
-use codetether_event::{Effort, Mode};
+use codetether_event::{Effort, Mode, Temperature};
 
 use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
@@ -153,6 +153,19 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output_last_message: Option<PathBuf>,
 
+    /// Make the last answer a JSON value that fits the JSON Schema in this file; the run fails if it does not.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "form")]
+    pub(crate) output_schema: Option<PathBuf>,
+
+    /// The same, with the schema given here.
+    #[arg(long, value_name = "JSON", group = "form")]
+    pub(crate) output_schema_inline: Option<String>,
+
+    /// Refuse to ask where the provider would not enforce the schema by itself. Without this, what the provider cannot
+    /// do is done here: answers are checked, and sent back to the model with what is wrong, twice at most.
+    #[arg(long, requires = "form")]
+    pub(crate) output_strict: bool,
+
     /// End after this many answers.
     #[arg(long, value_name = "N")]
     pub(crate) max_steps: Option<u32>,
@@ -168,6 +181,10 @@ pub(crate) struct RunArgs {
     /// Most tokens of one answer.
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_output: Option<u32>,
+
+    /// How much of an answer is left to chance: a number from 0 to 2.
+    #[arg(long, value_name = "NUMBER", value_parser = temperature)]
+    pub(crate) temperature: Option<Temperature>,
 
     /// Set a setting for this run, such as `-c max_steps=20`. May be given several times.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
@@ -265,6 +282,11 @@ fn effort(text: &str) -> Result<Effort, String> {
         .into_iter()
         .find(|effort| effort.as_str() == text)
         .ok_or_else(|| "expected `minimal`, `low`, `medium` or `high`".into())
+}
+
+fn temperature(text: &str) -> Result<Temperature, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number from 0 to 2".to_owned())?;
+    Temperature::try_from(number)
 }
 
 #[cfg(test)]

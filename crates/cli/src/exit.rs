@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Limit = 4,
     /// The provider failed.
     Provider = 5,
+    /// The answer did not fit the schema that was asked for.
+    Misfit = 6,
     /// Permission refused something on the way.
     Refused = 7,
     /// Interrupted.
@@ -56,6 +58,7 @@ impl Diagnostic for Problem {
             Exit::Usage => "usage",
             Exit::Limit => "limit",
             Exit::Provider => "provider",
+            Exit::Misfit => "misfit",
             Exit::Refused => "refused",
             Exit::Interrupted => "interrupted",
         };

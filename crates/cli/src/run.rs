@@ -2,6 +2,7 @@
 
 mod asks;
 mod figures;
+mod form;
 mod input;
 mod progress;
 mod signals;
@@ -81,7 +82,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
     }
     let turn = match (&prompt, &target) {
-        (Some(_), _) => settings.turn(models::chosen(&settings)?),
+        (Some(_), _) => {
+            TurnSettings { format: form::asked(args)?, ..settings.turn(models::chosen(&settings)?) }
+        }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
     };
@@ -131,12 +134,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
             Target::Fork(past) => opening.fork(past.id, named).await,
         }?;
-        let model = turn.model.clone();
+        let (model, formed) = (turn.model.clone(), !turn.format.is_text());
         let subscription = hosted.subscribe(Cursor { after: hosted.opened_after(), open: Vec::new() });
         let turn = match prompt {
             Some(prompt) => {
                 let input = input::input(&prompt, files, hosted.blobs())?;
-                let asked = hosted.submit(Principal::Local, Op::Prompt { input, settings: turn }).await;
+                let asked =
+                    hosted.submit(Principal::Local, Op::Prompt { input, settings: Box::new(turn) }).await;
                 match asked {
                     Ok(seq) => TurnId(seq),
                     Err(SubmitError::Refused(refused)) => {
@@ -151,7 +155,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
                 turn
             }
         };
-        Run { args, hosted, turn, model, started, attended, figures }.watch(subscription, &mut signals).await
+        Run { args, hosted, turn, model, formed, started, attended, figures }
+            .watch(subscription, &mut signals)
+            .await
     });
     // A thread that waits for a line from the terminal must not keep the program.
     runtime.shutdown_background();
@@ -171,7 +177,7 @@ impl Past {
 /// The settings of a turn that goes on: those that it began with.
 fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure> {
     let flags = settings::flags(args) != Layer::default() || !args.set.is_empty();
-    let changes = flags || !args.file.is_empty() || args.dir.is_some();
+    let changes = flags || form::is_asked(args) || !args.file.is_empty() || args.dir.is_some();
     if changes {
         return Err(Failure::with_help(
             Exit::Usage,

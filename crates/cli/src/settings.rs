@@ -46,6 +46,7 @@ pub(crate) fn flags(args: &RunArgs) -> Layer {
         mode: if args.yes { Some(Mode::Bypass) } else { args.mode },
         effort: args.effort,
         max_output: args.max_output,
+        temperature: args.temperature,
         max_steps: args.max_steps,
         max_time: args.max_time,
         tools: args.tools.clone().map(named),

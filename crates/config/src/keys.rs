@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Effort, Mode};
+use codetether_event::{Effort, Mode, Temperature};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -169,6 +169,10 @@ impl Value for Model {
 
 impl Value for Effort {
     const WANTED: &'static str = "text";
+}
+
+impl Value for Temperature {
+    const WANTED: &'static str = "a number";
 }
 
 impl Value for String {

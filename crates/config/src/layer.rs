@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Effort, Mode, Retry};
+use codetether_event::{Effort, Mode, Retry, Temperature};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,9 @@ keys! {
         /// Most tokens of one answer.
         #[key(default = None, unset = "the provider's own", variable = "CODETETHER_MAX_OUTPUT", project = Narrow)]
         pub max_output: Option<u32>,
+        /// How much of an answer is left to chance: a number from 0 to 2.
+        #[key(default = None, unset = "the provider's own", variable = "CODETETHER_TEMPERATURE", project = SetWhenTrusted)]
+        pub temperature: Option<Temperature>,
         /// Most answers asked for in a turn.
         #[key(default = Some(MAX_STEPS), variable = "CODETETHER_MAX_STEPS", project = Narrow)]
         pub max_steps: Option<u32>,

@@ -247,9 +247,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `allow`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `allow`, `retry` once you trust it
     ");
 }
 
@@ -427,6 +427,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("mode", "\"plan\""),
         ("effort", "\"high\""),
         ("max_output", "5"),
+        ("temperature", "0.5"),
         ("max_steps", "5"),
         ("max_time", "5"),
         ("tools", "[]"),
@@ -477,6 +478,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             effort,
             max_output,
+            temperature,
             max_steps,
             max_time_ms,
             tools,
@@ -486,7 +488,14 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             ..
         } = place.load();
         let rules = List::ALL.map(|list| rules(&place.load(), list));
-        (model, mode, effort, max_output, max_steps, (max_time_ms, tools, retry, providers, vault, rules))
+        (
+            model,
+            mode,
+            (effort, temperature),
+            max_output,
+            max_steps,
+            (max_time_ms, tools, retry, providers, vault, rules),
+        )
     };
     let base = Place::new();
     for (key, value) in samples {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use codetether_event::{Effort, Mode, ModelId, Retry, ToolName, TurnSettings};
+use codetether_event::{Effort, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings};
 use codetether_permission::List;
 
 use crate::keys::{Key, Shape, Table};
@@ -22,6 +22,8 @@ pub struct Settings {
     pub effort: Option<Effort>,
     /// Most tokens of one answer.
     pub max_output: Option<u32>,
+    /// How much of an answer is left to chance.
+    pub temperature: Option<Temperature>,
     /// Most answers asked for in a turn.
     pub max_steps: u32,
     /// Longest time of a turn, in milliseconds.
@@ -125,6 +127,7 @@ impl Settings {
             mode: layer.mode.unwrap_or(MODE),
             effort: layer.effort,
             max_output: layer.max_output,
+            temperature: layer.temperature,
             max_steps: layer.max_steps.unwrap_or(MAX_STEPS),
             max_time_ms: layer.max_time.map(crate::Seconds::millis),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
@@ -157,12 +160,14 @@ impl Settings {
             mode: self.mode,
             effort: self.effort,
             max_output: self.max_output,
+            temperature: self.temperature,
             max_steps: self.max_steps,
             max_time_ms: self.max_time_ms,
             tools: self.tools.clone(),
             allow: self.list(List::Allow),
             ask: self.list(List::Ask),
             deny: self.list(List::Deny),
+            format: ResponseFormat::Text,
             retry: self.retry,
         }
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Answer, AskId, Attempt, Audience, BlobId, Input, ItemId, Message, ModelId, Money, Principal, RawJson,
-    Seq, SessionId, ToolName, ToolResult, TurnSettings, Usage,
+    ResponseFormat, Seq, SessionId, Structured, ToolName, ToolResult, TurnSettings, Usage, Way,
 };
 
 /// A fact.
@@ -170,7 +170,7 @@ pub enum TurnEvent {
         /// Who asked.
         by: Principal,
         /// What holds during the turn.
-        settings: TurnSettings,
+        settings: Box<TurnSettings>,
     },
     /// The user said something while the turn was under way.
     #[serde(rename = "turn.steered")]
@@ -225,6 +225,11 @@ pub enum Outcome {
     ProviderFailed {
         /// How.
         failure: ProviderFailure,
+    },
+    /// The answer never fitted the schema that was asked for.
+    Misfit {
+        /// What was wrong with the last one.
+        problem: String,
     },
     /// Something of ours failed.
     Failed {
@@ -305,6 +310,12 @@ pub enum ContextEvent {
         /// The `turn.settings.tools` that it answers to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offered: Option<Vec<ToolName>>,
+        /// What answers must be: the `turn.settings.format` that it answers to.
+        #[serde(default, skip_serializing_if = "ResponseFormat::is_text")]
+        format: ResponseFormat,
+        /// The surest way of asking for that which is still tried.
+        #[serde(default, skip_serializing_if = "is_native")]
+        way: Way,
     },
     /// A message that neither the user nor the model wrote.
     #[serde(rename = "context.added")]
@@ -324,6 +335,12 @@ pub enum ContextSource {
     Environment,
     /// The policy against going in circles.
     NoProgress,
+    /// What is wrong with an answer that does not fit its schema.
+    Misfit,
+}
+
+fn is_native(way: &Way) -> bool {
+    *way == Way::Native
 }
 
 /// An answer asked of the model.
@@ -351,6 +368,9 @@ pub enum SampleEvent {
         /// The answer, or as much of it as came before it was stopped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<Message>,
+        /// What came of it where it must have a form.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        structured: Option<Structured>,
         /// Tokens.
         usage: Usage,
         /// What it cost; absent when no price is known.

@@ -7,6 +7,7 @@
 
 mod delta;
 mod events;
+mod format;
 mod ids;
 mod message;
 mod op;
@@ -21,10 +22,11 @@ pub use events::{
     LimitKind, NoteEvent, Outcome, ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome,
     SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
 };
+pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
 pub use ids::{AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, ToolName, TurnId, UnixMillis};
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
 pub use record::{Cause, RawJson, Record};
-pub use settings::{Effort, Mode, Retry, TurnSettings};
+pub use settings::{Effort, Mode, Retry, Temperature, TurnSettings};
 pub use touches::Touches;
 pub use usage::{Money, Usage};

@@ -35,7 +35,7 @@ pub enum Op {
         /// What the user says.
         input: Input,
         /// What holds during the turn.
-        settings: TurnSettings,
+        settings: Box<TurnSettings>,
     },
     /// Say something to a turn under way; it is taken in at the next step.
     Steer {

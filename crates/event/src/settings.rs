@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelId, ToolName};
+use crate::{ModelId, ResponseFormat, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,42 @@ impl Effort {
     }
 }
 
+/// How much of an answer is left to chance: from 0 (nothing) to 2, in hundredths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
+pub struct Temperature(u16);
+
+impl Temperature {
+    /// The most that any provider takes.
+    const MAX: f64 = 2.0;
+
+    /// In hundredths.
+    #[must_use]
+    pub fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Temperature {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        if !(0.0..=Self::MAX).contains(&value) {
+            return Err(format!("a temperature is a number from 0 to {}, not {value}", Self::MAX));
+        }
+        // In range, and whole after rounding.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 200")]
+        Ok(Self((value * 100.0).round() as u16))
+    }
+}
+
+impl From<Temperature> for f64 {
+    fn from(temperature: Temperature) -> Self {
+        Self::from(temperature.0) / 100.0
+    }
+}
+
 /// The settings of one turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnSettings {
@@ -81,6 +117,9 @@ pub struct TurnSettings {
     /// Largest number of tokens of one answer; the provider's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u32>,
+    /// How much is left to chance; the provider's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Temperature>,
     /// Largest number of steps (answers asked for, retries not counted).
     pub max_steps: u32,
     /// Longest time from the turn's start, in milliseconds.
@@ -98,6 +137,9 @@ pub struct TurnSettings {
     /// Permission rules that deny; they outrank all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// What the last answer must be.
+    #[serde(default, skip_serializing_if = "ResponseFormat::is_text")]
+    pub format: ResponseFormat,
     /// How failed requests are tried again.
     #[serde(default)]
     pub retry: Retry,

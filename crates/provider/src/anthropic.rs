@@ -11,11 +11,13 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_schema::Dialect;
 use http::HeaderName;
 
 use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
+use crate::form::{Means, Plan};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
@@ -45,7 +47,10 @@ impl Anthropic {
 
 impl Provider for Anthropic {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
-        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), Body::new(epoch)))
+        let schemas = claude::takes_schemas(epoch.model.model()).then_some(Dialect::Anthropic);
+        let plan = Plan::new(epoch, Means { schemas, beside_tools: true, json: false });
+        let body = Body::new(&plan.epoch, plan.ask());
+        Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{Message, ModelId, Piece, ProviderFailure, Usage};
+use codetether_event::{Message, Piece, ProviderFailure, Usage, Way};
 use codetether_files::BlobStore;
 use futures_util::FutureExt as _;
 use http::header::CONTENT_TYPE;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::answer::{Answer, Fault, Reader};
 use crate::endpoint::Line;
 use crate::errors::Blame;
+use crate::form::Plan;
 use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, usage};
 
 /// Pieces are handed out at most this often: what comes faster is joined.
@@ -49,7 +50,7 @@ pub(crate) trait Script: Send {
 #[derive(Debug)]
 pub(crate) struct Conversation<S> {
     line: Arc<Line>,
-    model: ModelId,
+    plan: Plan,
     script: S,
     /// The last answer's response, when only the end of its body is still to come. Dropped before that, it would take
     /// its connection with it; waited for, it would hold the answer back.
@@ -57,14 +58,18 @@ pub(crate) struct Conversation<S> {
 }
 
 impl<S> Conversation<S> {
-    pub(crate) fn new(line: Arc<Line>, model: ModelId, script: S) -> Self {
-        Self { line, model, script, last: None }
+    pub(crate) fn new(line: Arc<Line>, plan: Plan, script: S) -> Self {
+        Self { line, plan, script, last: None }
     }
 }
 
 impl<S: Script> Dialogue for Conversation<S> {
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
         self.script.push(message, blobs)
+    }
+
+    fn way(&self) -> Option<Way> {
+        self.plan.way()
     }
 
     fn sample<'a>(
@@ -123,10 +128,11 @@ impl<S: Script> Conversation<S> {
             }
         };
         match answer.finish(out) {
-            Ok(whole) => {
+            Ok(mut whole) => {
                 self.last = last;
                 let usage = usage::complete(whole.usage, prompt);
-                Ok(Sampled { message: whole.message, stop: whole.stop, usage })
+                let structured = self.plan.read(&mut whole.message, &mut whole.stop);
+                Ok(Sampled { message: whole.message, structured, stop: whole.stop, usage })
             }
             Err((Fault::Cut, spent)) => failed(broken.unwrap_or_else(|| self.line.blame.cut()), spent),
             Err((fault, spent)) => failed(failure(&self.line.blame, fault), spent),
@@ -144,8 +150,11 @@ impl<S: Script> Conversation<S> {
         }
         let line = &*self.line;
         let target = line.target.as_ref().map_err(Clone::clone)?;
+        if let Some(problem) = self.plan.problem() {
+            return Err(line.blame.refused(problem));
+        }
         let body = self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?;
-        let url = line.url(target, self.model.model());
+        let url = line.url(target, self.plan.epoch.model.model());
         let request = line.client.post(url).headers(target.headers.clone()).body(body).send();
         let response = match timeout(line.idle_timeout, request).await {
             Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
@@ -155,7 +164,7 @@ impl<S: Script> Conversation<S> {
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
             let body = read_start(response).await;
-            Err(line.blame.status(status, &headers, &body, self.model.model()))
+            Err(line.blame.status(status, &headers, &body, self.plan.epoch.model.model()))
         } else if media_type.starts_with(b"text/html") {
             Err(line.blame.protocol("it sent a web page (is `base_url` right?)"))
         } else {

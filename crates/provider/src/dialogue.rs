@@ -2,7 +2,10 @@
 
 use std::pin::Pin;
 
-use codetether_event::{Effort, Message, ModelId, Piece, ProviderFailure, StopReason, ToolName, Usage};
+use codetether_event::{
+    Effort, Message, ModelId, Piece, ProviderFailure, ResponseFormat, StopReason, Structured, Temperature,
+    ToolName, Usage, Way,
+};
 use codetether_files::BlobStore;
 use serde_json::Value;
 pub use tokio_util::sync::CancellationToken as Cancel;
@@ -25,6 +28,10 @@ pub struct Epoch {
     pub system: String,
     /// The tools offered, in the order in which the model sees them.
     pub tools: Vec<ToolDeclaration>,
+    /// What answers must be.
+    pub format: ResponseFormat,
+    /// The surest way of asking for that which is still to be tried.
+    pub way: Way,
 }
 
 /// A tool as the model sees it.
@@ -47,6 +54,9 @@ pub trait Dialogue: Send {
     /// When an image's blob cannot be read.
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error>;
 
+    /// How answers of the epoch's form are asked for; nothing where they are text as the model likes.
+    fn way(&self) -> Option<Way>;
+
     /// Asks for the next answer: one attempt. Pieces go to `out` as they come. The answer is *not* appended.
     ///
     /// # Errors
@@ -66,6 +76,10 @@ pub struct SampleSpec {
     pub effort: Option<Effort>,
     /// Most tokens of the answer; the provider's default when absent.
     pub max_output: Option<u32>,
+    /// How much is left to chance; the provider's default when absent.
+    pub temperature: Option<Temperature>,
+    /// Names the dialogue to providers that find its prefix in their cache by a name.
+    pub cache_key: Option<String>,
 }
 
 /// A whole answer.
@@ -73,6 +87,8 @@ pub struct SampleSpec {
 pub struct Sampled {
     /// The answer: reasoning, text and calls in the order in which they came.
     pub message: Message,
+    /// What came of it, where it must have a form.
+    pub structured: Option<Structured>,
     /// Why the model stopped.
     pub stop: StopReason,
     /// Tokens, as reported, or estimated and marked so.

@@ -1,6 +1,7 @@
 //! Where models are asked: an endpoint as the settings describe it, and what all dialogues with it share. Reaches no
 //! network; knows no wire's words.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use codetether_event::{ProviderFailure, ProviderFailureKind};
@@ -82,6 +83,13 @@ impl Line {
     /// Where answers of this model are asked for.
     pub(crate) fn url(&self, target: &Target, model: &str) -> Url {
         at(&target.url, self.path, model)
+    }
+
+    /// Whether the endpoint is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let host = self.target.as_ref().ok().and_then(|target| target.url.host_str()).unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// Whether the endpoint is at this host.

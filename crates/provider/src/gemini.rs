@@ -12,11 +12,13 @@ mod usage;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use codetether_schema::Dialect;
 use http::HeaderName;
 
 use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
+use crate::form::{Means, Plan};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
@@ -45,7 +47,11 @@ impl Gemini {
 
 impl Provider for Gemini {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
-        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), Body::new(epoch)))
+        // Earlier models call no tools while they are held to a form.
+        let beside_tools = named::is_third(epoch.model.model());
+        let plan = Plan::new(epoch, Means { schemas: Some(Dialect::Gemini), beside_tools, json: true });
+        let body = Body::new(&plan.epoch, plan.ask());
+        Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
 }
 

@@ -8,6 +8,7 @@ mod calls;
 mod dialogue;
 mod endpoint;
 mod errors;
+mod form;
 mod gemini;
 mod openai_chat;
 mod openai_responses;

@@ -10,11 +10,13 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_schema::Dialect;
 use http::header::AUTHORIZATION;
 
 use self::request::{Body, LimitName};
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
+use crate::form::{Means, Plan};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
@@ -55,10 +57,26 @@ impl OpenAiChat {
     }
 }
 
+impl OpenAiChat {
+    /// Most servers hold a model to a schema from its first word on, so that it could call no tool. Those that run
+    /// models on this machine make a grammar of it; all others take what OpenAI takes.
+    fn means(&self) -> Means {
+        let knows = |host| self.line.is_at(host);
+        let schemas = if self.line.is_local() { Dialect::Ollama } else { Dialect::OpenAi };
+        let beside_tools = knows("api.openai.com") || knows("openrouter.ai") || knows("api.x.ai");
+        Means {
+            schemas: Some(schemas),
+            beside_tools: beside_tools && self.tool_calls == ToolCalls::Native,
+            json: true,
+        }
+    }
+}
+
 impl Provider for OpenAiChat {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
-        let body = Body::new(epoch, self.tool_calls, self.limit);
-        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), body))
+        let plan = Plan::new(epoch, self.means());
+        let body = Body::new(&plan.epoch, plan.ask(), self.tool_calls, self.limit);
+        Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
 }
 

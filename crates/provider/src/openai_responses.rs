@@ -9,12 +9,17 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_schema::Dialect;
 use http::header::AUTHORIZATION;
 
 use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
+use crate::form::{Means, Plan};
 use crate::{Dialogue, Endpoint, Epoch, Provider};
+
+/// What holds a model to a schema lets it call tools all the same.
+const MEANS: Means = Means { schemas: Some(Dialect::OpenAi), beside_tools: true, json: true };
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a response",
@@ -41,7 +46,9 @@ impl OpenAiResponses {
 
 impl Provider for OpenAiResponses {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
-        Box::new(Conversation::new(Arc::clone(&self.line), epoch.model.clone(), Body::new(epoch)))
+        let plan = Plan::new(epoch, MEANS);
+        let body = Body::new(&plan.epoch, plan.ask(), self.line.is_at("api.openai.com"));
+        Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
 }
 

@@ -62,6 +62,15 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
+fn problem(error: &jsonschema::ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Referencing(jsonschema::ReferencingError::Unretrievable { uri, .. }) => {
+            format!("it refers to `{uri}`, which is outside of it and is not fetched")
+        }
+        _ => error.to_string(),
+    }
+}
+
 impl Validator {
     /// Compiles a schema.
     ///
@@ -77,7 +86,7 @@ impl Validator {
         {
             options = options.with_draft(draft);
         }
-        let compiled = options.build(&schema).map_err(|error| Error(bounded(&error.to_string())))?;
+        let compiled = options.build(&schema).map_err(|error| Error(bounded(&problem(&error))))?;
         Ok(Self { compiled, schema })
     }
 

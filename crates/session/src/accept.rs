@@ -126,7 +126,7 @@ mod tests {
         let steer = submission(1, Principal::Local, Op::Steer { input: Input::text("left") });
         assert_eq!(t.state().accept(&steer), Err(Refused::Idle));
         t.prompt("go");
-        let prompt = Op::Prompt { input: Input::text("again"), settings: Transcript::settings() };
+        let prompt = Op::Prompt { input: Input::text("again"), settings: Box::new(Transcript::settings()) };
         assert_eq!(t.state().accept(&submission(2, Principal::Local, prompt)), Err(Refused::Busy));
         assert_eq!(t.state().accept(&steer).map(|facts| facts.len()), Ok(1));
     }
@@ -143,7 +143,7 @@ mod tests {
         let wide = codetether_event::TurnSettings { mode: Mode::Bypass, ..Transcript::settings() };
         let ops = [
             Op::Attach { audience: codetether_event::Audience::Terminal },
-            Op::Prompt { input: Input::text("x"), settings: wide },
+            Op::Prompt { input: Input::text("x"), settings: Box::new(wide) },
         ];
         for op in ops {
             assert_eq!(t.state().accept(&submission(5, remote(), op)), Err(Refused::NotYours));

@@ -1,7 +1,8 @@
 //! What `decide` can name: the next move, and the effects that a runner carries out.
 
 use codetether_event::{
-    CallEvent, Effort, Event, ItemEvent, ItemId, ModelId, SampleEvent, ToolCall, UnixMillis, Verdict, Work,
+    CallEvent, Effort, Event, ItemEvent, ItemId, ModelId, ResponseFormat, SampleEvent, Temperature, ToolCall,
+    UnixMillis, Verdict, Way, Work,
 };
 
 use crate::{Phase, State};
@@ -31,6 +32,10 @@ pub enum Effect {
         item: ItemId,
         /// The model that the epoch is for.
         model: ModelId,
+        /// What its answers must be.
+        format: ResponseFormat,
+        /// The surest way of asking for that which is tried.
+        way: Way,
     },
     /// Ask the model for an answer: one attempt.
     Sample {
@@ -44,6 +49,8 @@ pub enum Effect {
         effort: Option<Effort>,
         /// Most tokens of the answer.
         max_output: Option<u32>,
+        /// How much is left to chance.
+        temperature: Option<Temperature>,
     },
     /// Judge calls: validate their arguments, resolve their paths, match the rules.
     Authorize {

@@ -4,9 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use codetether_event::{
-    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input, ItemEvent, ItemId,
-    Message, Record, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, ToolResult, TurnEvent, TurnId,
-    UnixMillis, Verdict, Work,
+    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, Input,
+    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, Role, SampleEvent, SampleOutcome, Seq,
+    SessionEvent, ToolResult, TurnEvent, TurnId, UnixMillis, Verdict, Work,
 };
 
 use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
@@ -71,7 +71,7 @@ impl State {
                     id: TurnId(seq),
                     started: self.now,
                     by: by.clone(),
-                    settings: settings.clone(),
+                    settings: (**settings).clone(),
                     paused: 0,
                     pending: vec![input.clone()],
                     steps: 0,
@@ -80,6 +80,9 @@ impl State {
                     sampling: None,
                     failed: None,
                     answered: None,
+                    misfit: None,
+                    misfits: 0,
+                    way: None,
                     step: Step::default(),
                     asks: Vec::new(),
                     asking_since: None,
@@ -137,26 +140,38 @@ impl State {
 
     fn context_event(&mut self, event: &ContextEvent, seq: Seq) {
         match event {
-            ContextEvent::Epoch { item, model, system, tools, offered } => {
+            ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
                     seq,
                     model: model.clone(),
                     system: system.clone(),
                     tools: tools.clone(),
                     offered: offered.clone(),
+                    format: format.clone(),
+                    way: *way,
+                    answered: false,
                 });
                 if let Some(turn) = &mut self.turn
                     && turn.preparing == Some(*item)
                 {
                     turn.preparing = None;
+                    // The same step, asked for in another way.
+                    if turn.way.is_some() && turn.failed.take().is_some() {
+                        turn.steps = turn.steps.saturating_sub(1);
+                    }
                 }
             }
             ContextEvent::Added { message, source } => {
                 self.context.messages.push(Arc::new(message.clone()));
-                if let Some(turn) = &mut self.turn
-                    && *source == codetether_event::ContextSource::NoProgress
-                {
-                    turn.nudged = true;
+                let Some(turn) = &mut self.turn else { return };
+                match source {
+                    ContextSource::Environment => {}
+                    ContextSource::NoProgress => turn.nudged = true,
+                    ContextSource::Misfit => {
+                        turn.misfit = None;
+                        turn.misfits = turn.misfits.saturating_add(1);
+                        turn.answered = None;
+                    }
                 }
             }
         }
@@ -174,7 +189,7 @@ impl State {
                     turn.steps = turn.steps.saturating_add(1);
                 }
             }
-            SampleEvent::Ended { item, outcome, message, usage, cost, jitter, .. } => {
+            SampleEvent::Ended { item, outcome, message, structured, usage, cost, jitter, .. } => {
                 self.ledger.usage += *usage;
                 match cost {
                     Some(cost) => self.ledger.cost = self.ledger.cost + *cost,
@@ -187,13 +202,28 @@ impl State {
                 }
                 let Some(turn) = &mut self.turn else { return };
                 turn.sampling = None;
+                turn.misfit = None;
                 let failed = turn.failed.take();
                 match outcome {
                     SampleOutcome::Answered { stop } => {
+                        if let Some(epoch) = &mut self.context.epoch {
+                            epoch.answered = true;
+                        }
+                        turn.misfit = structured.as_ref().and_then(|structured| match &structured.reading {
+                            Some(Reading::Misfits { problem }) => Some(problem.clone()),
+                            _ => None,
+                        });
                         turn.answered = Some(stop.clone());
                         turn.step = proposed(message.as_ref(), seq);
                     }
                     SampleOutcome::Failed { failure } => {
+                        // A server that has never answered in this form may not know the way of asking for it.
+                        let unknown = failure.kind == ProviderFailureKind::BadRequest
+                            && failure.status.is_some()
+                            && self.context.epoch.as_ref().is_some_and(|epoch| !epoch.answered);
+                        let lower =
+                            structured.as_ref().filter(|_| unknown).and_then(|tried| tried.way.below());
+                        turn.way = lower.or(turn.way);
                         turn.failed = Some(FailedSample {
                             item: *item,
                             failure: failure.clone(),

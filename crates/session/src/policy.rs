@@ -9,6 +9,7 @@ mod fault;
 mod interrupt;
 mod max_steps;
 mod max_time;
+mod misfit;
 mod no_progress;
 mod prepare;
 mod retry;
@@ -38,6 +39,7 @@ const POLICIES: &[Policy] = &[
     wait::policy,          // while anything is under way, nothing below applies
     retry::policy,         // a failed sample is tried again, or ends the turn
     steering::policy,      // an answer does not end the turn while the user has said more
+    misfit::policy,        // one that does not fit its schema goes back, twice at most
     end::policy,           // an answer without calls ends it
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps

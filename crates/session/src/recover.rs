@@ -22,6 +22,7 @@ impl State {
                 item,
                 outcome: SampleOutcome::Lost,
                 message: None,
+                structured: None,
                 usage: Usage { input: self.context_tokens(), estimated: true, ..Usage::default() },
                 cost: None,
                 timing: Timing::default(),

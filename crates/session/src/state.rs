@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use codetether_event::{
     AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, Message, ModelId, Money, OpId,
-    Outcome, Principal, ProviderFailure, Seq, SessionId, StopReason, ToolCall, ToolName, ToolResult, TurnId,
-    TurnSettings, UnixMillis, Usage, Verdict,
+    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, StopReason, ToolCall, ToolName,
+    ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 
 /// Everything that the next move depends on.
@@ -85,6 +85,12 @@ pub struct EpochInfo {
     pub tools: BlobId,
     /// The selection of tools that it answers to.
     pub offered: Option<Vec<ToolName>>,
+    /// What its answers must be.
+    pub format: ResponseFormat,
+    /// The surest way of asking for that which is still tried.
+    pub way: Way,
+    /// Whether the model has answered on it.
+    pub answered: bool,
 }
 
 /// What was spent.
@@ -127,6 +133,12 @@ pub struct Turn {
     pub failed: Option<FailedSample>,
     /// Why the last answer stopped, until the next one is asked for.
     pub answered: Option<StopReason>,
+    /// What is wrong with the last answer, if it does not fit its schema.
+    pub misfit: Option<String>,
+    /// How often the model was told so.
+    pub misfits: u32,
+    /// The way by which the answer must be asked for, where a surer one was refused.
+    pub way: Option<Way>,
     /// The calls of the last answer.
     pub step: Step,
     /// The asks that are open.

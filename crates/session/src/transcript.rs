@@ -3,8 +3,9 @@
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent,
     Event, Input, InterruptReason, ItemId, Message, Mode, ModelId, NoteEvent, OpId, Principal,
-    ProviderFailure, Record, Retry, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId,
-    StopReason, Timing, ToolCall, ToolName, ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict,
+    ProviderFailure, Reading, Record, ResponseFormat, Retry, Role, SampleEvent, SampleOutcome, Seq,
+    SessionEvent, SessionId, StopReason, Structured, Timing, ToolCall, ToolName, ToolResult, TurnEvent,
+    TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 use uuid::Uuid;
 
@@ -51,12 +52,14 @@ impl Transcript {
             mode: Mode::Ask,
             effort: None,
             max_output: None,
+            temperature: None,
             max_steps: 50,
             max_time_ms: None,
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
             deny: Vec::new(),
+            format: ResponseFormat::Text,
             retry: Retry::default(),
         }
     }
@@ -125,11 +128,13 @@ impl Transcript {
             system: blob(),
             tools: blob(),
             offered,
+            format: self.settings.format.clone(),
+            way: self.state.turn.as_ref().and_then(|turn| turn.way).unwrap_or_default(),
         })])
     }
 
     pub(crate) fn prompt(&mut self, text: &str) -> &mut Self {
-        let (input, settings) = (Input::text(text), self.settings.clone());
+        let (input, settings) = (Input::text(text), Box::new(self.settings.clone()));
         self.append(vec![Event::Turn(TurnEvent::Started { input, by: Principal::Local, settings })])
     }
 
@@ -183,6 +188,7 @@ impl Transcript {
         &mut self,
         outcome: SampleOutcome,
         message: Option<Message>,
+        structured: Option<Structured>,
         jitter: Option<u16>,
     ) -> &mut Self {
         let item = self.open.take().unwrap();
@@ -190,6 +196,7 @@ impl Transcript {
             item,
             outcome,
             message,
+            structured,
             usage: Usage { input: 10, output: 5, ..Usage::default() },
             cost: None,
             timing: Timing::default(),
@@ -199,16 +206,29 @@ impl Transcript {
 
     pub(crate) fn answer_text(&mut self, text: &str, stop: StopReason) -> &mut Self {
         let message = Message { role: Role::Assistant, parts: vec![ContentPart::text(text)] };
-        self.end_sample(SampleOutcome::Answered { stop }, Some(message), None)
+        self.end_sample(SampleOutcome::Answered { stop }, Some(message), None, None)
+    }
+
+    /// An answer that must have a form.
+    pub(crate) fn answer_read(&mut self, way: Way, reading: Reading) -> &mut Self {
+        let message = Message { role: Role::Assistant, parts: vec![ContentPart::text("{}")] };
+        let outcome = SampleOutcome::Answered { stop: StopReason::EndTurn };
+        self.end_sample(outcome, Some(message), Some(Structured { way, reading: Some(reading) }), None)
+    }
+
+    /// A failed sample of an answer that was to have a form.
+    pub(crate) fn fail_asked(&mut self, way: Way, failure: ProviderFailure) -> &mut Self {
+        let structured = Structured { way, reading: None };
+        self.end_sample(SampleOutcome::Failed { failure }, None, Some(structured), Some(0))
     }
 
     pub(crate) fn end_sample_interrupted(&mut self, partial: &str) -> &mut Self {
         let message = Message { role: Role::Assistant, parts: vec![ContentPart::text(partial)] };
-        self.end_sample(SampleOutcome::Interrupted, Some(message), None)
+        self.end_sample(SampleOutcome::Interrupted, Some(message), None, None)
     }
 
     pub(crate) fn fail(&mut self, failure: ProviderFailure, jitter: u16) -> &mut Self {
-        self.end_sample(SampleOutcome::Failed { failure }, None, Some(jitter))
+        self.end_sample(SampleOutcome::Failed { failure }, None, None, Some(jitter))
     }
 
     /// A sample whose answer makes these calls; none is judged yet.
@@ -226,7 +246,7 @@ impl Transcript {
             })
         });
         let message = Message { role: Role::Assistant, parts: parts.collect() };
-        self.end_sample(SampleOutcome::Answered { stop }, Some(message), None)
+        self.end_sample(SampleOutcome::Answered { stop }, Some(message), None, None)
     }
 
     /// A sample whose answer makes these calls, and their judging has begun.

@@ -5,8 +5,9 @@
 use codetether_event::{
     Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input,
     ItemEvent, ItemId, Message, Mode, ModelId, Op, OpId, Principal, ProviderFailure, ProviderFailureKind,
-    Record, Retry, Role, SampleEvent, SampleOutcome, SessionEvent, SessionId, StopReason, Submission, Timing,
-    ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict,
+    Reading, Record, ResponseFormat, Retry, Role, Rung, SampleEvent, SampleOutcome, SessionEvent, SessionId,
+    StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis,
+    Usage, Verdict, Way,
 };
 use codetether_session::{Effect, Next, State};
 use proptest::prelude::*;
@@ -127,15 +128,17 @@ impl World {
             mode: Mode::Ask,
             effort: None,
             max_output: None,
+            temperature: None,
             max_steps: u32::from(self.choose(5)),
             max_time_ms: (self.choose(3) == 0).then_some(5_000),
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
             deny: Vec::new(),
+            format: if self.choose(3) == 0 { ResponseFormat::Json } else { ResponseFormat::Text },
             retry: Retry { max_tries: 3, base_ms: 100, max_total_ms: 10_000 },
         };
-        self.submit(Op::Prompt { input: Input::text("go"), settings });
+        self.submit(Op::Prompt { input: Input::text("go"), settings: Box::new(settings) });
     }
 
     /// One open effect ends, in one of the ways in which it can.
@@ -146,7 +149,7 @@ impl World {
         let at = usize::from(self.choose(8)) % self.open.len();
         let effect = self.open.remove(at);
         let events = match effect {
-            Effect::Prepare { item, model } => match self.choose(6) {
+            Effect::Prepare { item, model, format, way } => match self.choose(6) {
                 0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
                 _ => vec![Event::Context(ContextEvent::Epoch {
                     item,
@@ -154,6 +157,8 @@ impl World {
                     system: BlobId::new("a"),
                     tools: BlobId::new("b"),
                     offered: None,
+                    format,
+                    way,
                 })],
             },
             Effect::Authorize { item, calls } => match self.choose(8) {
@@ -212,6 +217,12 @@ impl World {
             0 => ProviderFailureKind::Server,
             _ => ProviderFailureKind::Auth,
         };
+        let way = [Way::Native, Way::Tool, Way::Json, Way::Prompt][usize::from(self.choose(4))];
+        let reading = match self.choose(3) {
+            0 => None,
+            1 => Some(Reading::Fits { rung: Rung::Strict, value: Box::new(true.into()) }),
+            _ => Some(Reading::Misfits { problem: "x".into() }),
+        };
         let (outcome, message) = match self.choose(6) {
             0 => {
                 let failure =
@@ -225,6 +236,7 @@ impl World {
             item,
             outcome,
             message,
+            structured: Some(Structured { way, reading }),
             usage: Usage::default(),
             cost: None,
             timing: Timing::default(),

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Event, ItemId, Message, Money, Record, Role, SampleEvent, ToolName, TurnId, Usage, Verdict,
+    CallEvent, Event, ItemId, Message, Money, Reading, Record, Role, SampleEvent, ToolName, TurnId, Usage,
+    Verdict,
 };
+use serde_json::Value;
 
 use crate::printer;
 
@@ -17,6 +19,8 @@ pub(crate) struct Figures {
     /// What it cost; absent when any of it has no known price.
     pub(crate) cost: Option<Money>,
     pub(crate) last_message: String,
+    /// The last answer that had the form that was asked for.
+    pub(crate) value: Option<Value>,
     /// The tools that were refused, and what refused them.
     pub(crate) refused: Vec<(ToolName, String)>,
     pub(crate) wrote: BTreeSet<String>,
@@ -46,12 +50,16 @@ impl Figures {
     fn count(&mut self, record: &Record) {
         match &record.event {
             Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.steps += 1,
-            Event::Sample(SampleEvent::Ended { message, usage, cost, .. }) => {
+            Event::Sample(SampleEvent::Ended { message, structured, usage, cost, .. }) => {
                 self.usage += *usage;
                 self.samples += 1;
                 self.cost = match (self.samples, self.cost, cost) {
                     (1, _, cost) => *cost,
                     (_, Some(before), Some(cost)) => Some(before + *cost),
+                    _ => None,
+                };
+                self.value = match structured.as_ref().and_then(|structured| structured.reading.as_ref()) {
+                    Some(Reading::Fits { value, .. }) => Some((**value).clone()),
                     _ => None,
                 };
                 if let Some(message) = message.as_ref().filter(|message| message.role == Role::Assistant) {
@@ -67,6 +75,11 @@ impl Figures {
             Event::Call(CallEvent::Ended { wrote, .. }) => self.wrote.extend(wrote.iter().cloned()),
             _ => {}
         }
+    }
+
+    /// The last answer: the value, where it has a form.
+    pub(crate) fn answer(&self) -> String {
+        self.value.as_ref().map_or_else(|| self.last_message.clone(), Value::to_string)
     }
 
     /// The report of what was refused; empty when nothing was.

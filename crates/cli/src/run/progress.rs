@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, SampleEvent, SampleOutcome,
-    SessionId, ToolCall, Verdict,
+    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, Reading, SampleEvent, SampleOutcome,
+    SessionId, Structured, ToolCall, Verdict,
 };
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ impl Progress {
                     let what = if retry_of.is_some() { "trying again" } else { "thinking" };
                     self.waiting = Some((what.into(), Instant::now()));
                 }
-                Event::Sample(SampleEvent::Ended { outcome, message, .. }) => {
+                Event::Sample(SampleEvent::Ended { outcome, message, structured, .. }) => {
                     self.waiting = None;
                     if let SampleOutcome::Failed { failure } = outcome {
                         let problem = printer::plain(&failure.message);
@@ -75,6 +75,7 @@ impl Progress {
                         }
                         self.problem = Some(problem);
                     }
+                    self.misread(structured.as_ref());
                     self.proposed(record.seq, message.as_ref());
                 }
                 Event::Call(CallEvent::Authorized { item, verdict }) => self.judged(*item, verdict),
@@ -104,6 +105,14 @@ impl Progress {
             }
             Frame::Delta(_) => {}
             Frame::CaughtUp(_) => {}
+        }
+    }
+
+    fn misread(&mut self, structured: Option<&Structured>) {
+        if let Some(Reading::Misfits { problem }) =
+            structured.and_then(|structured| structured.reading.as_ref())
+        {
+            self.say(&format!("the answer cannot be used: {}", shortened(problem)));
         }
     }
 

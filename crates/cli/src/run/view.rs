@@ -14,6 +14,8 @@ use crate::run::figures::Figures;
 
 pub(crate) struct View {
     format: Format,
+    /// Whether only the last answer is shown, because it must have a form.
+    formed: bool,
     open: Option<Shown>,
     /// Whether the last text ended without a new line.
     mid_line: bool,
@@ -33,9 +35,10 @@ struct Shown {
 }
 
 impl View {
-    pub(crate) fn new(format: Format) -> Self {
+    pub(crate) fn new(format: Format, formed: bool) -> Self {
         Self {
             format,
+            formed,
             open: None,
             mid_line: false,
             terminal: std::io::stdout().is_terminal(),
@@ -46,6 +49,7 @@ impl View {
     /// Adds what of the frame belongs on standard output.
     pub(crate) fn see(&mut self, frame: &Frame, out: &mut String) -> Result<(), Failure> {
         match (self.format, frame) {
+            (Format::Text, _) if self.formed => {}
             (Format::Text, Frame::Delta(delta)) => self.delta(delta, out),
             (Format::Text, Frame::Record(record)) => {
                 if let Event::Sample(SampleEvent::Ended { message, .. }) = &record.event {
@@ -114,6 +118,12 @@ impl View {
         took: Duration,
         out: &mut String,
     ) {
+        if self.format == Format::Text && self.formed {
+            if let Some(value) = &figures.value {
+                self.print(&format!("{value}\n"), out);
+            }
+            return;
+        }
         // A turn that goes on may have been answered before.
         if self.format == Format::Text && !self.answered && !figures.last_message.is_empty() {
             self.answer_ended(&figures.last_message, out);
@@ -128,6 +138,7 @@ impl View {
             "outcome": outcome,
             "exit": exit as u8,
             "text": figures.last_message,
+            "value": figures.value,
             "steps": figures.steps,
             "usage": figures.usage,
             "cost_microdollars": figures.cost.map(|cost| cost.0),

@@ -31,6 +31,8 @@ pub(crate) struct Run<'a> {
     pub(crate) hosted: Hosted,
     pub(crate) turn: TurnId,
     pub(crate) model: ModelId,
+    /// Whether the last answer must have a form.
+    pub(crate) formed: bool,
     pub(crate) started: Instant,
     /// Whether a person is there to answer.
     pub(crate) attended: bool,
@@ -56,7 +58,7 @@ impl Run<'_> {
         mut subscription: Subscription,
         signals: &mut Signals,
     ) -> Result<Exit, Failure> {
-        let mut view = View::new(self.args.format);
+        let mut view = View::new(self.args.format, self.formed);
         let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model);
         let mut asks = Asks::new(self.attended);
         let mut output = Output::start();
@@ -165,7 +167,7 @@ impl Run<'_> {
         let exit = exit_of(outcome, &figures);
         let closed = hosted.close().await;
         let kept = args.output_last_message.as_ref().map_or(Ok(()), |path| {
-            codetether_files::write_atomic(path, figures.last_message.as_bytes(), &WriteOptions::default())
+            codetether_files::write_atomic(path, figures.answer().as_bytes(), &WriteOptions::default())
         });
         let mut text = String::new();
         view.end(id, outcome, exit, &figures, started.elapsed(), &mut text);
@@ -192,6 +194,13 @@ impl Run<'_> {
                 exit,
                 format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
                 format!("when it is mended, go on with `codetether run --resume {id} \"go on\"`"),
+            )),
+            Outcome::Misfit { problem } => Err(Failure::with_help(
+                exit,
+                format!("the answer cannot be used: {}", printer::plain(problem)),
+                format!(
+                    "see what the model wrote with `codetether session show {id}`; try a larger model or a simpler schema"
+                ),
             )),
             Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
         }
@@ -224,6 +233,7 @@ fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
         Outcome::Interrupted => Exit::Interrupted,
         Outcome::LimitReached { .. } => Exit::Limit,
         Outcome::ProviderFailed { .. } => Exit::Provider,
+        Outcome::Misfit { .. } => Exit::Misfit,
         Outcome::Failed { .. } => Exit::Failed,
     }
 }

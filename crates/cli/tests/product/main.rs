@@ -4,6 +4,7 @@
 mod auth;
 mod bench;
 mod demo;
+mod form;
 mod interrupt;
 mod kill;
 mod permissions;

@@ -2,8 +2,9 @@
 //!
 //! Source: Claude documentation, "Models overview", "Effort", "Extended thinking" and "Adaptive thinking".
 
-use codetether_event::Effort;
+use codetether_event::{Effort, Temperature};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::SampleSpec;
 
@@ -27,6 +28,27 @@ pub(super) struct Settings {
     thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Temperature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<ToolChoice>,
+}
+
+/// Which tool must be called.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ToolChoice {
+    Any,
+    Tool { name: String },
+}
+
+/// What an answer is held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A schema.
+    Schema(Value),
+    /// The call of a tool: this one, or any.
+    Call(Option<String>),
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +65,43 @@ enum Thinking {
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct OutputConfig {
-    effort: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<OutputFormat>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum OutputFormat {
+    JsonSchema { schema: Value },
+}
+
+impl Settings {
+    /// With what answers are held to. A model that thinks cannot be made to call a tool; it is only told to.
+    pub(super) fn held(mut self, held: Option<&Held>) -> Self {
+        match held {
+            None => {}
+            Some(Held::Schema(schema)) => {
+                let config = self.output_config.get_or_insert(OutputConfig { effort: None, format: None });
+                config.format = Some(OutputFormat::JsonSchema { schema: schema.clone() });
+            }
+            Some(Held::Call(_)) if self.thinking.is_some() => {}
+            Some(Held::Call(name)) => {
+                let name = name.clone();
+                self.tool_choice = Some(name.map_or(ToolChoice::Any, |name| ToolChoice::Tool { name }));
+            }
+        }
+        self
+    }
+}
+
+/// The first version that holds its answers to a schema.
+const SCHEMAS: (u32, u32) = (4, 5);
+
+/// Whether the model holds its answers to a schema.
+pub(super) fn takes_schemas(model: &str) -> bool {
+    version(model).is_some_and(|version| version >= SCHEMAS)
 }
 
 /// Maps what is asked for to what the model takes. Where no effort is asked for, nothing is said of thinking: that is
@@ -57,7 +115,9 @@ struct OutputConfig {
 pub(super) fn settings(model: &str, spec: &SampleSpec) -> Result<Settings, String> {
     let version = version(model);
     let max_tokens = spec.max_output.unwrap_or_else(|| limit(version));
-    let mut settings = Settings { max_tokens, thinking: None, output_config: None };
+    let temperature = spec.temperature;
+    let mut settings =
+        Settings { max_tokens, thinking: None, output_config: None, temperature, tool_choice: None };
     let Some(effort) = spec.effort else { return Ok(settings) };
     let thinks = effort != Effort::Minimal;
     match version {
@@ -78,8 +138,13 @@ pub(super) fn settings(model: &str, spec: &SampleSpec) -> Result<Settings, Strin
         version => {
             let adaptive = version.is_some() && thinks;
             settings.thinking = adaptive.then_some(Thinking::Adaptive { display: "summarized" });
-            settings.output_config = Some(OutputConfig { effort: level(effort) });
+            settings.output_config = Some(OutputConfig { effort: Some(level(effort)), format: None });
         }
+    }
+    if settings.thinking.is_some() && temperature.is_some() {
+        return Err(format!(
+            "`{model}` thinks at this `effort`, so it takes no `temperature`: leave one of them out"
+        ));
     }
     Ok(settings)
 }
@@ -124,7 +189,7 @@ mod tests {
     use super::*;
 
     fn asked(model: &str, effort: Option<Effort>, max_output: Option<u32>) -> Result<Value, String> {
-        settings(model, &SampleSpec { effort, max_output })
+        settings(model, &SampleSpec { effort, max_output, ..SampleSpec::default() })
             .map(|settings| serde_json::to_value(settings).unwrap())
     }
 

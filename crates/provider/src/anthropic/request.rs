@@ -17,10 +17,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::blocks::{Block, Content};
-use super::claude;
+use super::claude::{self, Held};
 use super::stream::State;
 use crate::attempt::Script;
 use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
+use crate::form::Ask;
 use crate::{Epoch, SampleSpec};
 
 /// Goes before the end of a block.
@@ -30,6 +31,7 @@ const MARK: &[u8] = br#","cache_control":{"type":"ephemeral"}"#;
 #[derive(Debug)]
 pub(super) struct Body {
     model: ModelId,
+    held: Option<Held>,
     /// JSON up to and without the end of the last message's list of blocks.
     bytes: Vec<u8>,
     /// Whose message the last one is. Servers want turns to alternate, so messages of one side become one.
@@ -57,7 +59,7 @@ struct Marks {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch) -> Self {
+    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>) -> Self {
         let mut bytes = json!({"model": epoch.model.model(), "stream": true}).to_string().into_bytes();
         bytes.pop();
         let mut marks = Marks::default();
@@ -77,6 +79,11 @@ impl Body {
         bytes.extend_from_slice(br#","messages":["#);
         Self {
             model: epoch.model.clone(),
+            held: match ask {
+                Ask::Schema { schema, .. } => Some(Held::Schema(schema.clone())),
+                Ask::Call { answer, alone } => Some(Held::Call(alone.then(|| answer.to_owned()))),
+                Ask::Json | Ask::Nothing => None,
+            },
             bytes,
             speaker: None,
             marks,
@@ -107,7 +114,7 @@ impl Script for Body {
     }
 
     fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
-        let settings = claude::settings(self.model.model(), spec)?;
+        let settings = claude::settings(self.model.model(), spec)?.held(self.held.as_ref());
         let mut body = Vec::with_capacity(self.bytes.len().saturating_add(512));
         let Marks { tools, system, before, last } = self.marks;
         let mut from = 0;

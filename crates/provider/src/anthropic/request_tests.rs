@@ -12,7 +12,13 @@ fn epoch() -> Epoch {
         schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
     };
     let tools = vec![tool("list"), tool("read")];
-    Epoch { model: ModelId::new("acme/m-1"), system: "Be \"brief\".".into(), tools }
+    Epoch {
+        model: ModelId::new("acme/m-1"),
+        system: "Be \"brief\".".into(),
+        tools,
+        format: codetether_event::ResponseFormat::Text,
+        way: codetether_event::Way::Native,
+    }
 }
 
 fn call(id: &str, arguments: &str) -> ContentPart {
@@ -55,7 +61,7 @@ fn store() -> BlobStore {
 }
 
 fn body(pushed: &[Message]) -> Body {
-    let mut body = Body::new(&epoch());
+    let mut body = Body::new(&epoch(), Ask::Nothing);
     for message in pushed {
         body.push(message, &store()).unwrap();
     }
@@ -90,7 +96,7 @@ fn without_marks(bytes: &[u8]) -> String {
 #[test]
 fn a_request_is_written_once_in_a_fixed_order_and_marked_for_the_cache() {
     let body = body(&[Message::user("héllo")]);
-    let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9) };
+    let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9), ..SampleSpec::default() };
     assert_eq!(
         String::from_utf8(body.request(&spec).unwrap()).unwrap(),
         concat!(
@@ -103,7 +109,7 @@ fn a_request_is_written_once_in_a_fixed_order_and_marked_for_the_cache() {
             r#""max_tokens":9,"output_config":{"effort":"low"}}"#
         )
     );
-    let bare = Body::new(&Epoch { system: " \n".into(), tools: Vec::new(), ..epoch() });
+    let bare = Body::new(&Epoch { system: " \n".into(), tools: Vec::new(), ..epoch() }, Ask::Nothing);
     assert_eq!(
         String::from_utf8(bare.request(&SampleSpec::default()).unwrap()).unwrap(),
         r#"{"model":"m-1","stream":true,"messages":[],"max_tokens":16384}"#
@@ -112,8 +118,9 @@ fn a_request_is_written_once_in_a_fixed_order_and_marked_for_the_cache() {
 
 #[test]
 fn an_effort_that_the_model_does_not_take_is_no_request() {
-    let body = Body::new(&Epoch { model: ModelId::new("anthropic/claude-3-5-haiku"), ..epoch() });
-    let spec = SampleSpec { effort: Some(Effort::Low), max_output: None };
+    let body =
+        Body::new(&Epoch { model: ModelId::new("anthropic/claude-3-5-haiku"), ..epoch() }, Ask::Nothing);
+    let spec = SampleSpec { effort: Some(Effort::Low), max_output: None, ..SampleSpec::default() };
     assert!(body.request(&spec).unwrap_err().contains("does not think"));
 }
 
@@ -246,7 +253,7 @@ fn images_and_documents_are_sent_whole_and_belong_to_the_result_before_them() {
         blob: blob.clone(),
     };
     let (png, pdf) = (seen("image/png", &png), seen("application/pdf", &pdf));
-    let mut body = Body::new(&epoch());
+    let mut body = Body::new(&epoch(), Ask::Nothing);
     let before = body.bytes.clone();
     let lost = seen("image/png", &BlobId::new("0".repeat(64)));
     assert!(body.push(&user([ContentPart::text("x"), png.clone(), lost]), &blobs).is_err());
@@ -307,7 +314,7 @@ fn a_request_is_marked_where_it_ends_and_where_the_one_before_ended() {
         }
         found
     };
-    let mut body = Body::new(&epoch());
+    let mut body = Body::new(&epoch(), Ask::Nothing);
     body.push(&Message::user("environment"), &store()).unwrap();
     body.push(&Message::user("go"), &store()).unwrap();
     assert_eq!(marked(&body), [(0, 1)]);
@@ -339,7 +346,7 @@ proptest! {
     fn each_request_without_its_marks_begins_with_the_one_before_whatever_is_said(
         said in prop::collection::vec((any::<bool>(), prop::collection::vec(any_part(), 0..4)), 1..8),
     ) {
-        let mut body = Body::new(&epoch());
+        let mut body = Body::new(&epoch(), Ask::Nothing);
         let spec = SampleSpec::default();
         let tail = "],\"max_tokens\":16384}";
         let prefix = |request: &[u8]| {

@@ -2,8 +2,9 @@
 //!
 //! Source: Gemini API documentation, "Thinking" and "OpenAI compatibility" (its table of efforts).
 
-use codetether_event::Effort;
+use codetether_event::{Effort, Temperature};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::SampleSpec;
 
@@ -22,6 +23,32 @@ pub(super) struct Settings {
     max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_config: Option<Thinking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Temperature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_mime_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_json_schema: Option<Value>,
+}
+
+impl Settings {
+    /// With the form that answers must have.
+    pub(super) fn with_form(self, format: Option<&Format>) -> Self {
+        match format {
+            None => self,
+            Some(Format { schema }) => Self {
+                response_mime_type: Some("application/json"),
+                response_json_schema: schema.clone(),
+                ..self
+            },
+        }
+    }
+}
+
+/// A form that answers are held to: JSON, or a schema besides.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Format {
+    pub(super) schema: Option<Value>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +97,12 @@ pub(super) fn settings(model: &str, spec: &SampleSpec) -> Result<Settings, Strin
             Some(Thinking { include_thoughts: true, thinking_level: Some(level), thinking_budget: None })
         }
     };
-    Ok(Settings { max_output_tokens: spec.max_output, thinking_config })
+    Ok(Settings {
+        max_output_tokens: spec.max_output,
+        thinking_config,
+        temperature: spec.temperature,
+        ..Settings::default()
+    })
 }
 
 /// Whether the model refuses calls of a step that come back without a signature, and takes sights inside results.
@@ -107,7 +139,7 @@ mod tests {
     use super::*;
 
     fn asked(model: &str, effort: Option<Effort>, max_output: Option<u32>) -> Result<Value, String> {
-        settings(model, &SampleSpec { effort, max_output })
+        settings(model, &SampleSpec { effort, max_output, ..SampleSpec::default() })
             .map(|settings| serde_json::to_value(settings).unwrap())
     }
 

@@ -11,11 +11,12 @@ use codetether_files::BlobStore;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::named;
+use super::named::{self, Format};
 use super::parts::{Data, FunctionCall, FunctionResponse, Part, Response, Shown, Sight};
 use super::stream::State;
 use crate::attempt::Script;
 use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
+use crate::form::Ask;
 use crate::{Epoch, SampleSpec};
 
 /// What Google has clients send for a call that another model made: later models refuse the first call of a step
@@ -28,6 +29,7 @@ pub(super) struct Body {
     model: ModelId,
     /// The model is a Gemini 3 or later.
     third: bool,
+    format: Option<Format>,
     /// JSON up to and without the end of the last content's list of parts.
     bytes: Vec<u8>,
     /// Whose content the last one is. Servers want turns to alternate, so messages of one side become one.
@@ -42,7 +44,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch) -> Self {
+    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>) -> Self {
         let mut bytes = b"{".to_vec();
         if let Some(system) = Part::text(&epoch.system) {
             bytes.extend_from_slice(br#""systemInstruction":{"parts":["#);
@@ -59,10 +61,20 @@ impl Body {
             append(&mut bytes, &tools.collect::<Vec<_>>());
             bytes.extend_from_slice(b"}],");
         }
+        let format = match ask {
+            Ask::Schema { schema, .. } => Some(Format { schema: Some(schema.clone()) }),
+            Ask::Json => Some(Format { schema: None }),
+            Ask::Call { .. } => {
+                bytes.extend_from_slice(br#""toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"#);
+                None
+            }
+            Ask::Nothing => None,
+        };
         bytes.extend_from_slice(br#""contents":["#);
         Self {
             third: named::is_third(epoch.model.model()),
             model: epoch.model.clone(),
+            format,
             bytes,
             speaker: None,
             sights: 0,
@@ -100,7 +112,7 @@ impl Script for Body {
 
     fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
         // All that is asked of one sample alone is in here.
-        let settings = named::settings(self.model.model(), spec)?;
+        let settings = named::settings(self.model.model(), spec)?.with_form(self.format.as_ref());
         let mut body = Vec::with_capacity(self.bytes.len().saturating_add(256));
         body.extend_from_slice(&self.bytes);
         body.extend_from_slice(if self.speaker.is_some() { b"]}]" } else { b"]" });

@@ -5,7 +5,13 @@ use serde_json::{Value, json};
 use super::*;
 
 fn epoch(model: &str) -> Epoch {
-    Epoch { model: ModelId::new(model), system: "Be \"brief\".".into(), tools: Vec::new() }
+    Epoch {
+        model: ModelId::new(model),
+        system: "Be \"brief\".".into(),
+        tools: Vec::new(),
+        format: codetether_event::ResponseFormat::Text,
+        way: codetether_event::Way::Native,
+    }
 }
 
 fn call(id: &str, arguments: &str) -> ContentPart {
@@ -35,7 +41,7 @@ fn store() -> BlobStore {
 }
 
 fn contents(model: &str, pushed: &[Message]) -> Value {
-    let mut body = Body::new(&epoch(model));
+    let mut body = Body::new(&epoch(model), Ask::Nothing);
     for message in pushed {
         body.push(message, &store()).unwrap();
     }
@@ -45,11 +51,11 @@ fn contents(model: &str, pushed: &[Message]) -> Value {
 
 #[test]
 fn a_request_is_written_once_in_a_fixed_order() {
-    let mut body = Body::new(&epoch("google/m-1"));
+    let mut body = Body::new(&epoch("google/m-1"), Ask::Nothing);
     body.push(&Message::user("héllo"), &store()).unwrap();
     body.push(&said(Role::Assistant, [call("call_7", "{ \"a\": 1 }")]), &store()).unwrap();
     body.push(&said(Role::User, [ContentPart::text("and"), result("call_7", "ok")]), &store()).unwrap();
-    let spec = SampleSpec { effort: None, max_output: Some(9) };
+    let spec = SampleSpec { effort: None, max_output: Some(9), ..SampleSpec::default() };
     assert_eq!(
         String::from_utf8(body.request(&spec).unwrap()).unwrap(),
         concat!(
@@ -113,7 +119,7 @@ fn images_and_documents_are_sent_whole_where_the_model_looks_for_them() {
     let image = json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}});
     let document = json!({"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0x"}});
     for (model, inside) in [("google/gemini-2.5-pro", false), ("google/gemini-3-pro", true)] {
-        let mut body = Body::new(&epoch(model));
+        let mut body = Body::new(&epoch(model), Ask::Nothing);
         body.push(&said(Role::Assistant, [call("a", "{}")]), &blobs).unwrap();
         let before = body.bytes.clone();
         assert!(body.push(&said(Role::User, [ContentPart::text("x"), lost.clone()]), &blobs).is_err());
@@ -156,7 +162,7 @@ proptest! {
     fn each_request_begins_with_the_one_before_whatever_is_said(
         messages in prop::collection::vec((any::<bool>(), prop::collection::vec(any_part(), 0..4)), 1..8),
     ) {
-        let mut body = Body::new(&epoch("google/m"));
+        let mut body = Body::new(&epoch("google/m"), Ask::Nothing);
         let mut last = body.bytes.clone();
         for (from_user, parts) in messages {
             let role = if from_user { Role::User } else { Role::Assistant };

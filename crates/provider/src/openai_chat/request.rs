@@ -13,6 +13,7 @@ use super::stream::State;
 use super::{ToolCalls, schema_calls};
 use crate::attempt::Script;
 use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
+use crate::form::Ask;
 use crate::sight::{self, PDF, PDF_NAME};
 use crate::{Epoch, SampleSpec};
 
@@ -52,7 +53,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch, tool_calls: ToolCalls, limit: LimitName) -> Self {
+    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>, tool_calls: ToolCalls, limit: LimitName) -> Self {
         let mut head = json!({
             "model": epoch.model.model(),
             "stream": true,
@@ -67,10 +68,25 @@ impl Body {
             }
             ToolCalls::Schema if epoch.tools.is_empty() => epoch.system.clone(),
             ToolCalls::Schema => {
-                head["response_format"] = schema_calls::response_format(&epoch.tools);
-                schema_calls::system(&epoch.system, &epoch.tools)
+                let done = !matches!(ask, Ask::Call { .. });
+                head["response_format"] = schema_calls::response_format(&epoch.tools, done);
+                schema_calls::system(&epoch.system, &epoch.tools, done)
             }
         };
+        match ask {
+            Ask::Schema { name, schema } => {
+                head["response_format"] = json!({
+                    "type": "json_schema",
+                    "json_schema": {"name": name, "schema": schema, "strict": true},
+                });
+            }
+            Ask::Json => head["response_format"] = json!({"type": "json_object"}),
+            Ask::Call { answer, alone: true } if tool_calls == ToolCalls::Native => {
+                head["tool_choice"] = json!({"type": "function", "function": {"name": answer}});
+            }
+            Ask::Call { .. } if tool_calls == ToolCalls::Native => head["tool_choice"] = json!("required"),
+            Ask::Call { .. } | Ask::Nothing => {}
+        }
         let mut bytes = head.to_string().into_bytes();
         bytes.pop();
         bytes.extend_from_slice(br#","messages":["#);
@@ -105,6 +121,13 @@ impl Script for Body {
         }
         if let Some(effort) = spec.effort {
             body.extend_from_slice(format!(r#","reasoning_effort":"{}""#, effort.as_str()).as_bytes());
+        }
+        if let Some(temperature) = spec.temperature {
+            body.extend_from_slice(format!(r#","temperature":{}"#, f64::from(temperature)).as_bytes());
+        }
+        if let Some(key) = spec.cache_key.as_deref().filter(|_| self.limit == LimitName::MaxCompletionTokens)
+        {
+            body.extend_from_slice(format!(r#","prompt_cache_key":{}"#, json!(key)).as_bytes());
         }
         body.push(b'}');
         Ok(body)
@@ -295,7 +318,13 @@ mod tests {
             description: "Reads.".into(),
             schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
         };
-        Epoch { model: ModelId::new("acme/m-1"), system: "Be \"brief\".".into(), tools: vec![tool] }
+        Epoch {
+            model: ModelId::new("acme/m-1"),
+            system: "Be \"brief\".".into(),
+            tools: vec![tool],
+            format: codetether_event::ResponseFormat::Text,
+            way: codetether_event::Way::Native,
+        }
     }
 
     fn call(id: &str, arguments: &str) -> ContentPart {
@@ -316,7 +345,7 @@ mod tests {
     }
 
     fn messages(tool_calls: ToolCalls, pushed: &[Message]) -> Value {
-        let mut body = Body::new(&epoch(), tool_calls, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, LimitName::MaxTokens);
         for message in pushed {
             body.push(message, &store()).unwrap();
         }
@@ -328,9 +357,9 @@ mod tests {
 
     #[test]
     fn a_request_is_written_once_in_a_fixed_order() {
-        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxCompletionTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxCompletionTokens);
         body.push(&Message::user("héllo"), &store()).unwrap();
-        let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9) };
+        let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9), ..SampleSpec::default() };
         let text = String::from_utf8(body.request(&spec).unwrap()).unwrap();
         assert_eq!(
             text,
@@ -344,6 +373,7 @@ mod tests {
         );
         let bare = Body::new(
             &Epoch { system: String::new(), tools: Vec::new(), ..epoch() },
+            Ask::Nothing,
             ToolCalls::Schema,
             LimitName::MaxTokens,
         );
@@ -407,8 +437,10 @@ mod tests {
                 {"role": "assistant", "content": "{\"tool\":\"done\",\"arguments\":{\"message\":\"ok\"}}"},
             ])
         );
-        let head =
-            String::from_utf8(Body::new(&epoch(), ToolCalls::Schema, LimitName::MaxTokens).bytes).unwrap();
+        let head = String::from_utf8(
+            Body::new(&epoch(), Ask::Nothing, ToolCalls::Schema, LimitName::MaxTokens).bytes,
+        )
+        .unwrap();
         assert!(head.contains("\"response_format\":{\"type\":\"json_schema\""), "{head}");
         assert!(!head.contains("\"tools\""), "{head}");
     }
@@ -419,7 +451,7 @@ mod tests {
         let blobs = BlobStore::new(dir.path());
         let blob = blobs.put(b"\x89PNG").unwrap();
         let image = |blob: BlobId| ContentPart::Image { media_type: "image/png".into(), blob };
-        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
         let before = body.bytes.clone();
         let lost = message(Role::User, [ContentPart::text("x"), image(BlobId::new("0".repeat(64)))]);
         assert!(body.push(&lost, &blobs).is_err());
@@ -438,7 +470,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::new(dir.path());
         let pdf = ContentPart::Image { media_type: PDF.into(), blob: blobs.put(b"%PDF-1").unwrap() };
-        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
         body.push(&message(Role::User, [pdf]), &blobs).unwrap();
         let body: Value = serde_json::from_slice(&body.request(&SampleSpec::default()).unwrap()).unwrap();
         let file = json!({"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERi0x"});
@@ -448,7 +480,7 @@ mod tests {
 
     #[test]
     fn ids_made_here_are_never_made_twice_in_a_dialogue() {
-        let mut body = Body::new(&epoch(), ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
         assert_eq!(body.next_id, 0);
         for id in ["call_7", "call_2", "call_x", "call_99999999999999999999", "other"] {
             body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
@@ -480,8 +512,8 @@ mod tests {
             max_output in any::<Option<u32>>(),
         ) {
             let tool_calls = if schema { ToolCalls::Schema } else { ToolCalls::Native };
-            let mut body = Body::new(&epoch(), tool_calls, LimitName::MaxTokens);
-            let spec = SampleSpec { effort: None, max_output };
+            let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, LimitName::MaxTokens);
+            let spec = SampleSpec { effort: None, max_output, ..SampleSpec::default() };
             let tail = max_output.map_or_else(|| "]}".to_owned(), |n| format!(r#"],"max_tokens":{n}}}"#));
             let mut last = body.request(&spec).unwrap();
             for (user, parts) in said {

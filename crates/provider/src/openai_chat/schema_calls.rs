@@ -14,15 +14,16 @@ use crate::calls::{arguments, told};
 /// The name by which the model says that it is done.
 const DONE: &str = "done";
 
-/// The format that the server holds the model to.
-pub(super) fn response_format(tools: &[ToolDeclaration]) -> Value {
+/// The format that the server holds the model to; with `may_end`, to say that it is done is among the choices.
+pub(super) fn response_format(tools: &[ToolDeclaration], may_end: bool) -> Value {
     let done = json!({
         "type": "object",
         "properties": {"message": {"type": "string"}},
         "required": ["message"],
         "additionalProperties": false,
     });
-    let calls = tools.iter().map(|tool| (tool.name.as_str(), &tool.schema)).chain([(DONE, &done)]);
+    let done = may_end.then_some((DONE, &done));
+    let calls = tools.iter().map(|tool| (tool.name.as_str(), &tool.schema)).chain(done);
     let any: Vec<_> = calls
         .map(|(name, arguments)| {
             json!({
@@ -37,16 +38,22 @@ pub(super) fn response_format(tools: &[ToolDeclaration]) -> Value {
 }
 
 /// The system prompt, and what the model must know of its tools, which the request does not carry otherwise.
-pub(super) fn system(prompt: &str, tools: &[ToolDeclaration]) -> String {
+pub(super) fn system(prompt: &str, tools: &[ToolDeclaration], may_end: bool) -> String {
     let mut text = prompt.to_owned();
     if !text.is_empty() {
         text.push_str("\n\n");
     }
     text.push_str(
         "Every answer is one JSON object: {\"tool\": NAME, \"arguments\": {…}} calls a tool, and its result comes \
-         next. When the work is done: {\"tool\": \"done\", \"arguments\": {\"message\": TEXT}}, with TEXT for the \
-         user.\nTools:",
+         next.",
     );
+    if may_end {
+        text.push_str(
+            " When the work is done: {\"tool\": \"done\", \"arguments\": {\"message\": TEXT}}, with TEXT for the \
+             user.",
+        );
+    }
+    text.push_str("\nTools:");
     for tool in tools {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n- {}: {}", tool.name, tool.description);
@@ -181,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_format_is_the_union_of_the_tools_and_of_being_done() {
-        let format = response_format(&tools());
+        let format = response_format(&tools(), true);
         let any = &format["json_schema"]["schema"]["anyOf"];
         assert_eq!(any[0]["properties"]["tool"], json!({"const": "read"}));
         assert_eq!(any[0]["properties"]["arguments"], tools()[0].schema);
@@ -192,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_prompt_lists_the_tools_and_their_arguments() {
-        let text = system("Be brief.", &tools());
+        let text = system("Be brief.", &tools(), true);
         assert!(text.starts_with("Be brief.\n\nEvery answer is one JSON object"), "{text}");
         assert!(
             text.ends_with(

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use codetether_event::{ContentPart, Message, ModelId, Role, ToolResult};
+use codetether_event::{ContentPart, Message, ModelId, Role, Temperature, ToolResult};
 use codetether_files::BlobStore;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::stream::State;
 use crate::attempt::Script;
 use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
+use crate::form::Ask;
 use crate::sight::{self, PDF, PDF_NAME};
 use crate::{Epoch, SampleSpec, ToolDeclaration};
 
@@ -44,6 +45,8 @@ pub(super) struct Body {
     /// JSON up to and without the end of the list of items.
     bytes: Vec<u8>,
     thinking: Thinking,
+    /// OpenAI's own endpoint, which finds a prefix in its cache by a key; others may refuse what they do not know.
+    official: bool,
     sights: u64,
     sight_bytes: usize,
     /// Numbers below this are in ids that look as if made here.
@@ -52,7 +55,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch) -> Self {
+    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>, official: bool) -> Self {
         let thinking = Thinking::of(epoch.model.model());
         let mut head = json!({"model": epoch.model.model(), "stream": true, "store": false});
         // OpenAI refuses it where there is nothing to encrypt.
@@ -66,10 +69,23 @@ impl Body {
             head["tools"] = epoch.tools.iter().map(declaration).collect();
             head["parallel_tool_calls"] = json!(true);
         }
+        match ask {
+            Ask::Schema { name, schema } => {
+                head["text"] = json!({
+                    "format": {"type": "json_schema", "name": name, "schema": schema, "strict": true},
+                });
+            }
+            Ask::Json => head["text"] = json!({"format": {"type": "json_object"}}),
+            Ask::Call { answer, alone: true } => {
+                head["tool_choice"] = json!({"type": "function", "name": answer});
+            }
+            Ask::Call { .. } => head["tool_choice"] = json!("required"),
+            Ask::Nothing => {}
+        }
         let mut bytes = head.to_string().into_bytes();
         bytes.pop();
         bytes.extend_from_slice(br#","input":["#);
-        Self { model: epoch.model.clone(), bytes, thinking, sights: 0, sight_bytes: 0, next_id: 0 }
+        Self { model: epoch.model.clone(), bytes, thinking, official, sights: 0, sight_bytes: 0, next_id: 0 }
     }
 }
 
@@ -93,7 +109,16 @@ impl Script for Body {
 
     fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
         // What holds for this sample alone stands behind the items, so that the cache does not mind.
-        let tail = Tail { max_output_tokens: spec.max_output, reasoning: self.reasoning(spec)? };
+        if self.thinking == Thinking::Always && spec.temperature.is_some() {
+            let model = self.model.model();
+            return Err(format!("`{model}` thinks, so it takes no `temperature`: leave it out"));
+        }
+        let tail = Tail {
+            max_output_tokens: spec.max_output,
+            reasoning: self.reasoning(spec)?,
+            temperature: spec.temperature,
+            prompt_cache_key: spec.cache_key.as_deref().filter(|_| self.official),
+        };
         let tail = serde_json::to_vec(&tail).map_err(|error| error.to_string())?;
         let mut body = Vec::with_capacity(self.bytes.len().saturating_add(tail.len()).saturating_add(2));
         body.extend_from_slice(&self.bytes);
@@ -254,11 +279,15 @@ fn declaration(tool: &ToolDeclaration) -> Value {
 
 /// What holds for one sample.
 #[derive(Serialize)]
-struct Tail {
+struct Tail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<Reasoning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Temperature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -8,7 +8,13 @@ fn epoch(model: &str) -> Epoch {
         description: "Reads.".into(),
         schema: json!({"type": "object"}),
     };
-    Epoch { model: ModelId::new(model), system: "Be \"brief\".".into(), tools: vec![tool] }
+    Epoch {
+        model: ModelId::new(model),
+        system: "Be \"brief\".".into(),
+        tools: vec![tool],
+        format: codetether_event::ResponseFormat::Text,
+        way: codetether_event::Way::Native,
+    }
 }
 
 fn call(id: &str, arguments: &str) -> ContentPart {
@@ -34,7 +40,7 @@ fn text(body: &Body, spec: &SampleSpec) -> String {
 }
 
 fn input(pushed: &[Message], blobs: &BlobStore) -> Value {
-    let mut body = Body::new(&epoch("acme/m-1"));
+    let mut body = Body::new(&epoch("acme/m-1"), Ask::Nothing, false);
     for message in pushed {
         body.push(message, blobs).unwrap();
     }
@@ -43,10 +49,10 @@ fn input(pushed: &[Message], blobs: &BlobStore) -> Value {
 
 #[test]
 fn a_request_is_written_once_in_a_fixed_order() {
-    let mut body = Body::new(&epoch("openai/gpt-5.2"));
+    let mut body = Body::new(&epoch("openai/gpt-5.2"), Ask::Nothing, false);
     body.push(&Message::user("héllo"), &BlobStore::new("/nowhere")).unwrap();
     assert_eq!(
-        text(&body, &SampleSpec { effort: Some(Effort::Low), max_output: Some(99) }),
+        text(&body, &SampleSpec { effort: Some(Effort::Low), max_output: Some(99), ..SampleSpec::default() }),
         concat!(
             r#"{"model":"gpt-5.2","stream":true,"store":false,"include":["reasoning.encrypted_content"],"#,
             r#""instructions":"Be \"brief\".","tools":[{"type":"function","name":"read","description":"Reads.","#,
@@ -57,7 +63,7 @@ fn a_request_is_written_once_in_a_fixed_order() {
     );
     let bare = Epoch { system: String::new(), tools: Vec::new(), ..epoch("acme/m-1") };
     assert_eq!(
-        text(&Body::new(&bare), &SampleSpec::default()),
+        text(&Body::new(&bare, Ask::Nothing, false), &SampleSpec::default()),
         r#"{"model":"m-1","stream":true,"store":false,"include":["reasoning.encrypted_content"],"input":[]}"#
     );
 }
@@ -65,7 +71,11 @@ fn a_request_is_written_once_in_a_fixed_order() {
 #[test]
 fn only_models_that_think_are_asked_for_thoughts() {
     let tail = |model: &str, effort| {
-        let body = Body::new(&epoch(model)).request(&SampleSpec { effort, max_output: None })?;
+        let body = Body::new(&epoch(model), Ask::Nothing, false).request(&SampleSpec {
+            effort,
+            max_output: None,
+            ..SampleSpec::default()
+        })?;
         let body: Value = serde_json::from_slice(&body).unwrap();
         Ok((body["reasoning"].clone(), body.get("include").is_some()))
     };
@@ -116,7 +126,7 @@ fn calls_go_back_as_received_and_results_follow_in_order() {
 fn thoughts_go_back_in_place_and_whole_or_not_at_all() {
     const ITEM: &str = r#"{ "type":"reasoning", "id":"rs_1","summary":[],"encrypted_content":"x/+=" }"#;
     let sent = |parts: Vec<ContentPart>| {
-        let mut body = Body::new(&epoch("acme/m-1"));
+        let mut body = Body::new(&epoch("acme/m-1"), Ask::Nothing, false);
         body.push(&message(Role::Assistant, parts), &BlobStore::new("/nowhere")).unwrap();
         let text = text(&body, &SampleSpec::default());
         text.split_once("\"input\":[").unwrap().1.strip_suffix("]}").unwrap().to_owned()

@@ -159,7 +159,7 @@ async fn a_status_that_says_no_is_told_with_the_requests_id() {
 async fn effort_and_limit_go_along_or_are_refused_before_anything_is_sent() {
     let server = Server::start([Reply::text("hi"), Reply::text("hi")]);
     let provider = Anthropic::new(&endpoint(&server), client(&endpoint(&server)));
-    let spec = SampleSpec { effort: Some(Effort::High), max_output: Some(30_000) };
+    let spec = SampleSpec { effort: Some(Effort::High), max_output: Some(30_000), ..SampleSpec::default() };
     let mut said = |_| ();
     for model in ["anthropic/claude-opus-5", "anthropic/claude-haiku-4-5", "anthropic/claude-3-haiku"] {
         let mut dialogue = provider.dialogue(&Epoch { model: ModelId::new(model), ..epoch() });

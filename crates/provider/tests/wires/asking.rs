@@ -186,7 +186,13 @@ pub(crate) fn epoch() -> Epoch {
         "additionalProperties": false,
     });
     let tool = ToolDeclaration { name: ToolName::new("read"), description: "Reads a file.".into(), schema };
-    Epoch { model: ModelId::new("acme/m-1"), system: "Be brief.".into(), tools: vec![tool] }
+    Epoch {
+        model: ModelId::new("acme/m-1"),
+        system: "Be brief.".into(),
+        tools: vec![tool],
+        format: codetether_event::ResponseFormat::Text,
+        way: codetether_event::Way::Native,
+    }
 }
 
 pub(crate) fn push(dialogue: &mut dyn Dialogue, message: &Message) {

@@ -36,7 +36,7 @@ async fn an_answer_comes_over_the_wire() {
         let server = Server::start([reply]);
         let (answer, pieces) = ask(&mut *wire.dialogue(&endpoint(&server))).await;
         let usage = Usage { input: 100, output: 10, ..Usage::default() };
-        assert_eq!(answer, Ok(Sampled { message, stop: StopReason::ToolUse, usage }));
+        assert_eq!(answer, Ok(Sampled { message, structured: None, stop: StopReason::ToolUse, usage }));
         let said: String = pieces.iter().map(Piece::text).collect();
         assert_eq!(said, "so soGrüße 日本!{\"path\":\"süß/𝄞.txt\"}{}");
 

@@ -154,7 +154,7 @@ async fn a_prompt_that_is_blocked_is_refused() {
 async fn effort_and_limit_go_along_or_are_refused_before_anything_is_sent() {
     let server = Server::start([Reply::text("hi")]);
     let provider = Gemini::new(&endpoint(&server), client(&endpoint(&server)));
-    let spec = SampleSpec { effort: Some(Effort::High), max_output: Some(30_000) };
+    let spec = SampleSpec { effort: Some(Effort::High), max_output: Some(30_000), ..SampleSpec::default() };
     for model in ["google/models/gemini-3-pro-preview", "google/gemini-2.0-flash"] {
         let mut dialogue = provider.dialogue(&Epoch { model: ModelId::new(model), ..epoch() });
         push(&mut *dialogue, &Message::user("go"));

@@ -4,6 +4,7 @@
 mod anthropic;
 mod asking;
 mod every;
+mod form;
 mod gemini;
 mod openai_chat;
 mod openai_responses;

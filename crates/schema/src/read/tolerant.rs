@@ -109,11 +109,20 @@ fn rank(fenced: bool, value: &Value, was_cut: bool) -> u8 {
     u8::from(!fenced) * 4 + u8::from(empty) * 2 + u8::from(was_cut)
 }
 
+/// What comes after the first fence. One inside a value is none: on its line a value has begun before it.
+fn after_fence(text: &str) -> Option<&str> {
+    text.match_indices("```").find_map(|(at, fence)| {
+        let before = text.get(..at)?;
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (!line.contains(['{', '[', '"'])).then(|| text.get(at + fence.len()..))?
+    })
+}
+
 /// What is in fences, then the whole.
 fn parts(text: &str) -> Vec<(bool, &str)> {
     let mut parts = Vec::new();
     let mut rest = text;
-    while let Some((_, after)) = rest.split_once("```") {
+    while let Some(after) = after_fence(rest) {
         // The name of a language is not a part of it.
         let inside = after
             .split_once('\n')
@@ -495,6 +504,8 @@ mod tests {
         let text = "{} and {\"a\": 1}\n```\n[2]\n```\nand {\"c\": ";
         let values: Vec<_> = repair(text).unwrap().into_iter().map(|mended| mended.value).collect();
         assert_eq!(values, [json!([2])]);
+        let text = "Here: {\"code\": \"```\"} Done.";
+        assert_eq!(first(text), Ok(json!({"code": "```"})));
         let text = "{} and {\"a\": 1} and [3, ";
         let values: Vec<_> = repair(text).unwrap().into_iter().map(|mended| mended.value).collect();
         assert_eq!(values, [json!({"a": 1}), json!([3]), json!({})]);

@@ -1,13 +1,17 @@
 //! A failed sample is tried again as a new item, after a pause: what the server asked for, or a base doubled at
 //! each try, and up to a quarter more by chance. Tries and time are bounded; what cannot succeed is not retried.
 
-use codetether_event::{Event, ItemId, Outcome, TurnEvent};
+use codetether_event::{Event, Outcome, TurnEvent};
 
 use super::append;
-use crate::{Effect, FailedSample, Next, State, Turn};
+use crate::{FailedSample, Next, State, Turn};
 
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let failed = turn.failed.as_ref()?;
+    // It is asked again in another way, for which there must be a prefix first.
+    if is_to_change(state, turn) {
+        return None;
+    }
     let retry = turn.settings.retry;
     let at = failed.at.plus(pause(failed, retry.base_ms));
     let in_time = at.since(failed.first_at) <= retry.max_total_ms;
@@ -18,13 +22,13 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     if state.now < at {
         return Some(Next::Wait { until: Some(turn.deadline().map_or(at, |deadline| deadline.min(at))) });
     }
-    Some(Next::Start(vec![Effect::Sample {
-        item: ItemId::at(state.next),
-        retry_of: Some(failed.item),
-        model: turn.settings.model.clone(),
-        effort: turn.settings.effort,
-        max_output: turn.settings.max_output,
-    }]))
+    Some(super::sample::ask(state, turn, Some(failed.item)))
+}
+
+/// Whether the server refused the way in which an answer of a form was asked for, and there is another.
+fn is_to_change(state: &State, turn: &Turn) -> bool {
+    let epoch = state.context.epoch.as_ref();
+    epoch.zip(turn.way).is_some_and(|(epoch, way)| epoch.way < way)
 }
 
 /// Milliseconds before the next try.
@@ -36,9 +40,12 @@ fn pause(failed: &FailedSample, base_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use codetether_event::{ProviderFailure, ProviderFailureKind as Kind, UnixMillis};
+    use codetether_event::{
+        ItemId, ProviderFailure, ProviderFailureKind as Kind, ResponseFormat, UnixMillis, Way,
+    };
 
     use super::*;
+    use crate::Effect;
     use crate::transcript::Transcript;
 
     fn failure(kind: Kind, retry_after_ms: Option<u64>) -> ProviderFailure {
@@ -99,6 +106,43 @@ mod tests {
             t.settle();
             assert!(matches!(t.state().last, Some(Outcome::ProviderFailed { .. })), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_way_of_asking_for_a_form_that_the_server_refuses_gives_place_to_the_next() {
+        let refused = || ProviderFailure { status: Some(400), ..failure(Kind::BadRequest, None) };
+        let mut t = Transcript::new();
+        t.settings_mut().format = ResponseFormat::Json;
+        t.prompt("go");
+        for (way, next) in [(Way::Native, Way::Tool), (Way::Json, Way::Prompt)] {
+            t.start();
+            t.epoch();
+            t.sample();
+            t.fail_asked(way, refused());
+            let Next::Start(effects) = t.decide() else { panic!("{:?}", t.decide()) };
+            assert!(matches!(&effects[..], [Effect::Prepare { way, .. }] if *way == next), "{effects:?}");
+        }
+        t.start();
+        t.epoch();
+        t.sample();
+        assert_eq!(t.state().turn.as_ref().unwrap().steps, 1, "it is one step all the while");
+        t.fail_asked(Way::Prompt, refused());
+        t.settle();
+        assert!(matches!(t.state().last, Some(Outcome::ProviderFailed { .. })), "there is no other way");
+    }
+
+    #[test]
+    fn a_server_that_has_answered_in_that_form_knows_the_way() {
+        let mut t = Transcript::new();
+        t.settings_mut().format = ResponseFormat::Json;
+        t.prompt("go");
+        t.start();
+        t.epoch();
+        t.calls(&[("read", "{}")]).allow(0, false).run(0).end_call(0, "r");
+        t.sample();
+        t.fail_asked(Way::Json, ProviderFailure { status: Some(400), ..failure(Kind::BadRequest, None) });
+        t.settle();
+        assert!(matches!(t.state().last, Some(Outcome::ProviderFailed { .. })));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `codetether session show ID`: what was said and done, for a person.
 
 use codetether_event::{
-    CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, SampleEvent, SampleOutcome,
-    SessionEvent, SessionId, TurnEvent,
+    CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, Reading, SampleEvent, SampleOutcome,
+    SessionEvent, SessionId, Structured, TurnEvent,
 };
 use codetether_journal::Layout;
 
@@ -48,7 +48,7 @@ fn told(event: &Event) -> Option<String> {
         Event::Context(ContextEvent::Added { message, .. }) => {
             format!("context:\n{}", shortened(&message.text()))
         }
-        Event::Sample(SampleEvent::Ended { outcome, message, usage, .. }) => {
+        Event::Sample(SampleEvent::Ended { outcome, message, structured, usage, .. }) => {
             let said = message.as_ref().map(answer).unwrap_or_default();
             let failed = match outcome {
                 SampleOutcome::Answered { .. } => String::new(),
@@ -56,7 +56,8 @@ fn told(event: &Event) -> Option<String> {
                 SampleOutcome::Interrupted => "interrupted\n".into(),
                 SampleOutcome::Lost => "lost: the program ended before the answer\n".into(),
             };
-            format!("model ({} tokens in, {} out):\n{failed}{said}", usage.input, usage.output)
+            let read = structured.as_ref().map(reading).unwrap_or_default();
+            format!("model ({} tokens in, {} out):\n{failed}{said}{read}", usage.input, usage.output)
         }
         Event::Call(CallEvent::Ended { item, result, .. }) => {
             let failed = if result.error { " (failed)" } else { "" };
@@ -66,6 +67,18 @@ fn told(event: &Event) -> Option<String> {
         Event::Unknown(raw) => format!("written by a newer version: {}", shortened(raw.0.get())),
         _ => return None,
     })
+}
+
+/// What came of an answer that must have a form.
+fn reading(structured: &Structured) -> String {
+    let way = structured.way.as_str();
+    match &structured.reading {
+        None => String::new(),
+        Some(Reading::Fits { rung, .. }) => format!("fits the schema (asked by {way}, {})\n", rung.as_str()),
+        Some(Reading::Misfits { problem }) => {
+            format!("does not fit (asked by {way}): {}\n", shortened(problem))
+        }
+    }
 }
 
 fn answer(message: &Message) -> String {
