@@ -9,12 +9,14 @@ use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts};
 use codetether_builtin::Builtin;
 use codetether_event::{
     Answer, AskEvent, AskId, Audience, CallEvent, ContentPart, Event, Input, Message, Mode, ModelId, Op,
-    Outcome, Piece, Principal, Record, Retry, Role, Seq, StopReason, ToolCall, ToolName, TurnEvent,
-    TurnSettings, Usage,
+    Outcome, Piece, Principal, ProviderFailure, Record, Retry, Role, Seq, StopReason, ToolCall, ToolName,
+    TurnEvent, TurnSettings, Usage,
 };
 use codetether_files::BlobStore;
 use codetether_journal::{Journals, Layout};
-use codetether_provider::{BoxFuture, Cancel, Dialogue, Epoch, Provider, SampleError, SampleSpec, Sampled};
+use codetether_provider::{
+    BoxFuture, Cancel, Dialogue, Epoch, Listed, Provider, SampleError, SampleSpec, Sampled,
+};
 use codetether_secret::{Redactor, Secret};
 use codetether_tool::Limits;
 
@@ -34,6 +36,10 @@ impl Provider for Scripted {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
         assert!(!epoch.system.is_empty());
         Box::new(Talk { script: self.0.clone(), said: 0 })
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

@@ -9,9 +9,11 @@ use codetether_event::{Effort, Mode, Temperature};
 
 use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
+use crate::commands::models::ModelsCommand;
 use crate::commands::permissions::PermissionsCommand;
 use crate::commands::structured::StructuredCommand;
 use crate::commands::trust::TrustArgs;
+use crate::commands::usage::UsageArgs;
 
 /// An AI coding agent in one small binary: journaled, crash-safe and fast.
 #[derive(Debug, Parser)]
@@ -51,6 +53,11 @@ pub(crate) enum Command {
     /// project's own file (which can mostly only narrow), CODETETHER_* variables, flags.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at what is known of models: windows, prices, what they can do.
+    ///
+    /// A table that is part of this binary, with what `[models."PROVIDER/MODEL"]` in your settings says over it.
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Say what may run, and why; look at rules, or change them.
     ///
     /// For each part of a call: what denies wins, then what asks, then what allows, then the mode's default. The order
@@ -66,6 +73,8 @@ pub(crate) enum Command {
     /// Look at what providers are given of JSON Schemas.
     #[command(subcommand)]
     Structured(StructuredCommand),
+    /// Say what was spent: tokens and money of all sessions, as recorded.
+    Usage(UsageArgs),
     /// Check that everything is in place, and say what to do where it is not.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -266,8 +275,11 @@ pub(crate) struct DoctorArgs {
     pub(crate) dir: Option<PathBuf>,
 }
 
-fn model(text: &str) -> Result<Model, String> {
-    text.parse().map_err(|error| format!("{error} (write it as `provider/model`, such as `openai/gpt-5`)"))
+pub(crate) fn model(text: &str) -> Result<Model, String> {
+    text.parse().map_err(|error| match text.contains('/') || text.trim().is_empty() {
+        true => format!("{error} (write it as `provider/model`, such as `openai/gpt-5`)"),
+        false => format!("{error}: {}", crate::models::where_to_ask(text)),
+    })
 }
 
 pub(crate) fn mode(text: &str) -> Result<Mode, String> {

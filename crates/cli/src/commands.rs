@@ -5,10 +5,12 @@ mod completions;
 pub(crate) mod config;
 mod doctor;
 mod man;
+pub(crate) mod models;
 pub(crate) mod permissions;
 pub(crate) mod session;
 pub(crate) mod structured;
 pub(crate) mod trust;
+pub(crate) mod usage;
 pub(crate) mod version;
 
 use crate::args::{Args, Command};
@@ -22,9 +24,11 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Auth(command) => auth::run(command),
         Command::Session(command) => session::run(command),
         Command::Config(command) => config::run(command),
+        Command::Models(command) => models::run(command),
         Command::Permissions(command) => permissions::run(command),
         Command::Trust(args) => trust::run(args),
         Command::Structured(command) => structured::run(command),
+        Command::Usage(args) => usage::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Version { json } => version::run(json),

@@ -129,6 +129,12 @@ impl From<codetether_journal::Error> for Failure {
     }
 }
 
+impl From<codetether_ledger::Error> for Failure {
+    fn from(error: codetether_ledger::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
 impl From<codetether_agent::RunError> for Failure {
     fn from(error: codetether_agent::RunError) -> Self {
         match error {

@@ -8,57 +8,30 @@ use std::time::Duration;
 use codetether_agent::FindProvider;
 use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_keys::{KeyError, Place, Wanted};
+use codetether_keys::{KeyError, KeyFile, Place, Wanted};
+use codetether_provider::vendors::{self, VENDORS, Vendor};
 use codetether_provider::{Anthropic, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
 use crate::keys;
 
-/// A vendor whose models need no settings.
-struct Vendor {
-    name: &'static str,
-    wire: Wire,
-    url: &'static str,
-    /// The variables that may hold its key, and another address; the first that is set counts.
-    keys: &'static [&'static str],
-    bases: &'static [&'static str],
+/// The other address that the environment gives.
+fn other_base(vendor: &Vendor, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    vendor.bases.iter().find_map(|name| variable(name)).map(|value| vendor.address(&value))
 }
 
-const VENDORS: [Vendor; 3] = [
-    Vendor {
-        name: "openai",
-        wire: Wire::OpenAiChat,
-        url: "https://api.openai.com/v1",
-        keys: &["OPENAI_API_KEY"],
-        bases: &["OPENAI_BASE_URL"],
-    },
-    Vendor {
-        name: "anthropic",
-        wire: Wire::Anthropic,
-        url: "https://api.anthropic.com",
-        keys: &["ANTHROPIC_API_KEY"],
-        bases: &["ANTHROPIC_BASE_URL"],
-    },
-    Vendor {
-        name: "google",
-        wire: Wire::Gemini,
-        url: "https://generativelanguage.googleapis.com/v1beta",
-        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        bases: &["GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"],
-    },
-];
+/// The name of the variable that holds the key, or that would; none for servers that want no key.
+fn key_variable(vendor: &Vendor, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let set = vendor.keys.iter().find(|name| variable(name).is_some());
+    set.or_else(|| vendor.keys.first()).map(|name| (*name).to_owned())
+}
 
-impl Vendor {
-    /// The other address that the environment gives.
-    fn base(&self, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-        self.bases.iter().find_map(|name| variable(name))
-    }
-
-    /// The name of the variable that holds the key, or that would.
-    fn key(&self, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-        let set = self.keys.iter().find(|name| variable(name).is_some());
-        set.or_else(|| self.keys.first()).map(|name| (*name).to_owned())
+fn wire_of(vendor: &Vendor) -> Wire {
+    match vendor.wire {
+        vendors::Wire::OpenAiChat => Wire::OpenAiChat,
+        vendors::Wire::Anthropic => Wire::Anthropic,
+        vendors::Wire::Gemini => Wire::Gemini,
     }
 }
 
@@ -88,9 +61,56 @@ pub(crate) fn check(settings: &Settings, model: &ModelId) -> Result<Found, Failu
     .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
 }
 
-/// The model of the settings.
-pub(crate) fn chosen(settings: &Settings) -> Result<ModelId, Failure> {
-    settings.model.clone().ok_or_else(|| Failure::with_help(Exit::Usage, "no model is chosen", WAYS))
+/// The model of a turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) model: ModelId,
+    /// Why it is this one, where nobody chose it.
+    pub(crate) note: Option<String>,
+}
+
+/// The model of the settings; where they name none, the first vendor's of the table whose key is in the environment or
+/// in `keys.toml`. Sources that may be slow or raise a question (Vault, the keyring, commands) are not asked.
+pub(crate) fn chosen(settings: &Settings) -> Result<Chosen, Failure> {
+    if let Some(model) = &settings.model {
+        return Ok(Chosen { model: model.clone(), note: None });
+    }
+    let kept = keys::of(settings).file().map(KeyFile::names).transpose()?.unwrap_or_default();
+    usual(&settings.providers, &keys::variable, &kept)
+        .ok_or_else(|| Failure::with_help(Exit::Usage, "no model is chosen", WAYS))
+}
+
+fn usual(
+    rows: &BTreeMap<String, Row>,
+    variable: &dyn Fn(&str) -> Option<String>,
+    kept: &[String],
+) -> Option<Chosen> {
+    VENDORS.iter().find_map(|vendor| {
+        let model = format!("{}/{}", vendor.name, vendor.default?);
+        let named = rows.get(vendor.name).and_then(|row| row.key_env.clone());
+        let set = named.or_else(|| key_variable(vendor, variable)).filter(|name| variable(name).is_some());
+        let why = match set {
+            Some(name) => format!("`{name}` is set"),
+            None if kept.iter().any(|name| name == vendor.name) => {
+                format!("a key of `{}` is in `keys.toml`", vendor.name)
+            }
+            None => return None,
+        };
+        let note = Some(format!("no model chosen: using `{model}` because {why}"));
+        Some(Chosen { model: ModelId::new(model), note })
+    })
+}
+
+/// Where a model that came without its provider could be asked: at those whose keys are set, or else at the best known.
+pub(crate) fn where_to_ask(model: &str) -> String {
+    let has_key = |vendor: &&Vendor| vendor.keys.iter().any(|name| keys::variable(name).is_some());
+    let mut names: Vec<&str> = VENDORS.iter().filter(has_key).map(|vendor| vendor.name).collect();
+    if names.is_empty() {
+        names = VENDORS.iter().take(4).map(|vendor| vendor.name).chain(["ollama"]).collect();
+    }
+    let model: String = model.chars().take(80).collect();
+    let ways: Vec<String> = names.iter().take(6).map(|name| format!("`{name}/{model}`")).collect();
+    format!("write it with its provider, such as {}", ways.join(", "))
 }
 
 /// Finds providers by these settings; each is made once, so that its connections are shared.
@@ -127,6 +147,8 @@ pub(crate) struct Endpoint {
     pub(crate) name: String,
     pub(crate) variable: Option<String>,
     pub(crate) place: Place,
+    /// Whether it is worth a line where it has no key: it is in the settings, or one of the best known.
+    pub(crate) matters: bool,
     command: Option<String>,
 }
 
@@ -148,11 +170,16 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let endpoint = |name: &str| {
         let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
         let row = settings.providers.get(name).cloned().unwrap_or_default();
-        let base = row.base_url.or_else(|| vendor.and_then(|vendor| vendor.base(&keys::variable)));
+        let base = row
+            .base_url
+            .or_else(|| vendor.and_then(|vendor| other_base(vendor, &keys::variable)))
+            .or_else(|| vendor.map(|vendor| vendor.base_url.to_owned()));
         Endpoint {
             name: name.to_owned(),
-            variable: row.key_env.or_else(|| vendor.and_then(|vendor| vendor.key(&keys::variable))),
+            variable: row.key_env.or_else(|| vendor.and_then(|vendor| key_variable(vendor, &keys::variable))),
             place: base.map_or(Place::Remote, |base| place(&base)),
+            matters: settings.providers.contains_key(name)
+                || VENDORS.iter().take(4).any(|vendor| vendor.name == name),
             command: row.key_command,
         }
     };
@@ -204,18 +231,31 @@ fn find(
     let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
     if let Some(vendor) = vendor {
+        let usual = || Some(vendor.base_url).filter(|url| !url.is_empty());
         let row = row.get_or_insert_default();
-        row.base_url =
-            row.base_url.take().or_else(|| vendor.base(variable)).or_else(|| Some(vendor.url.into()));
-        row.key_env = row.key_env.take().or_else(|| vendor.key(variable));
-        row.wire.get_or_insert(vendor.wire);
+        row.base_url = row
+            .base_url
+            .take()
+            .or_else(|| other_base(vendor, variable))
+            .or_else(|| usual().map(str::to_owned));
+        row.key_env = row.key_env.take().or_else(|| key_variable(vendor, variable));
+        row.wire.get_or_insert(wire_of(vendor));
     }
     let Some(row) = row else {
         let known = rows.keys().map(String::as_str).chain(VENDORS.iter().map(|vendor| vendor.name));
-        let near = known.max_by(|one, other| strsim::jaro(one, name).total_cmp(&strsim::jaro(other, name)));
-        let help = near
-            .filter(|near| strsim::jaro(near, name) > 0.8)
-            .map_or_else(|| WAYS.to_owned(), |near| format!("did you mean `{near}/{}`?", model.model()));
+        let mut near: Vec<(f64, &str)> = known.map(|known| (strsim::jaro(known, name), known)).collect();
+        near.retain(|(likeness, _)| *likeness > 0.8);
+        near.sort_by(|one, other| other.0.total_cmp(&one.0));
+        near.dedup();
+        let near: Vec<String> =
+            near.iter().take(3).map(|(_, near)| format!("`{near}/{}`", model.model())).collect();
+        let help = match near.is_empty() {
+            false => format!("did you mean {}?", near.join(" or ")),
+            true => {
+                let names: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name).collect();
+                format!("{WAYS};\nknown without settings: {}", names.join(", "))
+            }
+        };
         return Err(Missing { message: format!("there is no provider `{name}`"), help });
     };
     let wire = row.wire.unwrap_or_default();
@@ -236,7 +276,10 @@ fn find(
     let Some(base_url) = row.base_url.clone() else {
         return Err(Missing {
             message: format!("provider `{name}` has no address"),
-            help: format!("add `base_url` to `[providers.{name}]`"),
+            help: match vendor.and_then(|vendor| vendor.bases.first()) {
+                Some(base) => format!("set `{base}`, or add `base_url` to `[providers.{name}]`"),
+                None => format!("add `base_url` to `[providers.{name}]`"),
+            },
         });
     };
     let wanted = Wanted {
@@ -253,8 +296,8 @@ fn find(
         (None, Some(key_env)) if !codetether_net::is_loopback(&base_url) => Err(Missing {
             message: format!("there is no key for provider `{name}`: `{key_env}` is not set"),
             help: match vendor {
-                Some(_) => WAYS.to_owned(),
-                None => format!(
+                Some(vendor) if WAYS.contains(&format!(" {}/MODEL", vendor.name)) => WAYS.to_owned(),
+                _ => format!(
                     "set `{key_env}` to the provider's key, or keep it with `codetether auth login {name}`"
                 ),
             },
@@ -284,16 +327,19 @@ mod tests {
 
     #[test]
     fn vendors_need_no_settings() {
-        for vendor in &VENDORS {
+        for vendor in VENDORS {
             let model = format!("{}/x", vendor.name);
-            for key in vendor.keys {
-                assert_eq!(look(&model, None, &[(key, "sk-1")]), Ok((vendor.url.into(), true)));
+            for key in vendor.keys.iter().filter(|_| !vendor.base_url.is_empty()) {
+                assert_eq!(look(&model, None, &[(key, "sk-1")]), Ok((vendor.base_url.into(), true)));
+            }
+            if vendor.keys.is_empty() {
+                assert_eq!(look(&model, None, &[]), Ok((vendor.base_url.into(), false)));
             }
             for base in vendor.bases {
                 let local = (*base, "http://127.0.0.1:8080/v1");
                 assert_eq!(look(&model, None, &[local]), Ok((local.1.into(), false)));
             }
-            let local = (vendor.bases[0], "http://127.0.0.1:8080/v1");
+            let local = (*vendor.bases.first().unwrap_or(&"NONE"), "http://127.0.0.1:8080/v1");
             let own = Row { base_url: Some("http://localhost:1".into()), ..Row::default() };
             let found = look(&model, Some((vendor.name, own)), &[local]);
             assert_eq!(found, Ok(("http://localhost:1".into(), false)), "settings outrank variables");
@@ -345,6 +391,42 @@ mod tests {
             Row { base_url: Some("https://h/v1".into()), key_env: Some("H_KEY".into()), ..Row::default() };
         assert!(look("h/x", Some(("h", remote)), &[]).unwrap_err().contains("`H_KEY` is not set"));
         assert!(look("h/x", Some(("h", Row::default())), &[]).unwrap_err().contains("has no address"));
+    }
+
+    #[test]
+    fn the_first_vendor_with_a_key_gives_the_model_where_none_is_chosen() {
+        let usual = |variables: &[&str], kept: &[&str], row: Option<Row>| {
+            let rows = row.map(|row| ("groq".to_owned(), row)).into_iter().collect();
+            let variable = |name: &str| variables.contains(&name).then(|| "sk-1".to_owned());
+            let kept: Vec<String> = kept.iter().map(|name| (*name).to_owned()).collect();
+            super::usual(&rows, &variable, &kept)
+                .map(|chosen| (chosen.model.provider().to_owned(), chosen.note.unwrap()))
+        };
+        let (name, note) = usual(&["OPENROUTER_API_KEY", "OPENAI_API_KEY"], &["mistral"], None).unwrap();
+        assert_eq!(name, "openai");
+        assert!(note.ends_with("because `OPENAI_API_KEY` is set"), "{note}");
+        let (name, note) = usual(&["XAI_API_KEY"], &["mistral"], None).unwrap();
+        assert_eq!(name, "mistral");
+        assert!(note.ends_with("because a key of `mistral` is in `keys.toml`"), "{note}");
+        let own = Row { key_env: Some("MY_GROQ".into()), ..Row::default() };
+        assert_eq!(usual(&["MY_GROQ"], &[], Some(own)).unwrap().0, "groq");
+        assert_eq!(usual(&["GITHUB_TOKEN", "HF_TOKEN", "AZURE_API_KEY"], &["ollama"], None), None);
+    }
+
+    #[test]
+    fn who_is_not_known_is_looked_for_in_the_whole_table() {
+        assert!(look("olama/x", None, &[]).unwrap_err().contains("did you mean `ollama/x`"));
+        assert!(look("grok/x", None, &[]).unwrap_err().contains("`groq/x`"));
+        assert!(look("nobody/x", None, &[]).unwrap_err().contains("cerebras"));
+        let text = look("azure/x", None, &[("AZURE_API_KEY", "k")]).unwrap_err();
+        assert!(
+            text.ends_with(
+                "has no address | set `AZURE_OPENAI_ENDPOINT`, or add `base_url` to `[providers.azure]`"
+            ),
+            "{text}"
+        );
+        let text = look("groq/x", None, &[]).unwrap_err();
+        assert!(text.contains("`GROQ_API_KEY` is not set") && text.contains("auth login groq"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
     })
 }
 
+/// Where it is recorded what was spent.
+pub(crate) fn ledger() -> Result<PathBuf, Failure> {
+    data_dir().map(|dir| dir.join("ledger.sqlite"))
+}
+
 /// The program's own folder under a base directory. A relative path in the variable counts as unset.
 fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

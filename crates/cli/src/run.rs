@@ -8,6 +8,7 @@ mod progress;
 mod signals;
 mod view;
 mod watch;
+mod window;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use crate::exit::{Exit, Failure};
 use crate::run::figures::Figures;
 use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
+use crate::run::window::Probe;
 use crate::trust::Project;
 use crate::{keys, models, place, printer, settings};
 
@@ -83,13 +85,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let turn = match (&prompt, &target) {
         (Some(_), _) => {
-            TurnSettings { format: form::asked(args)?, ..settings.turn(models::chosen(&settings)?) }
+            let format = form::asked(args)?;
+            let chosen = models::chosen(&settings)?;
+            if let Some(note) = chosen.note.filter(|_| !args.quiet) {
+                printer::err(&format!("{note}\n"));
+            }
+            TurnSettings { format, ..settings.turn(chosen.model) }
         }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
     };
     keys::redactor().learn(models::secrets(&settings));
-    models::check(&settings, &turn.model)?;
+    let found = models::check(&settings, &turn.model)?;
     let tools = Builtin::default();
     check_tools(&turn, &tools)?;
     let first_run = !layout.sessions().exists();
@@ -155,7 +162,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
                 turn
             }
         };
-        Run { args, hosted, turn, model, formed, started, attended, figures }
+        let window = if args.quiet { Probe::none(&model) } else { Probe::start(&found, &model) };
+        Run { args, hosted, turn, model, formed, started, attended, figures, window }
             .watch(subscription, &mut signals)
             .await
     });

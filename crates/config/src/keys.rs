@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::read::Reader;
-use crate::{Model, Names, Seconds};
+use crate::{Model, Names, Price, Seconds};
 
 /// One key of a table of settings.
 #[derive(Debug)]
@@ -177,6 +177,15 @@ impl Value for Temperature {
 
 impl Value for String {
     const WANTED: &'static str = "text";
+}
+
+impl Value for bool {
+    const WANTED: &'static str = "`true` or `false`";
+}
+
+impl Value for Price {
+    const WANTED: &'static str = "a number of dollars per million tokens";
+    const HELP: Option<&'static str> = Some("write dollars per million tokens, such as `0.25`");
 }
 
 impl<T: Value> Field for Option<T> {

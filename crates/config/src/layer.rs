@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Table, Value, keys, table_field};
-use crate::{Model, Names, Seconds};
+use crate::{Model, Names, Price, Seconds};
 
 /// What may happen without asking, where nothing is set.
 pub(crate) const MODE: Mode = Mode::Ask;
@@ -20,7 +20,7 @@ keys! {
     /// What one source of settings may say. Every key is optional.
     pub struct Layer {
         /// The model that is asked, as `provider/model`.
-        #[key(default = None, unset = "none: it has to be chosen", variable = "CODETETHER_MODEL", project = SetWhenTrusted)]
+        #[key(default = None, unset = "the usual one of the first known vendor whose key is there", variable = "CODETETHER_MODEL", project = SetWhenTrusted)]
         pub model: Option<Model>,
         /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
         /// commands, `bypass` asks for nothing.
@@ -59,6 +59,10 @@ keys! {
         /// Endpoints by name; a model `NAME/x` is asked there.
         #[key(default = BTreeMap::new(), unset = "none", project = Nothing)]
         pub providers: BTreeMap<String, Provider>,
+        /// What is known of models, by `provider/model`, over what `codetether models show` tells of them: key by key. It
+        /// holds for the dated variants of a model too, where they have no table of their own.
+        #[key(default = BTreeMap::new(), unset = "none", project = Nothing)]
+        pub models: BTreeMap<String, ModelSettings>,
         /// Where HashiCorp Vault or OpenBao is, with a secret per provider.
         #[key(default = Table::defaults(), project = Nothing)]
         pub vault: Vault,
@@ -116,14 +120,14 @@ keys! {
     /// An endpoint.
     pub struct Provider {
         /// Where it is, such as `http://127.0.0.1:8080/v1`.
-        #[key(default = None, unset = "none: it has to be set, but for `openai`, `anthropic` and `google`")]
+        #[key(default = None, unset = "none: it has to be set, but for the vendors that are known by name")]
         pub base_url: Option<String>,
         /// What it speaks: `openai-chat` (OpenAI's Chat Completions, as most servers do), `openai-responses` (OpenAI's
         /// Responses), `anthropic` (Anthropic's Messages) or `gemini` (Google's Gemini).
         #[key(default = None, unset = "`openai-chat`; `anthropic` for `anthropic`, `gemini` for `google`")]
         pub wire: Option<Wire>,
         /// The environment variable that holds its key.
-        #[key(default = None, unset = "none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`")]
+        #[key(default = None, unset = "none; the usual one for the vendors that are known by name, such as `OPENAI_API_KEY` for `openai`")]
         pub key_env: Option<String>,
         /// A command whose standard output is the key, asked last: words, with quotes where a word holds spaces, not a
         /// shell's program. It is run once, and may take 30 seconds.
@@ -142,6 +146,42 @@ keys! {
         /// Longest time of one answer.
         #[key(default = Some(Seconds(1800)))]
         pub total_timeout: Option<Seconds>,
+    }
+}
+
+keys! {
+    /// What is known of a model.
+    pub struct ModelSettings {
+        /// Most tokens of a prompt.
+        #[key(default = None, unset = "what is known")]
+        pub window: Option<u32>,
+        /// Most tokens of an answer.
+        #[key(default = None, unset = "what is known")]
+        pub max_output: Option<u32>,
+        /// Price of the prompt's tokens, in dollars per million. It holds for prompts of any size.
+        #[key(default = None, unset = "what is known")]
+        pub input_price: Option<Price>,
+        /// Price of the answer's tokens, in dollars per million. It holds for prompts of any size.
+        #[key(default = None, unset = "what is known")]
+        pub output_price: Option<Price>,
+        /// Price of the prompt's tokens that a cache gave, in dollars per million.
+        #[key(default = None, unset = "what is known, else `input_price`")]
+        pub cache_read_price: Option<Price>,
+        /// Price of the prompt's tokens that a cache took, in dollars per million.
+        #[key(default = None, unset = "what is known, else `input_price`")]
+        pub cache_write_price: Option<Price>,
+        /// Whether it calls tools.
+        #[key(default = None, unset = "what is known")]
+        pub tools: Option<bool>,
+        /// Whether it takes images.
+        #[key(default = None, unset = "what is known")]
+        pub images: Option<bool>,
+        /// Whether it reasons before it answers.
+        #[key(default = None, unset = "what is known")]
+        pub reasoning: Option<bool>,
+        /// Whether the provider makes its answers fit a JSON Schema.
+        #[key(default = None, unset = "what is known")]
+        pub schema: Option<bool>,
     }
 }
 

@@ -445,6 +445,16 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("providers.x.headers.A", "\"b\""),
         ("providers.x.idle_timeout", "1"),
         ("providers.x.total_timeout", "1"),
+        ("models.\"x/y\".window", "1"),
+        ("models.\"x/y\".max_output", "1"),
+        ("models.\"x/y\".input_price", "0.5"),
+        ("models.\"x/y\".output_price", "2"),
+        ("models.\"x/y\".cache_read_price", "0.1"),
+        ("models.\"x/y\".cache_write_price", "0.625"),
+        ("models.\"x/y\".tools", "true"),
+        ("models.\"x/y\".images", "false"),
+        ("models.\"x/y\".reasoning", "true"),
+        ("models.\"x/y\".schema", "false"),
         ("vault.address", "\"https://h\""),
         ("vault.mount", "\"kv\""),
         ("vault.path", "\"p\""),
@@ -462,6 +472,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             match key.shape {
                 Shape::Table(keys) => names(keys, &format!("{name}."), all),
                 Shape::Tables(keys) if name == "folders" => names(keys, "folders.\"ROOT\".", all),
+                Shape::Tables(keys) if name == "models" => names(keys, "models.\"x/y\".", all),
                 Shape::Tables(keys) => names(keys, &format!("{name}.x."), all),
                 Shape::Texts => all.push(format!("{name}.A")),
                 Shape::Value(_) | Shape::Rules => all.push(name),
@@ -484,6 +495,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             tools,
             retry,
             providers,
+            models,
             vault,
             ..
         } = place.load();
@@ -494,7 +506,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             (effort, temperature),
             max_output,
             max_steps,
-            (max_time_ms, tools, retry, providers, vault, rules),
+            (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };
     let base = Place::new();
@@ -509,6 +521,25 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             assert_ne!(holds(&place), holds(&base), "{variable}");
         }
     }
+}
+
+#[test]
+fn what_the_user_says_of_models_adds_up_key_by_key_and_a_price_has_to_be_one() {
+    let place = Place::new().user("[models.\"x/y\"]\ninput_price = 1.25\ntools = true");
+    let models = place.set("models.\"x/y\".tools=false").load().models;
+    let row = models.get("x/y").unwrap();
+    assert_eq!((row.input_price.map(crate::Price::micros), row.tools), (Some(1_250_000), Some(false)));
+    let user = "[models.y]\n[models.\"x/y\"]\ninput_price = -1\noutput_price = \"3\"\ntools = 1";
+    insta::assert_snapshot!(Place::new().user(user).problems(), @r#"
+    `y` is not a model
+      user.toml:1 `y` help: write it as `[models."provider/model"]`
+    `-1` is not a price: it is negative
+      user.toml:3 `-1` help: write dollars per million tokens, such as `0.25`
+    `models.x/y.output_price` must be a number of dollars per million tokens, not the text `3`
+      user.toml:4 `"3"` help: -
+    `models.x/y.tools` must be `true` or `false`, not the number `1`
+      user.toml:5 `1` help: -
+    "#);
 }
 
 #[test]

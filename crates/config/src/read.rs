@@ -12,9 +12,9 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
-use crate::Layer;
 use crate::keys::{Key, ProjectMay, Table, Value};
 use crate::problem::{Problems, Shown, brief, list, near};
+use crate::{Layer, Model};
 
 /// A layer of settings; later ones stand over earlier ones, but for the project's, which can mostly only narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -319,6 +319,11 @@ impl Reader<'_> {
             let message = format!("`{}` cannot be the name of a provider", brief(name));
             let help = "models are named `provider/model`: choose a name without a slash";
             self.named_problem(&["providers", name], message, help);
+        }
+        for (name, problem) in
+            layer.models.keys().filter_map(|name| Some((name, name.parse::<Model>().err()?)))
+        {
+            self.named_problem(&["models", name], problem, "write it as `[models.\"provider/model\"]`");
         }
     }
 

@@ -144,7 +144,11 @@ fn keys(page: &mut String, before: &str, keys: &[Key], defaults: &toml::Table, t
                 self::keys(page, &format!("{name}."), inner, &table.unwrap_or_default(), may);
             }
             Shape::Tables(inner) => {
-                let each = if key.user_only { format!("{name}.\"/PATH\"") } else { format!("{name}.NAME") };
+                let each = match key.name {
+                    "folders" => format!("{name}.\"/PATH\""),
+                    "models" => format!("{name}.\"PROVIDER/MODEL\""),
+                    _ => format!("{name}.NAME"),
+                };
                 let _ = write!(page, "### `[{each}]`\n\n{doc}\n\n{}\n\n", value("Tables by name"));
                 self::keys(page, &format!("{each}."), inner, &defaults_of(inner), may);
             }

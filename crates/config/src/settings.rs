@@ -9,7 +9,7 @@ use codetether_permission::List;
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{Layer, Provider};
+use crate::{Layer, ModelSettings, Provider};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub retry: Retry,
     /// Endpoints by name.
     pub providers: BTreeMap<String, Provider>,
+    /// What the user says of models, by `provider/model`.
+    pub models: BTreeMap<String, ModelSettings>,
     /// Where keys are kept for several machines.
     pub vault: crate::Vault,
     /// What a project's file says that does not hold.
@@ -138,6 +140,7 @@ impl Settings {
                 max_total_ms: layer.retry.max_time.map_or(retry.max_total_ms, crate::Seconds::millis),
             },
             providers: layer.providers.clone(),
+            models: layer.models.clone(),
             vault: layer.vault.clone(),
             left_out,
             read,

@@ -54,6 +54,92 @@ impl fmt::Display for Model {
     }
 }
 
+/// A price: millionths of a dollar per million tokens. It is written in dollars, as a number with at most six decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Price(u64);
+
+/// Dearer than any model is; such a price is a slip, such as one per token.
+const DEAREST_DOLLARS: u64 = 10_000;
+
+impl Price {
+    /// In millionths of a dollar per million tokens.
+    #[must_use]
+    pub fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// From a number as it is written. A binary fraction is taken for the shortest decimal that it stands for, which is the
+    /// one that was written.
+    fn of_decimal(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("`{text}` is not a price: {why}");
+        if text.starts_with('-') {
+            return Err(wrong("it is negative"));
+        }
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let whole: u64 = whole.parse().map_err(|_| wrong("it is not a number of dollars"))?;
+        if decimals.len() > 6 {
+            return Err(wrong("it has more than six decimals"));
+        }
+        let part: u64 =
+            format!("{decimals:0<6}").parse().map_err(|_| wrong("it is not a number of dollars"))?;
+        match whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(part)) {
+            Some(micros) if micros <= DEAREST_DOLLARS * 1_000_000 => Ok(Self(micros)),
+            _ => Err(wrong("no model costs so much")),
+        }
+    }
+}
+
+impl Serialize for Price {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0 % 1_000_000, u32::try_from(self.0 / 1_000_000)) {
+            (0, Ok(dollars)) => serializer.serialize_u32(dollars),
+            // Exact to the last of the six decimals: there are no more than 10^10 millionths.
+            _ => serializer.serialize_f64(self.0 as f64 / 1e6),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Price;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of dollars per million tokens")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, dollars: i64) -> Result<Price, E> {
+                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, dollars: u64) -> Result<Price, E> {
+                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, dollars: f64) -> Result<Price, E> {
+                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Price {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Price".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Dollars per million tokens, with at most six decimals.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": DEAREST_DOLLARS,
+        })
+    }
+}
+
 /// A list of names, in which none may be all that is wanted: unlike a list of rules it does not add up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -62,6 +148,48 @@ pub struct Names(pub Vec<String>);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_is_exactly_what_was_written() {
+        #[derive(Deserialize, Serialize)]
+        struct Row {
+            price: Price,
+        }
+        let read = |text: &str| {
+            let row: Result<Row, _> = toml::from_str(&format!("price = {text}"));
+            row.map(|row| row.price.micros()).map_err(|error| error.message().to_owned())
+        };
+        for (text, micros) in [
+            ("3", 3_000_000),
+            ("3.0", 3_000_000),
+            ("0", 0),
+            ("0.1", 100_000),
+            ("0.3", 300_000),
+            ("1e-6", 1),
+            ("0.000007", 7),
+            ("4.35", 4_350_000),
+            ("9_999.999999", 9_999_999_999),
+            ("10000", 10_000_000_000),
+        ] {
+            assert_eq!(read(text), Ok(micros), "{text}");
+            let again = toml::to_string(&Row { price: Price(micros) }).unwrap();
+            assert_eq!(toml::from_str::<Row>(&again).map(|row| row.price), Ok(Price(micros)));
+        }
+        for (text, why) in [
+            ("-1", "`-1` is not a price: it is negative"),
+            ("-0.5", "`-0.5` is not a price: it is negative"),
+            ("-0.0", "`-0` is not a price: it is negative"),
+            ("nan", "`NaN` is not a price: it is not a number of dollars"),
+            ("inf", "`inf` is not a price: it is not a number of dollars"),
+            ("-inf", "`-inf` is not a price: it is negative"),
+            ("0.0000001", "`0.0000001` is not a price: it has more than six decimals"),
+            ("10000.000001", "`10000.000001` is not a price: no model costs so much"),
+            ("9223372036854775807", "`9223372036854775807` is not a price: no model costs so much"),
+        ] {
+            assert_eq!(read(text), Err(why.to_owned()), "{text}");
+        }
+        assert!(read("1e300").is_err());
+    }
 
     #[test]
     fn a_model_has_a_provider_and_a_name() {

@@ -43,6 +43,14 @@ impl KeyFile {
         }
     }
 
+    /// The providers whose keys are in it.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be used.
+    pub fn names(&self) -> Result<Vec<String>, KeyError> {
+        Ok(self.read()?.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// Keeps a provider's key, instead of what was kept for it.
     ///
     /// # Errors

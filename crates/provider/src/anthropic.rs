@@ -11,6 +11,7 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_event::ProviderFailure;
 use codetether_schema::Dialect;
 use http::HeaderName;
 
@@ -18,7 +19,8 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
-use crate::{Dialogue, Endpoint, Epoch, Provider};
+use crate::listing::{self, Listed};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a message",
@@ -51,6 +53,10 @@ impl Provider for Anthropic {
         let plan = Plan::new(epoch, Means { schemas, beside_tools: true, json: false });
         let body = Body::new(&plan.epoch, plan.ask());
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
+        Box::pin(listing::list(&self.line, &listing::ANTHROPIC))
     }
 }
 

@@ -231,7 +231,7 @@ async fn read_end(mut response: Response) {
 }
 
 /// Reads as much of an error's body as a message can use.
-async fn read_start(mut response: Response) -> Vec<u8> {
+pub(crate) async fn read_start(mut response: Response) -> Vec<u8> {
     let mut start = Vec::new();
     // What came by then is what there is.
     let _ = timeout(ERROR_WAIT, async {

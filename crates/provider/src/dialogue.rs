@@ -10,6 +10,8 @@ use codetether_files::BlobStore;
 use serde_json::Value;
 pub use tokio_util::sync::CancellationToken as Cancel;
 
+use crate::listing::Listed;
+
 /// A future on the heap, as trait objects need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -17,6 +19,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Provider: Send + Sync {
     /// Begins a dialogue on this prefix. Reaches no network.
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue>;
+
+    /// Asks which models it offers, all pages of them. Takes no longer than a minute.
+    ///
+    /// # Errors
+    /// When it cannot be asked, says no, or answers with something else.
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>>;
 }
 
 /// The fixed prefix of a dialogue.

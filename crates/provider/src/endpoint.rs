@@ -55,6 +55,7 @@ pub(crate) struct Line {
     /// What is wrong with the endpoint is told by the first sample.
     pub(crate) target: Result<Target, ProviderFailure>,
     path: fn(&str, &str) -> String,
+    query: &'static [(&'static str, &'static str)],
     pub(crate) blame: Blame,
     pub(crate) idle_timeout: Duration,
     pub(crate) total_timeout: Duration,
@@ -74,6 +75,7 @@ impl Line {
             client,
             target: target(endpoint, protocol, &blame),
             path: protocol.path,
+            query: protocol.query,
             blame,
             idle_timeout: endpoint.idle_timeout.min(TIMEOUT_MAX),
             total_timeout: endpoint.total_timeout.min(TIMEOUT_MAX),
@@ -95,6 +97,22 @@ impl Line {
     /// Whether the endpoint is at this host.
     pub(crate) fn is_at(&self, host: &str) -> bool {
         self.target.as_ref().is_ok_and(|target| target.url.host_str() == Some(host))
+    }
+
+    /// Where something else is asked for; without the query of the wire's answers.
+    pub(crate) fn beside(&self, target: &Target, path: fn(&str) -> String) -> Url {
+        let mut url = target.url.clone();
+        url.set_path(&path(target.url.path().trim_end_matches('/')));
+        let query = target
+            .url
+            .query_pairs()
+            .filter(|(name, value)| !self.query.iter().any(|(wires, with)| name == wires && value == with));
+        let query: Vec<_> = query.collect();
+        url.set_query(None);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
     }
 }
 

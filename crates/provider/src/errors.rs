@@ -59,6 +59,11 @@ impl Blame {
         ProviderFailure { kind, status: None, message, retry_after_ms: None }
     }
 
+    /// The endpoint's name, as messages have it.
+    pub(crate) fn named(&self) -> String {
+        format!("`{}`", self.name)
+    }
+
     /// What is asked for is not to be had from this wire or model.
     pub(crate) fn refused(&self, problem: &str) -> ProviderFailure {
         self.failure(Kind::BadRequest, format!("cannot ask `{}`: {problem}", self.name))
@@ -80,6 +85,7 @@ impl Blame {
             false => format!("`{name}` answered {}: {}", status.as_u16(), said.text),
         };
         match status.as_u16() {
+            404 if model.is_empty() => message.push_str(" (is `base_url` right?)"),
             404 => {
                 message.push_str(&format!(" (is `{model}` the model's name there, and `base_url` right?)"))
             }
@@ -173,6 +179,16 @@ struct Said {
     retry_after_ms: Option<u64>,
 }
 
+/// What stands behind an error that OpenRouter passes on: whose it is, and that one's own words.
+fn upstream(error: &Value) -> String {
+    let Some(metadata) = error.get("metadata") else { return String::new() };
+    let Some(name) = metadata.get("provider_name").and_then(Value::as_str) else { return String::new() };
+    match metadata.get("raw") {
+        Some(Value::String(raw)) if !raw.trim().is_empty() => format!(" (`{name}`: {})", raw.trim()),
+        _ => format!(" (`{name}`)"),
+    }
+}
+
 impl Said {
     fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
@@ -199,12 +215,14 @@ impl Said {
             .find_map(|status| status.as_u64().or_else(|| status.as_str()?.parse().ok()))
             .and_then(|status| u16::try_from(status).ok())
             .filter(|status| (400..600).contains(status));
+        let mut text = match text {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        text.push_str(&upstream(error));
         Self {
-            text: match text {
-                Value::String(text) => text.trim().to_owned(),
-                Value::Null => String::new(),
-                other => other.to_string(),
-            },
+            text,
             code: words.join(" ").trim().to_owned(),
             retry_after_ms: details.iter().find_map(retry_delay),
             status,

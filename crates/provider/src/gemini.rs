@@ -12,6 +12,7 @@ mod usage;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use codetether_event::ProviderFailure;
 use codetether_schema::Dialect;
 use http::HeaderName;
 
@@ -19,7 +20,8 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
-use crate::{Dialogue, Endpoint, Epoch, Provider};
+use crate::listing::{self, Listed};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "generated content",
@@ -53,16 +55,26 @@ impl Provider for Gemini {
         let body = Body::new(&plan.epoch, plan.ask());
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
+        Box::pin(listing::list(&self.line, &listing::GEMINI))
+    }
 }
 
 /// Vendors write the base with or without its version, and models with or without their collection.
 fn path(base: &str, model: &str) -> String {
-    let version = if base.split('/').any(is_version) { "" } else { "/v1beta" };
     let (collection, name) = match model.split_once('/') {
         Some((collection @ ("models" | "tunedModels"), name)) => (collection, name),
         _ => ("models", model),
     };
-    format!("{base}{version}/{collection}/{}:streamGenerateContent", encoded(name))
+    let base = versioned(base);
+    format!("{base}/{collection}/{}:streamGenerateContent", encoded(name))
+}
+
+/// The base with its version.
+pub(crate) fn versioned(base: &str) -> String {
+    let version = if base.split('/').any(is_version) { "" } else { "/v1beta" };
+    format!("{base}{version}")
 }
 
 /// `v1`, `v1beta`, `v1alpha2` and the like.

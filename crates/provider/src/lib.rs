@@ -10,6 +10,9 @@ mod endpoint;
 mod errors;
 mod form;
 mod gemini;
+mod listing;
+mod local;
+mod models;
 mod openai_chat;
 mod openai_responses;
 mod parts;
@@ -17,6 +20,7 @@ mod sight;
 mod sse;
 mod text;
 mod usage;
+pub mod vendors;
 
 pub use anthropic::Anthropic;
 pub use dialogue::{
@@ -24,5 +28,8 @@ pub use dialogue::{
 };
 pub use endpoint::Endpoint;
 pub use gemini::Gemini;
+pub use listing::Listed;
+pub use local::{LocalServer, LocalWindow, local_window};
+pub use models::{ModelFacts, Prices, Rates, Source, Tier, all, facts, nearest, price_version, undated};
 pub use openai_chat::{OpenAiChat, ToolCalls};
 pub use openai_responses::OpenAiResponses;

@@ -3,6 +3,8 @@
 //!
 //! Source: OpenAI API reference, "Chat Completions" and its streaming events.
 
+mod details;
+mod quirks;
 mod request;
 mod schema_calls;
 mod stream;
@@ -10,14 +12,18 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_event::ProviderFailure;
 use codetether_schema::Dialect;
+use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use self::request::{Body, LimitName};
+pub(crate) use self::quirks::{AnswerIds, EffortField, GivenBack, KeyHeader, LimitName, Quirks, UsageField};
+use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
-use crate::{Dialogue, Endpoint, Epoch, Provider};
+use crate::listing::{self, Listed};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, vendors};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a chat completion",
@@ -25,6 +31,24 @@ const PROTOCOL: Protocol = Protocol {
     query: &[],
     key: (AUTHORIZATION, "Bearer "),
     headers: &[],
+};
+
+/// Where the key has a header of its own.
+const API_KEY: Protocol = Protocol {
+    answer: "a chat completion",
+    path: |base, _| path(base),
+    query: &[],
+    key: (HeaderName::from_static("api-key"), ""),
+    headers: &[],
+};
+
+/// Where requests name the program, so that the vendor's pages can show what is used for what.
+const NAMED: Protocol = Protocol {
+    answer: "a chat completion",
+    path: |base, _| path(base),
+    query: &[],
+    key: (AUTHORIZATION, "Bearer "),
+    headers: &[("x-title", "CodeTether Agent"), ("x-openrouter-title", "CodeTether Agent")],
 };
 
 /// How an endpoint's models call tools.
@@ -42,7 +66,7 @@ pub enum ToolCalls {
 pub struct OpenAiChat {
     line: Arc<Line>,
     tool_calls: ToolCalls,
-    limit: LimitName,
+    quirks: Quirks,
 }
 
 impl OpenAiChat {
@@ -50,10 +74,13 @@ impl OpenAiChat {
     /// told by the first sample.
     #[must_use]
     pub fn new(endpoint: &Endpoint, tool_calls: ToolCalls, client: reqwest::Client) -> Self {
-        let line = Line::new(endpoint, client, &PROTOCOL);
-        let official = line.is_at("api.openai.com");
-        let limit = if official { LimitName::MaxCompletionTokens } else { LimitName::MaxTokens };
-        Self { line: Arc::new(line), tool_calls, limit }
+        let quirks = vendors::quirks(&endpoint.name, &endpoint.base_url);
+        let protocol = match quirks.key {
+            KeyHeader::ApiKey => &API_KEY,
+            KeyHeader::Bearer if quirks.names_program => &NAMED,
+            KeyHeader::Bearer => &PROTOCOL,
+        };
+        Self { line: Arc::new(Line::new(endpoint, client, protocol)), tool_calls, quirks }
     }
 }
 
@@ -75,8 +102,12 @@ impl OpenAiChat {
 impl Provider for OpenAiChat {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
         let plan = Plan::new(epoch, self.means());
-        let body = Body::new(&plan.epoch, plan.ask(), self.tool_calls, self.limit);
+        let body = Body::new(&plan.epoch, plan.ask(), self.tool_calls, self.quirks);
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
+        Box::pin(listing::list(&self.line, &listing::OPENAI))
     }
 }
 

@@ -9,6 +9,7 @@ mod usage;
 
 use std::sync::Arc;
 
+use codetether_event::ProviderFailure;
 use codetether_schema::Dialect;
 use http::header::AUTHORIZATION;
 
@@ -16,7 +17,8 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
-use crate::{Dialogue, Endpoint, Epoch, Provider};
+use crate::listing::{self, Listed};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider};
 
 /// What holds a model to a schema lets it call tools all the same.
 const MEANS: Means = Means { schemas: Some(Dialect::OpenAi), beside_tools: true, json: true };
@@ -49,6 +51,10 @@ impl Provider for OpenAiResponses {
         let plan = Plan::new(epoch, MEANS);
         let body = Body::new(&plan.epoch, plan.ask(), self.line.is_at("api.openai.com"));
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
+        Box::pin(listing::list(&self.line, &listing::OPENAI))
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Server {
 
 struct Shared {
     handler: Box<Handler>,
+    /// A script is of answers: whoever only looks around is told that there is nothing, and costs none of them.
+    scripted: bool,
     stopped: AtomicBool,
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
@@ -38,7 +40,8 @@ struct Shared {
 }
 
 impl Server {
-    /// Answers the first request with the first reply, and so on, whatever they ask. When there are no more replies, the
+    /// Answers the first request with the first reply, and so on, whatever they ask, but for `GET`: that is answered with
+    /// 404 and not kept. When there are no more replies, the
     /// answer is a 500 that says so.
     ///
     /// # Panics
@@ -48,7 +51,7 @@ impl Server {
         let script: VecDeque<Reply> = script.into_iter().collect();
         let length = script.len();
         let script = Mutex::new(script);
-        Self::with(move |_| lock(&script).pop_front().unwrap_or_else(|| exhausted(length)))
+        Self::serving(move |_| lock(&script).pop_front().unwrap_or_else(|| exhausted(length)), true)
     }
 
     /// Answers each request with what the function makes of it; it may be called from several threads at once.
@@ -57,10 +60,15 @@ impl Server {
     /// When no port of loopback can be had.
     #[must_use]
     pub fn with(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serving(handler, false)
+    }
+
+    fn serving(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static, scripted: bool) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("cannot listen on loopback");
         let address = listener.local_addr().expect("cannot tell the port");
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
+            scripted,
             stopped: AtomicBool::new(false),
             requests: Mutex::default(),
             arrived: Condvar::new(),
@@ -191,6 +199,10 @@ fn serve(mut stream: &TcpStream, shared: &Shared, connection: u64) -> io::Result
             }
             Err(error) => return Err(error),
         };
+        if shared.scripted && request.method == "GET" {
+            stream.write_all(&Reply::status(404).render(0, Dialect::OpenAi).bytes)?;
+            continue;
+        }
         let number = {
             let mut requests = lock(&shared.requests);
             requests.push(request.clone());
@@ -279,6 +291,18 @@ mod tests {
         let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
         assert!(connections == [0, 1, 0] || connections == [1, 0, 1], "{connections:?}");
         assert_eq!(server.json(0), json!({ "n": 1 }));
+    }
+
+    #[test]
+    fn who_only_looks_around_costs_no_reply_of_the_script() {
+        let server = Server::start([Reply::status(200).body("one")]);
+        let mut client = Client::of(&server);
+        client.0.get_mut().write_all(b"GET /props HTTP/1.1\r\n\r\n").unwrap();
+        let mut status = String::new();
+        client.0.read_line(&mut status).unwrap();
+        assert_eq!(status.trim(), "HTTP/1.1 404");
+        assert_eq!(Client::of(&server).answer("{}").1, "one");
+        assert_eq!(server.requests().len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a contributor runs: `cargo xtask demo`, `test`, `ci`, `bench`, `prove`.
+//! What a contributor runs: `cargo xtask demo`, `test`, `ci`, `bench`, `models`, `prove`.
 //!
 //! It sets up what is missing (in the user's cache directory), says each command before it runs it, and leaves the
 //! work to the tools themselves. It is never shipped, and nothing that is shipped may use it.
@@ -17,6 +17,7 @@ mod ci;
 mod demo;
 mod deny;
 mod failure;
+mod models;
 mod places;
 mod process;
 mod prove;
@@ -47,9 +48,11 @@ enum Task {
     Ci,
     /// Measure the release binary, and print each figure beside its aim
     Bench {
-        /// Only these groups of figures: start, turns, stream, many, journal
+        /// Only these groups of figures: start, turns, stream, many, journal, models
         groups: Vec<String>,
     },
+    /// Renew the table of models and prices from the packages that gather them
+    Models(models::Task),
     /// The long proofs: many kills, many cases, fuzzing
     Prove(prove::Extent),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Ci => ci::run(),
         Task::Bench { groups } => bench::run(&groups),
+        Task::Models(task) => models::run(&task),
         Task::Prove(extent) => prove::run(&extent),
     };
     match done {

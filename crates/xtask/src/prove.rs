@@ -1,5 +1,5 @@
 //! `cargo xtask prove`: the proofs that take too long for every change. The same tests as always, with many more cases
-//! and kills, and each fuzz target for a while.
+//! and kills, and each fuzz target for a while; and a second opinion on prices.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::Args;
 
 use crate::failure::At as _;
-use crate::{Failure, places, process, tools};
+use crate::{Failure, models, places, process, tools};
 
 /// How long to go on.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Extent {
     filter: Option<String>,
 }
 
-/// Runs the tests with this extent, then the fuzz targets.
+/// Runs the tests with this extent, checks the prices, then runs the fuzz targets.
 pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     tools::C_COMPILER.ensure()?;
     tools::GIT.ensure()?;
@@ -41,6 +41,7 @@ pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     tests.env("PROPTEST_CASES", extent.cases.to_string());
     eprintln!("{} kills, {} cases a property", extent.kills, extent.cases);
     process::run(&mut tests)?;
+    models::check()?;
     fuzz(extent.fuzz_seconds)
 }
 

@@ -123,11 +123,12 @@ impl SystemTool {
     }
 }
 
-/// A Python of our own with one package and nothing else in it. Gives the path of its interpreter.
+/// A Python of our own with one package, what that needs, and nothing else in it. Gives the path of its interpreter.
 pub(crate) fn python_with(package: &str, version: &str) -> Result<PathBuf, Failure> {
     let folder = places::cache()?.join(format!("python-{package}-{version}"));
     let python = folder.join("bin/python");
-    let works = || process::quietly(Command::new(&python).args(["-c", &format!("import {package}")]));
+    let import = format!("import {}", package.replace('-', "_"));
+    let works = || process::quietly(Command::new(&python).args(["-c", &import]));
     if works() {
         return Ok(python);
     }

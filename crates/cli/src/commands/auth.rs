@@ -136,6 +136,11 @@ fn status(settings: &Settings, keys: &Keys, as_json: bool) -> Result<Exit, Failu
     let endpoints = models::endpoints(settings);
     let wanted: Vec<Wanted<'_>> = endpoints.iter().map(Endpoint::wanted).collect();
     for (endpoint, sources) in endpoints.iter().zip(keys.status(&wanted)) {
+        // Of the many vendors, those that someone uses, and the best known.
+        let silent = sources.iter().all(|(_, answer)| matches!(answer, Ok(false)));
+        if silent && !endpoint.matters {
+            continue;
+        }
         let has = |answer: &Result<bool, String>| matches!(answer, Ok(true));
         let used = sources.iter().find(|(_, answer)| has(answer)).map(|(source, _)| *source);
         if as_json {

@@ -67,16 +67,18 @@ fn settings_file() -> Finding {
 
 fn model(settings: &Settings) -> Finding {
     let finding = |well, text| Finding { name: "model", well, text };
-    let Some(model) = &settings.model else {
-        return finding(
-            false,
-            "none is chosen: set `model = \"provider/model\"` in the settings, or give `-m`".into(),
-        );
+    let models::Chosen { model, note } = match models::chosen(settings) {
+        Ok(chosen) => chosen,
+        Err(failure) => {
+            let cure = "set `model = \"provider/model\"` in the settings, or give `-m`";
+            return finding(false, format!("{}: {cure}", failure.message()));
+        }
     };
-    match models::check(settings, model) {
+    let why = note.map(|note| format!(" ({note})")).unwrap_or_default();
+    match models::check(settings, &model) {
         Ok(found) => {
             let key = if found.key.is_some() { "with a key" } else { "without a key" };
-            finding(true, format!("{model} at {} {key}", found.base_url))
+            finding(true, format!("{model} at {} {key}{why}", found.base_url))
         }
         Err(failure) => finding(false, failure.message()),
     }

@@ -17,6 +17,7 @@ use crate::run::figures::Figures;
 use crate::run::progress::{self, Progress};
 use crate::run::signals::Signals;
 use crate::run::view::View;
+use crate::run::window::Probe;
 
 /// Why a session ended before its turn did.
 pub(crate) async fn ended_early(hosted: Hosted) -> Failure {
@@ -37,6 +38,7 @@ pub(crate) struct Run<'a> {
     /// Whether a person is there to answer.
     pub(crate) attended: bool,
     pub(crate) figures: Figures,
+    pub(crate) window: Probe,
 }
 
 /// How watching a turn ended.
@@ -83,6 +85,11 @@ impl Run<'_> {
                 printing = output.hand_over(&mut text), if !text.is_empty() => if !printing {
                     break Seen::Unprinted;
                 },
+                warning = self.window.next(), if self.window.is_open() => {
+                    if let Some(warning) = warning {
+                        progress.say(&printer::plain(&warning));
+                    }
+                }
                 (ask, answer) = asks.next() => self.post(Op::Answer { ask, answer }),
                 frame = subscription.next(), if text.is_empty() => {
                     let frame = match frame {
@@ -110,6 +117,9 @@ impl Run<'_> {
             progress.hold(asks.is_open());
         };
         progress.hold(false);
+        if let (Seen::Ended(_), Some(warning)) = (&seen, self.window.end().await) {
+            progress.say(&printer::plain(&warning));
+        }
         progress.clear();
         match seen {
             Seen::Ended(outcome) => self.finish(&outcome, view, output, signals, &progress).await,

@@ -63,7 +63,7 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     retry.max_time = "5m"  # default
     providers.x.base_url = "https://***@h/v1"  # user [temp]/home/.config/codetether/config.toml:7
     # providers.x.wire: `openai-chat`; `anthropic` for `anthropic`, `gemini` for `google`
-    # providers.x.key_env: none; `OPENAI_API_KEY` for `openai`, `ANTHROPIC_API_KEY` for `anthropic`, `GEMINI_API_KEY` for `google`
+    # providers.x.key_env: none; the usual one for the vendors that are known by name, such as `OPENAI_API_KEY` for `openai`
     # providers.x.key_command: none
     providers.x.tool_calls = "native"  # default
     providers.x.headers.Authorization = "***"  # user [temp]/home/.config/codetether/config.toml:8

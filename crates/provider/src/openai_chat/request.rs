@@ -4,36 +4,20 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use codetether_event::{ContentPart, Message, Role, ToolCall};
+use codetether_event::{ContentPart, Message, ModelId, Role, ToolCall};
 use codetether_files::BlobStore;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::quirks::{AnswerIds, GivenBack, Quirks, UsageField};
 use super::stream::State;
-use super::{ToolCalls, schema_calls};
+use super::{ToolCalls, details, schema_calls};
 use crate::attempt::Script;
 use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
 use crate::form::Ask;
 use crate::sight::{self, PDF, PDF_NAME};
 use crate::{Epoch, SampleSpec};
-
-/// What the wire calls the limit of an answer's tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LimitName {
-    /// OpenAI's own endpoint: its reasoning models refuse the other.
-    MaxCompletionTokens,
-    /// Everyone else.
-    MaxTokens,
-}
-
-impl LimitName {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::MaxTokens => "max_tokens",
-        }
-    }
-}
 
 /// The growing body.
 #[derive(Debug)]
@@ -41,7 +25,8 @@ pub(super) struct Body {
     /// JSON up to and without the end of the list of messages.
     bytes: Vec<u8>,
     tool_calls: ToolCalls,
-    limit: LimitName,
+    quirks: Quirks,
+    model: ModelId,
     images: u64,
     image_bytes: usize,
     /// Numbers below this are in ids that look as if made here: the next call that comes without an id gets it, however
@@ -53,12 +38,13 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a dialogue that has said nothing yet.
-    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>, tool_calls: ToolCalls, limit: LimitName) -> Self {
-        let mut head = json!({
-            "model": epoch.model.model(),
-            "stream": true,
-            "stream_options": {"include_usage": true},
-        });
+    pub(super) fn new(epoch: &Epoch, ask: Ask<'_>, tool_calls: ToolCalls, quirks: Quirks) -> Self {
+        let mut head = json!({"model": epoch.model.model(), "stream": true});
+        match quirks.usage {
+            UsageField::StreamOptions => head["stream_options"] = json!({"include_usage": true}),
+            UsageField::Include => head["usage"] = json!({"include": true}),
+            UsageField::Unasked => {}
+        }
         let system = match tool_calls {
             ToolCalls::Native => {
                 if !epoch.tools.is_empty() {
@@ -91,7 +77,9 @@ impl Body {
         bytes.pop();
         bytes.extend_from_slice(br#","messages":["#);
         let names = HashMap::new();
-        let mut body = Self { bytes, tool_calls, limit, images: 0, image_bytes: 0, next_id: 0, names };
+        let model = epoch.model.clone();
+        let mut body =
+            Self { bytes, tool_calls, quirks, model, images: 0, image_bytes: 0, next_id: 0, names };
         if !system.is_empty() {
             body.append(&Wire { content: Some(Content::Text(system)), ..Wire::of("system") });
         }
@@ -117,16 +105,15 @@ impl Script for Body {
         body.extend_from_slice(&self.bytes);
         body.push(b']');
         if let Some(tokens) = spec.max_output {
-            body.extend_from_slice(format!(r#","{}":{tokens}"#, self.limit.as_str()).as_bytes());
+            body.extend_from_slice(format!(r#","{}":{tokens}"#, self.quirks.limit.as_str()).as_bytes());
         }
         if let Some(effort) = spec.effort {
-            body.extend_from_slice(format!(r#","reasoning_effort":"{}""#, effort.as_str()).as_bytes());
+            body.extend_from_slice(self.quirks.effort.json(effort).as_bytes());
         }
         if let Some(temperature) = spec.temperature {
             body.extend_from_slice(format!(r#","temperature":{}"#, f64::from(temperature)).as_bytes());
         }
-        if let Some(key) = spec.cache_key.as_deref().filter(|_| self.limit == LimitName::MaxCompletionTokens)
-        {
+        if let Some(key) = spec.cache_key.as_deref().filter(|_| self.quirks.cache_key) {
             body.extend_from_slice(format!(r#","prompt_cache_key":{}"#, json!(key)).as_bytes());
         }
         body.push(b'}');
@@ -139,7 +126,11 @@ impl Script for Body {
     }
 
     fn reader(&self) -> State {
-        State::new(self.tool_calls, self.next_id)
+        let state = State::new(self.tool_calls, self.next_id);
+        match self.quirks.reasoning {
+            GivenBack::Never => state,
+            GivenBack::Content | GivenBack::Details => state.thought_by(self.model.clone()),
+        }
     }
 }
 
@@ -176,7 +167,7 @@ impl Body {
         self.image_bytes = self.image_bytes.saturating_add(image_bytes);
         for result in &results {
             self.append(&Wire {
-                tool_call_id: Some(&result.call),
+                tool_call_id: Some(self.quirks.ids.sent(&result.call)),
                 content: Some(Content::Text(told(result))),
                 ..Wire::of("tool")
             });
@@ -190,9 +181,9 @@ impl Body {
     fn push_assistant(&mut self, message: &Message) {
         self.next_id = self.next_id.max(calls::next_id(message.calls().map(|call| call.id.as_str())));
         let text = message.text();
-        let wire = match self.tool_calls {
+        let mut wire = match self.tool_calls {
             ToolCalls::Native => {
-                let calls: Vec<_> = message.calls().map(WireCall::of).collect();
+                let calls: Vec<_> = message.calls().map(|call| WireCall::of(call, self.quirks.ids)).collect();
                 let content =
                     if text.is_empty() && !calls.is_empty() { None } else { Some(Content::Text(text)) };
                 Wire { content, tool_calls: calls, ..Wire::of("assistant") }
@@ -204,6 +195,22 @@ impl Body {
                 Wire { content: Some(Content::Text(said)), ..Wire::of("assistant") }
             }
         };
+        let mut thought = String::new();
+        for part in &message.parts {
+            match part {
+                ContentPart::Reasoning { text, sealed, model: Some(model), .. } if *model == self.model => {
+                    thought.push_str(text);
+                    if self.quirks.reasoning == GivenBack::Details {
+                        wire.reasoning_details =
+                            wire.reasoning_details.or_else(|| sealed.as_deref().and_then(details::read));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.quirks.reasoning == GivenBack::Content && !thought.is_empty() {
+            wire.reasoning_content = Some(thought);
+        }
         self.append(&wire);
     }
 
@@ -228,15 +235,26 @@ fn declaration(tool: &crate::ToolDeclaration) -> Value {
 struct Wire<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    tool_call_id: Option<String>,
     content: Option<Content>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
 }
 
 impl Wire<'_> {
     fn of(role: &'static str) -> Self {
-        Self { role, tool_call_id: None, content: None, tool_calls: Vec::new() }
+        Self {
+            role,
+            tool_call_id: None,
+            content: None,
+            reasoning_content: None,
+            reasoning_details: None,
+            tool_calls: Vec::new(),
+        }
     }
 }
 
@@ -285,7 +303,7 @@ struct ImageUrl {
 
 #[derive(Serialize)]
 struct WireCall<'a> {
-    id: &'a str,
+    id: String,
     r#type: &'static str,
     function: WireFunction<'a>,
 }
@@ -297,10 +315,10 @@ struct WireFunction<'a> {
 }
 
 impl<'a> WireCall<'a> {
-    fn of(call: &'a ToolCall) -> Self {
+    fn of(call: &'a ToolCall, ids: AnswerIds) -> Self {
         let function =
             WireFunction { name: sendable(call.name.as_str()), arguments: arguments(&call.arguments) };
-        Self { id: &call.id, r#type: "function", function }
+        Self { id: ids.sent(&call.id), r#type: "function", function }
     }
 }
 
@@ -309,8 +327,11 @@ mod tests {
     use codetether_event::{BlobId, Effort, ModelId, ToolName, ToolResult};
     use proptest::prelude::*;
 
+    use super::super::quirks::LimitName;
     use super::*;
     use crate::ToolDeclaration;
+
+    const OPENAI: Quirks = Quirks { limit: LimitName::MaxCompletionTokens, ..Quirks::NONE };
 
     fn epoch() -> Epoch {
         let tool = ToolDeclaration {
@@ -345,7 +366,7 @@ mod tests {
     }
 
     fn messages(tool_calls: ToolCalls, pushed: &[Message]) -> Value {
-        let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, Quirks::NONE);
         for message in pushed {
             body.push(message, &store()).unwrap();
         }
@@ -357,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_request_is_written_once_in_a_fixed_order() {
-        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxCompletionTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, OPENAI);
         body.push(&Message::user("héllo"), &store()).unwrap();
         let spec = SampleSpec { effort: Some(Effort::Low), max_output: Some(9), ..SampleSpec::default() };
         let text = String::from_utf8(body.request(&spec).unwrap()).unwrap();
@@ -375,13 +396,64 @@ mod tests {
             &Epoch { system: String::new(), tools: Vec::new(), ..epoch() },
             Ask::Nothing,
             ToolCalls::Schema,
-            LimitName::MaxTokens,
+            Quirks::NONE,
         );
         let text = String::from_utf8(bare.request(&SampleSpec::default()).unwrap()).unwrap();
         assert_eq!(
             text,
             r#"{"model":"m-1","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#
         );
+    }
+
+    fn with(quirks: Quirks, pushed: &[Message]) -> Value {
+        let epoch = Epoch { system: String::new(), tools: Vec::new(), ..epoch() };
+        let mut body = Body::new(&epoch, Ask::Nothing, ToolCalls::Native, quirks);
+        for message in pushed {
+            body.push(message, &store()).unwrap();
+        }
+        let spec = SampleSpec { effort: Some(Effort::High), ..SampleSpec::default() };
+        serde_json::from_slice(&body.request(&spec).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn thoughts_go_back_to_the_model_that_had_them_where_it_wants_them() {
+        let details = r#"[{"type":"reasoning.encrypted","data":"x"}]"#;
+        let thought = |model: &str| ContentPart::Reasoning {
+            text: "hm".into(),
+            signature: None,
+            sealed: Some(details.into()),
+            model: Some(ModelId::new(model)),
+        };
+        let pushed = [
+            message(Role::Assistant, [thought("acme/m-1"), ContentPart::text("one")]),
+            message(Role::Assistant, [thought("acme/m-2"), ContentPart::text("two")]),
+        ];
+        let said = |text: &str| json!({"role": "assistant", "content": text});
+        let mut content = said("one");
+        content["reasoning_content"] = json!("hm");
+        let quirks = Quirks { reasoning: GivenBack::Content, ..Quirks::NONE };
+        assert_eq!(with(quirks, &pushed)["messages"], json!([content, said("two")]));
+        let mut detailed = said("one");
+        detailed["reasoning_details"] = serde_json::from_str(details).unwrap();
+        let quirks = Quirks { reasoning: GivenBack::Details, ..Quirks::NONE };
+        assert_eq!(with(quirks, &pushed)["messages"], json!([detailed, said("two")]));
+        assert_eq!(with(Quirks::NONE, &pushed)["messages"], json!([said("one"), said("two")]));
+    }
+
+    #[test]
+    fn a_call_and_its_result_have_one_id_whatever_the_vendor_allows() {
+        let quirks = Quirks { ids: AnswerIds::NineAlphanumerics, usage: UsageField::Unasked, ..Quirks::NONE };
+        let pushed = [
+            message(Role::Assistant, [call("call_0", "{}"), call("aB3dE6gH9", "{}")]),
+            message(Role::User, [result("call_0", "a", false), result("aB3dE6gH9", "b", false)]),
+        ];
+        let body = with(quirks, &pushed);
+        assert_eq!(body.get("stream_options"), None);
+        let messages = &body["messages"];
+        let made = &messages[0]["tool_calls"][0]["id"];
+        assert_eq!((made.as_str().unwrap().len(), &messages[1]["tool_call_id"]), (9, made));
+        assert_eq!(messages[0]["tool_calls"][1]["id"], json!("aB3dE6gH9"));
+        assert_eq!(messages[2]["tool_call_id"], json!("aB3dE6gH9"));
     }
 
     #[test]
@@ -437,10 +509,8 @@ mod tests {
                 {"role": "assistant", "content": "{\"tool\":\"done\",\"arguments\":{\"message\":\"ok\"}}"},
             ])
         );
-        let head = String::from_utf8(
-            Body::new(&epoch(), Ask::Nothing, ToolCalls::Schema, LimitName::MaxTokens).bytes,
-        )
-        .unwrap();
+        let head = Body::new(&epoch(), Ask::Nothing, ToolCalls::Schema, Quirks::NONE).bytes;
+        let head = String::from_utf8(head).unwrap();
         assert!(head.contains("\"response_format\":{\"type\":\"json_schema\""), "{head}");
         assert!(!head.contains("\"tools\""), "{head}");
     }
@@ -451,7 +521,7 @@ mod tests {
         let blobs = BlobStore::new(dir.path());
         let blob = blobs.put(b"\x89PNG").unwrap();
         let image = |blob: BlobId| ContentPart::Image { media_type: "image/png".into(), blob };
-        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, Quirks::NONE);
         let before = body.bytes.clone();
         let lost = message(Role::User, [ContentPart::text("x"), image(BlobId::new("0".repeat(64)))]);
         assert!(body.push(&lost, &blobs).is_err());
@@ -470,7 +540,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::new(dir.path());
         let pdf = ContentPart::Image { media_type: PDF.into(), blob: blobs.put(b"%PDF-1").unwrap() };
-        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, Quirks::NONE);
         body.push(&message(Role::User, [pdf]), &blobs).unwrap();
         let body: Value = serde_json::from_slice(&body.request(&SampleSpec::default()).unwrap()).unwrap();
         let file = json!({"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERi0x"});
@@ -480,7 +550,7 @@ mod tests {
 
     #[test]
     fn ids_made_here_are_never_made_twice_in_a_dialogue() {
-        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, LimitName::MaxTokens);
+        let mut body = Body::new(&epoch(), Ask::Nothing, ToolCalls::Native, Quirks::NONE);
         assert_eq!(body.next_id, 0);
         for id in ["call_7", "call_2", "call_x", "call_99999999999999999999", "other"] {
             body.push(&message(Role::Assistant, [call(id, "{}")]), &store()).unwrap();
@@ -512,7 +582,7 @@ mod tests {
             max_output in any::<Option<u32>>(),
         ) {
             let tool_calls = if schema { ToolCalls::Schema } else { ToolCalls::Native };
-            let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, LimitName::MaxTokens);
+            let mut body = Body::new(&epoch(), Ask::Nothing, tool_calls, Quirks::NONE);
             let spec = SampleSpec { effort: None, max_output, ..SampleSpec::default() };
             let tail = max_output.map_or_else(|| "]}".to_owned(), |n| format!(r#"],"max_tokens":{n}}}"#));
             let mut last = body.request(&spec).unwrap();

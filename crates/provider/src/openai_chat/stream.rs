@@ -1,10 +1,11 @@
 //! What the events of this wire say, and what it all comes to. Events are read without building a tree of them.
 
-use codetether_event::{ContentPart, Piece, StopReason, Usage};
+use codetether_event::{ContentPart, ModelId, Piece, StopReason, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ToolCalls;
+use super::details::Details;
 use super::schema_calls::{self, Step};
 use super::usage;
 use crate::answer::{Fault, Reader};
@@ -24,6 +25,9 @@ pub(super) struct State {
     /// An event that holds a choice has come.
     chosen: bool,
     usage: Option<Usage>,
+    /// Who thought this, if it is to be given back.
+    model: Option<ModelId>,
+    details: Details,
 }
 
 impl State {
@@ -42,7 +46,14 @@ impl State {
             done: false,
             chosen: false,
             usage: None,
+            model: None,
+            details: Details::default(),
         }
+    }
+
+    /// What is thought is to be given back to this model.
+    pub(super) fn thought_by(self, model: ModelId) -> Self {
+        Self { model: Some(model), ..self }
     }
 }
 
@@ -124,7 +135,9 @@ impl Reader for State {
             None | Some("stop" | "tool_calls" | "function_call" | "eos" | "") => StopReason::EndTurn,
             Some(other) => StopReason::Other(errors::shown(other)),
         };
-        Ok((self.parts.into_content(self.next_id, None), stop))
+        let mut content = self.parts.into_content(self.next_id, self.model.as_ref());
+        seal(&mut content, self.model.as_ref(), self.details.sealed());
+        Ok((content, stop))
     }
 }
 
@@ -133,12 +146,21 @@ impl State {
         // Servers that changed the field's name send both for a while.
         let reasoning =
             [delta.reasoning_content, delta.reasoning].into_iter().flatten().find(|text| !text.0.is_empty());
+        let told = match delta.reasoning_details {
+            Some(details) if self.model.is_some() => self.details.take(details.get()),
+            _ => String::new(),
+        };
+        let reasoning = match reasoning {
+            Some(text) => Some(text.0),
+            None if told.is_empty() => None,
+            None => Some(told.into()),
+        };
         if let Some(text) = reasoning {
             let at = match self.parts.last() {
                 Some((at, Part::Reasoning(_))) => at,
                 _ => self.parts.begin(Part::Reasoning(Reasoning::default()))?,
             };
-            self.parts.grow(at, &text.0, out);
+            self.parts.grow(at, &text, out);
         }
         let refusal = delta.refusal.filter(|text| !text.0.is_empty());
         self.refused |= refusal.is_some();
@@ -219,6 +241,27 @@ impl State {
     }
 }
 
+/// Puts the sealed thoughts of an answer with its first thoughts, or where those would be.
+fn seal(content: &mut Vec<ContentPart>, model: Option<&ModelId>, list: Option<String>) {
+    let Some(list) = list else { return };
+    let first = content.iter_mut().find_map(|part| match part {
+        ContentPart::Reasoning { sealed, .. } => Some(sealed),
+        _ => None,
+    });
+    match first {
+        Some(sealed) => *sealed = Some(list),
+        None => content.insert(
+            0,
+            ContentPart::Reasoning {
+                text: String::new(),
+                signature: None,
+                sealed: Some(list),
+                model: model.cloned(),
+            },
+        ),
+    }
+}
+
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
@@ -248,6 +291,9 @@ struct Delta<'a> {
     reasoning_content: Option<Text<'a>>,
     #[serde(borrow)]
     reasoning: Option<Text<'a>>,
+    /// OpenRouter's list.
+    #[serde(borrow)]
+    reasoning_details: Option<&'a RawValue>,
     #[serde(borrow)]
     refusal: Option<Text<'a>>,
     #[serde(borrow)]

@@ -6,5 +6,7 @@ mod asking;
 mod every;
 mod form;
 mod gemini;
+mod listing;
 mod openai_chat;
 mod openai_responses;
+mod openrouter;

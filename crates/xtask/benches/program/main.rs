@@ -15,6 +15,7 @@ mod agent;
 mod figure;
 mod journal;
 mod many;
+mod models;
 mod start;
 mod stream;
 mod turns;
@@ -24,12 +25,13 @@ use figure::Figure;
 /// What measures one group of figures with the binary at a path.
 type Group = fn(&std::path::Path) -> Vec<Figure>;
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 6] = [
     ("start", start::measure),
     ("turns", turns::measure),
     ("stream", stream::measure),
     ("many", many::measure),
     ("journal", journal::measure),
+    ("models", models::measure),
 ];
 
 fn main() {

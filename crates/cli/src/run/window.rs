@@ -1,0 +1,111 @@
+//! The context of a model on this machine, looked up beside the first sample: a short one is said, with what to do. Holds
+//! nothing up; a server that does not say is no matter.
+
+use std::time::Duration;
+
+use codetether_event::ModelId;
+use codetether_provider::{LocalServer, LocalWindow, local_window};
+use tokio::task::JoinHandle;
+
+use crate::models::Found;
+
+/// With less than this a job in a project does not fit, tokens.
+const ENOUGH: u64 = 65_536;
+/// The first sample goes first.
+const AFTER: Duration = Duration::from_millis(100);
+/// How long the end of a run waits for an answer that is on its way.
+const END_WAIT: Duration = Duration::from_millis(250);
+
+/// The question how long the context is. Dropped, it is asked no more.
+pub(crate) struct Probe {
+    task: Option<JoinHandle<Option<LocalWindow>>>,
+    model: ModelId,
+}
+
+impl Probe {
+    /// Asks the model's server, if it is on this machine.
+    pub(crate) fn start(found: &Found, model: &ModelId) -> Self {
+        let client = codetether_net::is_loopback(&found.base_url)
+            .then(|| codetether_net::client(&found.base_url).ok())
+            .flatten();
+        let (base_url, name) = (found.base_url.clone(), model.model().to_owned());
+        let task = client.map(|client| {
+            tokio::spawn(async move {
+                tokio::time::sleep(AFTER).await;
+                local_window(&client, &base_url, &name).await
+            })
+        });
+        Self { task, model: model.clone() }
+    }
+
+    /// Asks nobody.
+    pub(crate) fn none(model: &ModelId) -> Self {
+        Self { task: None, model: model.clone() }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.task.is_some()
+    }
+
+    /// What there is to say, if anything. Without a question it does not come back.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let window = task.await;
+        self.task = None;
+        warning(&self.model, window.ok().flatten()?)
+    }
+
+    /// What there is to say once the run is over.
+    pub(crate) async fn end(&mut self) -> Option<String> {
+        if !self.is_open() {
+            return None;
+        }
+        tokio::time::timeout(END_WAIT, self.next()).await.ok().flatten()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+fn warning(model: &ModelId, window: LocalWindow) -> Option<String> {
+    if window.tokens >= ENOUGH {
+        return None;
+    }
+    let cure = match window.server {
+        LocalServer::Ollama => {
+            "start Ollama with `OLLAMA_CONTEXT_LENGTH=65536`, or set `num_ctx` in the model's file"
+        }
+        LocalServer::LlamaServer => "start the server with `-c 65536` or more (shared by its slots: `-np 1`)",
+        LocalServer::LmStudio => "load the model with a longer context (`lms load --context-length 65536`)",
+        LocalServer::Vllm => "start the server with `--max-model-len 65536` or more",
+    };
+    Some(format!(
+        "warning: `{model}` has a context of {} tokens on this server, and work in a project needs {ENOUGH}: {cure}",
+        window.tokens
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_context_is_said_with_its_cure() {
+        let said = |tokens, server| warning(&ModelId::new("h/m"), LocalWindow { tokens, server });
+        assert_eq!(said(65_536, LocalServer::Ollama), None);
+        let text = said(4_096, LocalServer::Ollama).unwrap();
+        assert!(text.contains("4096 tokens") && text.contains("`OLLAMA_CONTEXT_LENGTH=65536`"), "{text}");
+        for (server, cure) in [
+            (LocalServer::LlamaServer, "-c 65536"),
+            (LocalServer::LmStudio, "--context-length"),
+            (LocalServer::Vllm, "--max-model-len"),
+        ] {
+            assert!(said(65_535, server).unwrap().contains(cure));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is known of models, listed and shown, with what the user's settings say over it.
+
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+fn settings(bench: &Bench, text: &str) {
+    let path = bench.home.config().join("codetether/config.toml");
+    codetether_files::create_dir_all(path.parent().unwrap()).unwrap();
+    codetether_files::write_atomic(&path, text.as_bytes(), &codetether_files::WriteOptions::default())
+        .unwrap();
+}
+
+const OWN: &str = "[models.\"own/x\"]\nwindow = 32768\ninput_price = 0.5\noutput_price = 2\ntools = true\nimages = false\n\
+                   [models.\"own/y\"]\nmax_output = 100\n";
+
+#[test]
+fn the_models_of_a_provider_are_listed_and_an_unknown_price_is_never_nothing() {
+    let bench = Bench::new([]);
+    settings(&bench, OWN);
+    let run = bench.bare(&["models", "list", "--provider", "own"]);
+    insta::assert_snapshot!(run.shown(), @r"
+    exit: 0
+    --- stdout
+    model     window     output  $/M in → out          can
+    own/x      32768          ?  0.5 → 2               tools
+    own/y          ?        100  price unknown
+    --- stderr
+    ");
+    let all = bench.bare(&["models", "list", "--json"]);
+    assert_eq!((all.code, all.stderr.as_str()), (0, ""));
+    let lines: Vec<Value> = all.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() > 500);
+    let of = |model: &str| lines.iter().find(|line| line["model"] == model).unwrap();
+    assert_eq!(of("own/y")["micros_per_million"], Value::Null);
+    assert_eq!(of("own/x")["micros_per_million"]["input"], 500_000);
+    assert_eq!(of("anthropic/claude-sonnet-4-5")["micros_per_million"]["cache_write"], 3_750_000);
+    assert!(!bench.bare(&["models", "list"]).stdout.contains("$0 "));
+}
+
+#[test]
+fn a_model_is_shown_with_who_says_so() {
+    let bench = Bench::new([]);
+    settings(&bench, OWN);
+    insta::assert_snapshot!(bench.bare(&["models", "show", "own/x"]).shown(), @r"
+    exit: 0
+    --- stdout
+    own/x
+      window      32768 tokens
+      max output  unknown
+      price       $0.5 in, 2 out per million tokens
+      prices of   settings
+      tools       yes
+      images      no
+      pdfs        unknown
+      reasoning   unknown
+      schema      unknown
+      source      settings
+    --- stderr
+    ");
+    insta::assert_snapshot!(bench.bare(&["models", "show", "own/y"]).shown(), @r#"
+    exit: 0
+    --- stdout
+    own/y
+      window      unknown
+      max output  100 tokens
+      price       price unknown (set `input_price` and `output_price` in `[models."own/y"]` of the settings)
+      tools       unknown
+      images      unknown
+      pdfs        unknown
+      reasoning   unknown
+      schema      unknown
+      source      settings
+    --- stderr
+    "#);
+    let sonnet = bench.bare(&["models", "show", "anthropic/claude-sonnet-4-5-20310101"]);
+    assert!(sonnet.stdout.contains("  known as    anthropic/claude-sonnet-4-5\n"), "{}", sonnet.stdout);
+    assert!(
+        sonnet.stdout.contains("$3 in, 15 out, from cache 0.3, into cache 3.75 per million tokens\n"),
+        "{}",
+        sonnet.stdout
+    );
+    let shown = bench.bare(&["models", "show", "own/x", "--json"]);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    let wanted = json!({
+        "model": "own/x",
+        "window": 32768,
+        "max_output": null,
+        "micros_per_million": {
+            "input": 500_000, "output": 2_000_000, "cache_read": null, "cache_write": null, "tiers": [],
+            "version": "settings",
+        },
+        "tools": true, "images": false, "pdfs": null, "reasoning": null, "schema": null,
+        "source": "settings",
+        "date": null,
+    });
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn a_model_that_is_not_known_is_an_error_with_suggestions() {
+    let bench = Bench::new([]);
+    let run = bench.bare(&["models", "show", "anthropic/claude-sonet-4-5"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("nothing is known of model `anthropic/claude-sonet-4-5`"), "{}", run.stderr);
+    assert!(run.stderr.contains("did you mean `anthropic/claude-sonnet-4-5`"), "{}", run.stderr);
+    let run = bench.bare(&["models", "show", "nobody/x"]);
+    assert!(
+        run.code == 2 && run.stderr.contains("there are models of alibaba, anthropic, "),
+        "{}",
+        run.stderr
+    );
+    let run = bench.bare(&["models", "list", "--provider", "nobody"]);
+    assert!(
+        run.code == 2 && run.stderr.contains("no model of a provider `nobody` is known"),
+        "{}",
+        run.stderr
+    );
+    let run = bench.bare(&["models", "show", "gpt"]);
+    assert!(run.code == 2 && run.stderr.contains("`gpt` is not a model"), "{}", run.stderr);
+}
