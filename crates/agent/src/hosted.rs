@@ -195,6 +195,7 @@ impl Opening {
             rule_file: self.parts.rule_file.clone(),
             home: self.parts.home.clone(),
             providers: self.parts.providers.clone(),
+            purse: self.parts.purse.clone(),
             environment: self.parts.environment.clone(),
             spool,
             ops,

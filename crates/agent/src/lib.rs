@@ -11,12 +11,14 @@ mod hosted;
 mod hub;
 mod live;
 mod prepare;
+mod purse;
 
 pub use circumstances::followed;
 use codetether_event::SessionId;
 pub use hosted::{Hosted, Opening, SubmitError};
 pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};
+pub use purse::{FindFacts, Purse};
 
 /// Why a session could not be driven.
 #[derive(Debug, thiserror::Error)]

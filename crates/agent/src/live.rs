@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, Op, OpId,
-    ProviderFailure, ProviderFailureKind, Record, ResponseFormat, SampleEvent, SampleOutcome, Seq,
+    Answer, AskKind, CallEvent, Cause, Event, InterruptReason, ItemEvent, ItemId, ModelId, NoteEvent, Op,
+    OpId, ProviderFailure, ProviderFailureKind, Record, ResponseFormat, SampleEvent, SampleOutcome, Seq,
     StopReason, Structured, Submission, Timing, ToolName, TurnEvent, TurnId, UnixMillis, Usage, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
@@ -27,6 +27,7 @@ use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
 use crate::prepare;
+use crate::purse::{Bill, MoneyLimit, Purse, Request};
 
 /// Finds the provider of a model; an error says what is missing.
 pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
@@ -44,6 +45,7 @@ pub(crate) struct Live {
     pub(crate) rule_file: Option<RuleFile>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) providers: Arc<FindProvider>,
+    pub(crate) purse: Purse,
     pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
     pub(crate) spool: PathBuf,
     pub(crate) ops: mpsc::Receiver<Submitted>,
@@ -267,24 +269,77 @@ impl Live {
         let started = Instant::now();
         let held = self.dialogue(model);
         let first_step = self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1);
+        let purse = self.purse.clone();
+        let request = self.request(item, model, &spec);
         self.effects.spawn(async move {
-            let mut first = None;
-            let way = held.as_ref().ok().and_then(|held| held.dialogue.way());
-            let (outcome, held) = match held {
-                Err(failure) => (Err(SampleError::Failed { failure, usage: Usage::default() }), None),
-                Ok(mut held) => {
-                    let mut out = |piece| {
-                        first.get_or_insert_with(|| millis(started.elapsed()));
-                        hub.piece(item, piece);
-                    };
-                    let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
-                    (outcome, Some(held))
+            let total = || Timing { first_ms: None, total_ms: millis(started.elapsed()) };
+            let mut held = match held {
+                Ok(held) => held,
+                Err(failure) => {
+                    let outcome = Err(SampleError::Failed { failure, usage: Usage::default() });
+                    let facts = vec![Event::Sample(ended(item, outcome, None, Bill::free(), total()))];
+                    return End { item, facts, held: None };
                 }
             };
+            let request = Request { most_input: held.dialogue.most_input(), ..request };
+            let mut grant = match blocking({
+                let purse = purse.clone();
+                move || purse.reserve(request)
+            })
+            .await
+            {
+                Ok(grant) => grant,
+                Err(problem) => {
+                    let outcome = Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
+                    let unsent = ended(item, outcome, held.dialogue.way(), Bill::free(), total());
+                    let stop = TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) };
+                    return End {
+                        item,
+                        facts: vec![Event::Sample(unsent), Event::Turn(stop)],
+                        held: Some(held),
+                    };
+                }
+            };
+            let spec = SampleSpec { max_output: grant.max_output, ..spec };
+            let warning = grant.warning.take();
+            let mut first = None;
+            let mut out = |piece| {
+                first.get_or_insert_with(|| millis(started.elapsed()));
+                hub.piece(item, piece);
+            };
+            let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
             let timing = Timing { first_ms: first, total_ms: millis(started.elapsed()) };
-            let ended = ended(item, something(outcome, first_step), way, timing);
-            End { item, facts: vec![Event::Sample(ended)], held }
+            let outcome = something(outcome, first_step);
+            let usage = spent(&outcome);
+            let mut bill = blocking(move || Ok(purse.settle(grant, now(), &usage))).await.unwrap_or_default();
+            let warnings = warning.into_iter().chain(bill.warning.take());
+            let mut facts: Vec<Event> =
+                warnings.map(|text| Event::Note(NoteEvent::Warned { text })).collect();
+            facts.push(Event::Sample(ended(item, outcome, held.dialogue.way(), bill, timing)));
+            End { item, facts, held: Some(held) }
         });
+    }
+
+    /// What is to be known of a request before it may cost anything.
+    fn request(&self, item: ItemId, model: &ModelId, spec: &SampleSpec) -> Request {
+        let turn = self.state.turn.as_ref();
+        let limit = turn.and_then(|turn| {
+            Some(MoneyLimit {
+                max: turn.settings.max_cost?,
+                since: turn.started,
+                allow_unknown_price: turn.settings.allow_unknown_price,
+            })
+        });
+        Request {
+            at: now(),
+            session: self.state.session.unwrap_or(codetether_event::SessionId(uuid::Uuid::nil())),
+            item,
+            project: self.state.root.clone(),
+            model: model.clone(),
+            most_input: 0,
+            max_output: spec.max_output,
+            limit,
+        }
     }
 
     /// The dialogue of the epoch in force, with all of the context in it.
@@ -408,10 +463,26 @@ fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<
     }
 }
 
+/// The tokens that a sample took.
+fn spent(outcome: &Result<Sampled, SampleError>) -> Usage {
+    match outcome {
+        Ok(Sampled { usage, .. })
+        | Err(SampleError::Failed { usage, .. } | SampleError::Interrupted { usage, .. }) => *usage,
+    }
+}
+
+/// Runs what blocks for a moment.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
 fn ended(
     item: ItemId,
     outcome: Result<Sampled, SampleError>,
     way: Option<Way>,
+    Bill { cost, prices, .. }: Bill,
     timing: Timing,
 ) -> SampleEvent {
     let asked = way.map(|way| Structured { way, reading: None });
@@ -426,7 +497,7 @@ fn ended(
             (SampleOutcome::Interrupted, partial, asked, usage, None)
         }
     };
-    SampleEvent::Ended { item, outcome, message, structured, usage, cost: None, timing, jitter }
+    SampleEvent::Ended { item, outcome, message, structured, usage, cost, prices, timing, jitter }
 }
 
 /// A number from 0 to 1000 by chance.
@@ -452,6 +523,8 @@ pub struct Parts {
     pub tools: Arc<dyn ToolSource>,
     /// Finds the provider of a model.
     pub providers: Arc<FindProvider>,
+    /// What samples cost, and where that is recorded.
+    pub purse: Purse,
     /// The environment of every command.
     pub environment: Arc<Vec<(OsString, OsString)>>,
     /// Bounds of every call.

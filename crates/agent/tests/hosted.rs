@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts};
+use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts, Purse};
 use codetether_builtin::Builtin;
 use codetether_event::{
     Answer, AskEvent, AskId, Audience, CallEvent, ContentPart, Event, Input, Message, Mode, ModelId, Op,
@@ -49,6 +49,10 @@ struct Talk {
 }
 
 impl Dialogue for Talk {
+    fn most_input(&self) -> u64 {
+        0
+    }
+
     fn way(&self) -> Option<codetether_event::Way> {
         None
     }
@@ -123,6 +127,7 @@ impl Place {
             journals: Journals::start().unwrap(),
             parts: Parts {
                 tools: Arc::new(Builtin::default()),
+                purse: Purse::new(Arc::new(|_| None), self.dir.path().join("ledger.sqlite")),
                 providers: Arc::new(move |_| Ok(Arc::new(Scripted(script.clone())) as Arc<dyn Provider>)),
                 environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
                 limits: Limits::default(),
@@ -145,6 +150,9 @@ fn settings(mode: Mode) -> TurnSettings {
         temperature: None,
         max_steps: 50,
         max_time_ms: None,
+        max_cost: None,
+        allow_unknown_price: false,
+        fallback: Vec::new(),
         tools: None,
         allow: Vec::new(),
         ask: Vec::new(),

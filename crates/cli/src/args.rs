@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use codetether_config::{Model, Seconds};
+use codetether_config::{Dollars, Model, Seconds};
 use codetether_event::{Effort, Mode, Temperature};
 
 use crate::commands::auth::AuthCommand;
@@ -182,6 +182,15 @@ pub(crate) struct RunArgs {
     /// End after this time, such as `90s`, `10m` or `1h30m`.
     #[arg(long, value_name = "TIME")]
     pub(crate) max_time: Option<Seconds>,
+
+    /// End before this many dollars are spent, such as `0.50`: the most that a request can cost is set aside before it
+    /// is sent.
+    #[arg(long, value_name = "DOLLARS")]
+    pub(crate) max_cost: Option<Dollars>,
+
+    /// Models that go on, in order, where the one before fails for good, separated by commas.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = model)]
+    pub(crate) fallback: Option<Vec<Model>>,
 
     /// How hard a reasoning model should think: `minimal`, `low`, `medium` or `high`.
     #[arg(long, value_parser = effort)]

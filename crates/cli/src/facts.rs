@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use codetether_config::{ModelSettings, Price, Settings};
+use codetether_config::{Dollars, ModelSettings, Settings};
 use codetether_event::ModelId;
 use codetether_provider::{ModelFacts, Prices, Rates, Source, undated};
 
@@ -54,7 +54,7 @@ fn with(known: ModelFacts, row: &ModelSettings) -> ModelFacts {
 /// Key by key; a price of the prompt or of the answer leaves no other for long prompts. Without one of those two no cost
 /// is known.
 fn prices(known: Option<&Prices>, row: &ModelSettings) -> Option<Prices> {
-    let micros = |price: Option<Price>| price.map(Price::micros);
+    let micros = |price: Option<Dollars>| price.map(Dollars::micros);
     let base = known.map(|prices| prices.base);
     let cache = |rates: Option<Rates>| {
         let (read, write) = (micros(row.cache_read_price), micros(row.cache_write_price));

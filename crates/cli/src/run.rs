@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use codetether_agent::{Cursor, Opening, Parts, SubmitError};
+use codetether_agent::{Cursor, Opening, Parts, Purse, SubmitError};
 use codetether_builtin::Builtin;
-use codetether_config::Layer;
-use codetether_event::{Audience, Event, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings};
+use codetether_config::{Layer, Settings};
+use codetether_event::{
+    Audience, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
+};
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
 use codetether_tool::{Limits, ToolSource};
@@ -33,7 +35,7 @@ use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
 use crate::run::window::Probe;
 use crate::trust::Project;
-use crate::{keys, models, place, printer, settings};
+use crate::{facts, keys, models, place, printer, settings};
 
 /// Which session a run works in.
 enum Target {
@@ -99,6 +101,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let found = models::check(&settings, &turn.model)?;
     let tools = Builtin::default();
     check_tools(&turn, &tools)?;
+    check_prices(&settings, &turn)?;
     let first_run = !layout.sessions().exists();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -107,6 +110,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let parts = Parts {
         tools: Arc::new(tools),
         providers: models::finder(&settings),
+        purse: purse(&settings)?,
         environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
         limits: Limits::default(),
         redactor: keys::redactor(),
@@ -194,6 +198,33 @@ fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure>
         ));
     }
     Ok(turn)
+}
+
+/// Prices by the table and the settings; records in the user's ledger.
+fn purse(settings: &Settings) -> Result<Purse, Failure> {
+    let settings = settings.clone();
+    Ok(Purse::new(Arc::new(move |model| facts::facts(&settings, model)), place::ledger()?))
+}
+
+/// Whether a limit of money can hold for the models that may be asked.
+fn check_prices(settings: &Settings, turn: &TurnSettings) -> Result<(), Failure> {
+    if turn.max_cost.is_none() || turn.allow_unknown_price {
+        return Ok(());
+    }
+    let models = std::iter::once(&turn.model).chain(&turn.fallback);
+    let unpriced =
+        |model: &&ModelId| facts::facts(settings, model).is_none_or(|facts| facts.prices.is_none());
+    match models.into_iter().find(unpriced) {
+        None => Ok(()),
+        Some(model) => Err(Failure::with_help(
+            Exit::Usage,
+            format!("the price of `{model}` is not known, so no limit of money can hold"),
+            format!(
+                "say it: `[models.\"{model}\"]` with `input_price` and `output_price` (0 for a model on this machine), or \
+                 set `limits.allow_unknown_price` and let it escape the limit"
+            ),
+        )),
+    }
 }
 
 /// Whether the tools that the turn is to offer are there.

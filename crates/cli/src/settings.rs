@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use codetether_config::{ConfigError, Layer, Names, Settings, Sources};
+use codetether_config::{ConfigError, Layer, Limits, Models, Names, Settings, Sources};
 use codetether_event::Mode;
 
 use crate::args::RunArgs;
@@ -47,6 +47,8 @@ pub(crate) fn flags(args: &RunArgs) -> Layer {
         effort: args.effort,
         max_output: args.max_output,
         temperature: args.temperature,
+        limits: Limits { max_cost: args.max_cost, ..Limits::default() },
+        fallback: args.fallback.clone().map(Models),
         max_steps: args.max_steps,
         max_time: args.max_time,
         tools: args.tools.clone().map(named),

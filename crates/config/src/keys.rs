@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::read::Reader;
-use crate::{Model, Names, Price, Seconds};
+use crate::{Dollars, Model, Models, Names, Seconds};
 
 /// One key of a table of settings.
 #[derive(Debug)]
@@ -167,6 +167,11 @@ impl Value for Model {
     const HELP: Option<&'static str> = Some("write it as `provider/model`, such as `openai/gpt-5`");
 }
 
+impl Value for Models {
+    const WANTED: &'static str = "a list of models";
+    const HELP: Option<&'static str> = Some("write each as `provider/model`, such as `openai/gpt-5`");
+}
+
 impl Value for Effort {
     const WANTED: &'static str = "text";
 }
@@ -183,9 +188,9 @@ impl Value for bool {
     const WANTED: &'static str = "`true` or `false`";
 }
 
-impl Value for Price {
-    const WANTED: &'static str = "a number of dollars per million tokens";
-    const HELP: Option<&'static str> = Some("write dollars per million tokens, such as `0.25`");
+impl Value for Dollars {
+    const WANTED: &'static str = "a number of dollars";
+    const HELP: Option<&'static str> = Some("write dollars, such as `0.25`");
 }
 
 impl<T: Value> Field for Option<T> {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Table, Value, keys, table_field};
-use crate::{Model, Names, Price, Seconds};
+use crate::{Dollars, Model, Models, Names, Seconds};
 
 /// What may happen without asking, where nothing is set.
 pub(crate) const MODE: Mode = Mode::Ask;
@@ -38,6 +38,13 @@ keys! {
         /// Most answers asked for in a turn.
         #[key(default = Some(MAX_STEPS), variable = "CODETETHER_MAX_STEPS", project = Narrow)]
         pub max_steps: Option<u32>,
+        /// Models that go on, in order, where the one before failed for good: its server is not reached, overloaded or
+        /// broken after all tries, or its account is spent. Each is told when it takes over.
+        #[key(default = None, unset = "none", project = SetWhenTrusted)]
+        pub fallback: Option<Models>,
+        /// What may be spent.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub limits: Limits,
         /// Longest time of a turn.
         #[key(default = None, unset = "no limit", variable = "CODETETHER_MAX_TIME", project = Narrow)]
         pub max_time: Option<Seconds>,
@@ -87,6 +94,21 @@ keys! {
     }
 }
 table_field!(RetryLayer);
+
+keys! {
+    /// What may be spent. Before a request is sent, the most that it can cost is set aside, together with what all other
+    /// sessions of yours have set aside.
+    pub struct Limits {
+        /// Most dollars of one run. The answer's limit of tokens is lowered to what is left; where that is below 1,024,
+        /// the run ends.
+        #[key(default = None, unset = "no limit")]
+        pub max_cost: Option<Dollars>,
+        /// Whether models whose price is not known may be asked under a limit of money, which they then escape.
+        #[key(default = Some(false))]
+        pub allow_unknown_price: Option<bool>,
+    }
+}
+table_field!(Limits);
 
 keys! {
     /// A KV2 store of HashiCorp Vault or OpenBao; asked once, for a key that is not in the environment.
@@ -158,18 +180,18 @@ keys! {
         /// Most tokens of an answer.
         #[key(default = None, unset = "what is known")]
         pub max_output: Option<u32>,
-        /// Price of the prompt's tokens, in dollars per million. It holds for prompts of any size.
+        /// Dollars of the prompt's tokens, in dollars per million. It holds for prompts of any size.
         #[key(default = None, unset = "what is known")]
-        pub input_price: Option<Price>,
-        /// Price of the answer's tokens, in dollars per million. It holds for prompts of any size.
+        pub input_price: Option<Dollars>,
+        /// Dollars of the answer's tokens, in dollars per million. It holds for prompts of any size.
         #[key(default = None, unset = "what is known")]
-        pub output_price: Option<Price>,
-        /// Price of the prompt's tokens that a cache gave, in dollars per million.
+        pub output_price: Option<Dollars>,
+        /// Dollars of the prompt's tokens that a cache gave, in dollars per million.
         #[key(default = None, unset = "what is known, else `input_price`")]
-        pub cache_read_price: Option<Price>,
-        /// Price of the prompt's tokens that a cache took, in dollars per million.
+        pub cache_read_price: Option<Dollars>,
+        /// Dollars of the prompt's tokens that a cache took, in dollars per million.
         #[key(default = None, unset = "what is known, else `input_price`")]
-        pub cache_write_price: Option<Price>,
+        pub cache_write_price: Option<Dollars>,
         /// Whether it calls tools.
         #[key(default = None, unset = "what is known")]
         pub tools: Option<bool>,

@@ -247,9 +247,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
     ");
 }
 
@@ -429,6 +429,9 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("max_output", "5"),
         ("temperature", "0.5"),
         ("max_steps", "5"),
+        ("fallback", "[\"a/b\"]"),
+        ("limits.max_cost", "0.5"),
+        ("limits.allow_unknown_price", "true"),
         ("max_time", "5"),
         ("tools", "[]"),
         ("allow", "[\"read\"]"),
@@ -492,6 +495,8 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             temperature,
             max_steps,
             max_time_ms,
+            fallback,
+            limits,
             tools,
             retry,
             providers,
@@ -505,7 +510,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            max_steps,
+            (max_steps, fallback, limits),
             (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };
@@ -528,14 +533,14 @@ fn what_the_user_says_of_models_adds_up_key_by_key_and_a_price_has_to_be_one() {
     let place = Place::new().user("[models.\"x/y\"]\ninput_price = 1.25\ntools = true");
     let models = place.set("models.\"x/y\".tools=false").load().models;
     let row = models.get("x/y").unwrap();
-    assert_eq!((row.input_price.map(crate::Price::micros), row.tools), (Some(1_250_000), Some(false)));
+    assert_eq!((row.input_price.map(crate::Dollars::micros), row.tools), (Some(1_250_000), Some(false)));
     let user = "[models.y]\n[models.\"x/y\"]\ninput_price = -1\noutput_price = \"3\"\ntools = 1";
     insta::assert_snapshot!(Place::new().user(user).problems(), @r#"
     `y` is not a model
       user.toml:1 `y` help: write it as `[models."provider/model"]`
-    `-1` is not a price: it is negative
-      user.toml:3 `-1` help: write dollars per million tokens, such as `0.25`
-    `models.x/y.output_price` must be a number of dollars per million tokens, not the text `3`
+    `-1` is not an amount: it is negative
+      user.toml:3 `-1` help: write dollars, such as `0.25`
+    `models.x/y.output_price` must be a number of dollars, not the text `3`
       user.toml:4 `"3"` help: -
     `models.x/y.tools` must be `true` or `false`, not the number `1`
       user.toml:5 `1` help: -

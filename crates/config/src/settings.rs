@@ -9,7 +9,7 @@ use codetether_permission::List;
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{Layer, ModelSettings, Provider};
+use crate::{Layer, Limits, ModelSettings, Provider};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Settings {
     pub max_steps: u32,
     /// Longest time of a turn, in milliseconds.
     pub max_time_ms: Option<u64>,
+    /// Models that go on where one before failed for good, in order.
+    pub fallback: Vec<ModelId>,
+    /// What may be spent.
+    pub limits: Limits,
     /// The tools offered; all when absent.
     pub tools: Option<Vec<ToolName>>,
     /// The permission rules of all layers, the lowest layer's first, with where each is from.
@@ -132,6 +136,8 @@ impl Settings {
             temperature: layer.temperature,
             max_steps: layer.max_steps.unwrap_or(MAX_STEPS),
             max_time_ms: layer.max_time.map(crate::Seconds::millis),
+            fallback: layer.fallback.iter().flat_map(|models| &models.0).map(crate::Model::id).collect(),
+            limits: layer.limits.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
             retry: Retry {
@@ -166,6 +172,9 @@ impl Settings {
             temperature: self.temperature,
             max_steps: self.max_steps,
             max_time_ms: self.max_time_ms,
+            max_cost: self.limits.max_cost.map(crate::Dollars::money),
+            allow_unknown_price: self.limits.allow_unknown_price.unwrap_or(false),
+            fallback: self.fallback.clone(),
             tools: self.tools.clone(),
             allow: self.list(List::Allow),
             ask: self.list(List::Ask),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use codetether_event::ModelId;
+use codetether_event::{ModelId, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,24 +54,30 @@ impl fmt::Display for Model {
     }
 }
 
-/// A price: millionths of a dollar per million tokens. It is written in dollars, as a number with at most six decimals.
+/// An amount of money in whole millionths of a dollar. It is written in dollars, as a number with at most six decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Price(u64);
+pub struct Dollars(u64);
 
-/// Dearer than any model is; such a price is a slip, such as one per token.
-const DEAREST_DOLLARS: u64 = 10_000;
+/// More than anything costs here; such an amount is a slip, such as the price of one token for that of a million.
+const MOST: u64 = 10_000;
 
-impl Price {
-    /// In millionths of a dollar per million tokens.
+impl Dollars {
+    /// In millionths of a dollar.
     #[must_use]
     pub fn micros(self) -> u64 {
         self.0
     }
 
+    /// The same as an amount of money.
+    #[must_use]
+    pub fn money(self) -> Money {
+        Money(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+
     /// From a number as it is written. A binary fraction is taken for the shortest decimal that it stands for, which is the
     /// one that was written.
     fn of_decimal(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("`{text}` is not a price: {why}");
+        let wrong = |why: &str| format!("`{text}` is not an amount: {why}");
         if text.starts_with('-') {
             return Err(wrong("it is negative"));
         }
@@ -83,13 +89,21 @@ impl Price {
         let part: u64 =
             format!("{decimals:0<6}").parse().map_err(|_| wrong("it is not a number of dollars"))?;
         match whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(part)) {
-            Some(micros) if micros <= DEAREST_DOLLARS * 1_000_000 => Ok(Self(micros)),
-            _ => Err(wrong("no model costs so much")),
+            Some(micros) if micros <= MOST * 1_000_000 => Ok(Self(micros)),
+            _ => Err(wrong("it is more than 10000")),
         }
     }
 }
 
-impl Serialize for Price {
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::of_decimal(text.trim())
+    }
+}
+
+impl Serialize for Dollars {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (self.0 % 1_000_000, u32::try_from(self.0 / 1_000_000)) {
             (0, Ok(dollars)) => serializer.serialize_u32(dollars),
@@ -99,46 +113,51 @@ impl Serialize for Price {
     }
 }
 
-impl<'de> Deserialize<'de> for Price {
+impl<'de> Deserialize<'de> for Dollars {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl serde::de::Visitor<'_> for Visitor {
-            type Value = Price;
+            type Value = Dollars;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of dollars per million tokens")
+                f.write_str("a number of dollars")
             }
 
-            fn visit_i64<E: serde::de::Error>(self, dollars: i64) -> Result<Price, E> {
-                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            fn visit_i64<E: serde::de::Error>(self, dollars: i64) -> Result<Dollars, E> {
+                Dollars::of_decimal(&dollars.to_string()).map_err(E::custom)
             }
 
-            fn visit_u64<E: serde::de::Error>(self, dollars: u64) -> Result<Price, E> {
-                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            fn visit_u64<E: serde::de::Error>(self, dollars: u64) -> Result<Dollars, E> {
+                Dollars::of_decimal(&dollars.to_string()).map_err(E::custom)
             }
 
-            fn visit_f64<E: serde::de::Error>(self, dollars: f64) -> Result<Price, E> {
-                Price::of_decimal(&dollars.to_string()).map_err(E::custom)
+            fn visit_f64<E: serde::de::Error>(self, dollars: f64) -> Result<Dollars, E> {
+                Dollars::of_decimal(&dollars.to_string()).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Visitor)
     }
 }
 
-impl JsonSchema for Price {
+impl JsonSchema for Dollars {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Price".into()
+        "Dollars".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "Dollars per million tokens, with at most six decimals.",
+            "description": "Dollars, with at most six decimals.",
             "type": "number",
             "minimum": 0,
-            "maximum": DEAREST_DOLLARS,
+            "maximum": MOST,
         })
     }
 }
+
+/// A list of models.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Models(pub Vec<Model>);
 
 /// A list of names, in which none may be all that is wanted: unlike a list of rules it does not add up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -153,7 +172,7 @@ mod tests {
     fn a_price_is_exactly_what_was_written() {
         #[derive(Deserialize, Serialize)]
         struct Row {
-            price: Price,
+            price: Dollars,
         }
         let read = |text: &str| {
             let row: Result<Row, _> = toml::from_str(&format!("price = {text}"));
@@ -172,19 +191,19 @@ mod tests {
             ("10000", 10_000_000_000),
         ] {
             assert_eq!(read(text), Ok(micros), "{text}");
-            let again = toml::to_string(&Row { price: Price(micros) }).unwrap();
-            assert_eq!(toml::from_str::<Row>(&again).map(|row| row.price), Ok(Price(micros)));
+            let again = toml::to_string(&Row { price: Dollars(micros) }).unwrap();
+            assert_eq!(toml::from_str::<Row>(&again).map(|row| row.price), Ok(Dollars(micros)));
         }
         for (text, why) in [
-            ("-1", "`-1` is not a price: it is negative"),
-            ("-0.5", "`-0.5` is not a price: it is negative"),
-            ("-0.0", "`-0` is not a price: it is negative"),
-            ("nan", "`NaN` is not a price: it is not a number of dollars"),
-            ("inf", "`inf` is not a price: it is not a number of dollars"),
-            ("-inf", "`-inf` is not a price: it is negative"),
-            ("0.0000001", "`0.0000001` is not a price: it has more than six decimals"),
-            ("10000.000001", "`10000.000001` is not a price: no model costs so much"),
-            ("9223372036854775807", "`9223372036854775807` is not a price: no model costs so much"),
+            ("-1", "`-1` is not an amount: it is negative"),
+            ("-0.5", "`-0.5` is not an amount: it is negative"),
+            ("-0.0", "`-0` is not an amount: it is negative"),
+            ("nan", "`NaN` is not an amount: it is not a number of dollars"),
+            ("inf", "`inf` is not an amount: it is not a number of dollars"),
+            ("-inf", "`-inf` is not an amount: it is negative"),
+            ("0.0000001", "`0.0000001` is not an amount: it has more than six decimals"),
+            ("10000.000001", "`10000.000001` is not an amount: it is more than 10000"),
+            ("9223372036854775807", "`9223372036854775807` is not an amount: it is more than 10000"),
         ] {
             assert_eq!(read(text), Err(why.to_owned()), "{text}");
         }

@@ -180,6 +180,14 @@ pub enum TurnEvent {
         /// Who asked.
         by: Principal,
     },
+    /// A model failed for good, and the turn goes on with the next of its settings' `fallback`.
+    #[serde(rename = "turn.fell_back")]
+    FellBack {
+        /// The model that goes on.
+        model: ModelId,
+        /// How the one before failed.
+        failure: ProviderFailure,
+    },
     /// The turn is to stop: nothing new starts, and what is under way is cancelled.
     #[serde(rename = "turn.interrupted")]
     Interrupted {
@@ -202,6 +210,8 @@ pub enum InterruptReason {
     Asked(Principal),
     /// Its time is up.
     TimeLimit,
+    /// What the next request may cost does not fit under the limit; why, in words.
+    CostLimit(String),
     /// Its owner ended in the middle of it, and it is not to be taken up again.
     Abandoned,
     /// Something of ours failed.
@@ -250,6 +260,8 @@ pub enum LimitKind {
     NoProgress,
     /// The number of tokens of one answer.
     Output,
+    /// The money.
+    Cost,
 }
 
 /// Work that has no richer start or end of its own.
@@ -376,6 +388,9 @@ pub enum SampleEvent {
         /// What it cost; absent when no price is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<Money>,
+        /// The version of the prices that the cost was reckoned with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prices: Option<String>,
         /// How long it took.
         timing: Timing,
         /// For a failure: chance for the time before the next try, in thousandths.
@@ -469,6 +484,12 @@ impl ProviderFailureKind {
             Self::Connection | Self::Timeout | Self::RateLimited | Self::Server | Self::Protocol => true,
             Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest | Self::Declined => false,
         }
+    }
+
+    /// Whether another model may do what this one failed at: the fault is the provider's, or its account is spent.
+    #[must_use]
+    pub fn may_fall_back(self) -> bool {
+        self.is_retryable() || self == Self::Quota
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelId, ResponseFormat, ToolName};
+use crate::{ModelId, Money, ResponseFormat, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -125,6 +125,15 @@ pub struct TurnSettings {
     /// Longest time from the turn's start, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_time_ms: Option<u64>,
+    /// Most money that the turn may cost, in millionths of a dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Money>,
+    /// Whether models without a known price may be asked under such a limit, which they then escape.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_unknown_price: bool,
+    /// Models that go on where one before fails for good, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<ModelId>,
     /// The tools offered; every one there is when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolName>>,

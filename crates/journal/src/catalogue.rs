@@ -46,7 +46,7 @@ pub struct Entry {
     /// Tokens, input and output together.
     pub tokens: u64,
     /// Millionths of a dollar.
-    pub cost_micros: i64,
+    pub cost_microdollars: i64,
     /// The messages that a search looks through; none in a [`Listed`].
     pub text: Vec<String>,
 }

@@ -39,7 +39,7 @@ const TABLES: &str = "
         updated INTEGER NOT NULL,
         turns INTEGER NOT NULL,
         tokens INTEGER NOT NULL,
-        cost_micros INTEGER NOT NULL
+        cost_microdollars INTEGER NOT NULL
     );
     CREATE VIRTUAL TABLE messages USING fts5(text, tokenize = 'unicode61 remove_diacritics 2');
     INSERT INTO messages (messages, rank) VALUES ('secure-delete', 1);
@@ -166,7 +166,7 @@ impl Index {
 
     fn all(&self) -> Result<Known, Unusable> {
         let mut query = self.db.prepare(
-            "SELECT id, size, modified, damaged, title, project, created, updated, turns, tokens, cost_micros
+            "SELECT id, size, modified, damaged, title, project, created, updated, turns, tokens, cost_microdollars
              FROM sessions",
         )?;
         let mut rows = query.query([])?;
@@ -181,7 +181,7 @@ impl Index {
                 updated: UnixMillis(natural(row.get(7)?)),
                 turns: natural(row.get(8)?),
                 tokens: natural(row.get(9)?),
-                cost_micros: row.get(10)?,
+                cost_microdollars: row.get(10)?,
                 text: Vec::new(),
             };
             let listed = Listed { id, damaged: row.get(3)?, entry };
@@ -213,7 +213,7 @@ impl Index {
             let number: i64 = change
                 .prepare_cached(
                     "INSERT OR REPLACE INTO sessions (number, id, size, modified, damaged, title, project, created,
-                     updated, turns, tokens, cost_micros) VALUES ((SELECT number FROM sessions WHERE id = ?1),
+                     updated, turns, tokens, cost_microdollars) VALUES ((SELECT number FROM sessions WHERE id = ?1),
                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number",
                 )?
                 .query_row(
@@ -228,7 +228,7 @@ impl Index {
                         integer(listed.updated.0),
                         integer(listed.turns),
                         integer(listed.tokens),
-                        listed.cost_micros,
+                        listed.cost_microdollars,
                     ],
                     |row| row.get(0),
                 )?;

@@ -34,8 +34,14 @@ pub struct Ledger {
 /// What a limit is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One run: the session with this id, and the sessions below it, which name it as their root.
-    Session(SessionId),
+    /// One run: the session with this id, and the sessions below it, which name it as their root; what they spent from
+    /// this moment on.
+    Run {
+        /// The session.
+        root: SessionId,
+        /// When the run began.
+        since: UnixMillis,
+    },
     /// All that the user spent from this moment on.
     Since(UnixMillis),
 }
@@ -43,7 +49,7 @@ pub enum Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Session(_) => f.write_str("this run"),
+            Self::Run { .. } => f.write_str("this run"),
             Self::Since(_) => f.write_str("this time"),
         }
     }
@@ -302,9 +308,9 @@ impl Ledger {
 
 /// What was spent in a scope, and what is set aside in it.
 fn taken(db: &Connection, scope: Scope) -> Result<(Money, Money), rusqlite::Error> {
-    let sum = |query: &str, of: &dyn rusqlite::ToSql| -> Result<Money, rusqlite::Error> {
+    let sum = |query: &str, of: &[&dyn rusqlite::ToSql]| -> Result<Money, rusqlite::Error> {
         let mut query = db.prepare_cached(query)?;
-        let mut rows = query.query([of])?;
+        let mut rows = query.query(of)?;
         let mut sum = Money(0);
         while let Some(row) = rows.next()? {
             sum = sum + Money(row.get(0)?);
@@ -312,19 +318,22 @@ fn taken(db: &Connection, scope: Scope) -> Result<(Money, Money), rusqlite::Erro
         Ok(sum)
     };
     match scope {
-        Scope::Session(root) => {
-            let root = root.0.as_bytes();
+        Scope::Run { root, since } => {
+            let (root, since) = (root.0.as_bytes(), integer(since.0));
             Ok((
-                sum("SELECT cost FROM spent WHERE root = ? AND cost IS NOT NULL", &root)?,
-                sum("SELECT upper FROM leases WHERE root = ?", &root)?,
+                sum(
+                    "SELECT cost FROM spent WHERE root = ? AND at >= ? AND cost IS NOT NULL",
+                    &[&root, &since],
+                )?,
+                sum("SELECT upper FROM leases WHERE root = ?", &[&root])?,
             ))
         }
         Scope::Since(at) => {
             let at = integer(at.0);
             Ok((
-                sum("SELECT cost FROM spent WHERE at >= ? AND cost IS NOT NULL", &at)?,
+                sum("SELECT cost FROM spent WHERE at >= ? AND cost IS NOT NULL", &[&at])?,
                 // What is under way now ends now, whenever it began.
-                sum("SELECT upper FROM leases WHERE ? IS NOT NULL", &at)?,
+                sum("SELECT upper FROM leases WHERE ? IS NOT NULL", &[&at])?,
             ))
         }
     }

@@ -50,7 +50,7 @@ const TABLES: &str = "
         lost INTEGER NOT NULL,
         PRIMARY KEY (session, item)
     ) STRICT;
-    CREATE INDEX spent_root ON spent (root, cost);
+    CREATE INDEX spent_root ON spent (root, at, cost);
     CREATE INDEX spent_at ON spent (at, cost);
 ";
 

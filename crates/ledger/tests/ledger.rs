@@ -52,7 +52,7 @@ fn reserve(
 }
 
 fn run_limit(max: i64) -> [Limit; 1] {
-    [Limit { scope: Scope::Session(session(1)), max: Money(max) }]
+    [Limit { scope: Scope::Run { root: session(1), since: UnixMillis(0) }, max: Money(max) }]
 }
 
 fn spent(from: u128, number: u64, cost: Option<i64>) -> Spent {
@@ -125,7 +125,7 @@ fn a_limit_counts_what_is_spent_and_what_is_reserved_by_the_whole_run() {
     ledger.release(third).unwrap();
     assert_eq!(ledger.left(scope, max).unwrap(), Money(50));
     assert_eq!(ledger.left(scope, Money(5)).unwrap(), Money(0));
-    assert_eq!(ledger.left(Scope::Session(session(9)), max).unwrap(), max);
+    assert_eq!(ledger.left(Scope::Run { root: session(9), since: UnixMillis(0) }, max).unwrap(), max);
 }
 
 #[test]
@@ -152,7 +152,10 @@ fn numbers_at_their_ends_refuse_rather_than_wrap() {
     ledger.record(&spent(1, 2, Some(i64::MAX))).unwrap();
     refusal(reserve(&mut ledger, 1, 3, i64::MAX, &run_limit(100)));
     let _lease = reserve(&mut ledger, 1, 3, i64::MIN, &[]).unwrap();
-    assert_eq!(ledger.left(Scope::Session(session(1)), Money(i64::MAX)).unwrap(), Money(0));
+    assert_eq!(
+        ledger.left(Scope::Run { root: session(1), since: UnixMillis(0) }, Money(i64::MAX)).unwrap(),
+        Money(0)
+    );
 }
 
 #[test]
@@ -305,7 +308,7 @@ proptest! {
             racers.into_iter().map(|racer| racer.join().unwrap()).sum()
         });
         prop_assert!(taken <= max, "{taken} of {max}");
-        let left = Ledger::open(&path).unwrap().left(Scope::Session(session(1)), Money(max)).unwrap();
+        let left = Ledger::open(&path).unwrap().left(Scope::Run { root: session(1), since: UnixMillis(0) }, Money(max)).unwrap();
         prop_assert_eq!(left, Money(max - taken));
     }
 }

@@ -16,6 +16,7 @@ use crate::answer::{Answer, Fault, Reader};
 use crate::endpoint::Line;
 use crate::errors::Blame;
 use crate::form::Plan;
+use crate::size::{Counted, Size};
 use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, usage};
 
 /// Pieces are handed out at most this often: what comes faster is joined.
@@ -39,8 +40,8 @@ pub(crate) trait Script: Send {
     /// The whole body, with what holds for this sample alone; or what of it the wire or the model does not take.
     fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String>;
 
-    /// Tokens of the prompt, roughly.
-    fn tokens(&self) -> u64;
+    /// How large the prompt is.
+    fn size(&self) -> Size;
 
     /// Reads the next answer.
     fn reader(&self) -> Self::Reader;
@@ -55,17 +56,23 @@ pub(crate) struct Conversation<S> {
     /// The last answer's response, when only the end of its body is still to come. Dropped before that, it would take
     /// its connection with it; waited for, it would hold the answer back.
     last: Option<Response>,
+    /// What the server said of the last request that it counted.
+    counted: Option<Counted>,
 }
 
 impl<S> Conversation<S> {
     pub(crate) fn new(line: Arc<Line>, plan: Plan, script: S) -> Self {
-        Self { line, plan, script, last: None }
+        Self { line, plan, script, last: None, counted: None }
     }
 }
 
 impl<S: Script> Dialogue for Conversation<S> {
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
         self.script.push(message, blobs)
+    }
+
+    fn most_input(&self) -> u64 {
+        self.script.size().most_tokens(self.counted)
     }
 
     fn way(&self) -> Option<Way> {
@@ -102,7 +109,8 @@ impl<S: Script> Conversation<S> {
             return Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
         }
         let mut answer = Answer::new(self.script.reader());
-        let prompt = self.script.tokens();
+        let size = self.script.size();
+        let prompt = size.tokens(self.counted);
         // Nothing is left of the request, its connection among it, once this is over without a response.
         let read = tokio::select! {
             biased;
@@ -131,6 +139,9 @@ impl<S: Script> Conversation<S> {
             Ok(mut whole) => {
                 self.last = last;
                 let usage = usage::complete(whole.usage, prompt);
+                if !usage.estimated {
+                    self.counted = Some(Counted::new(size, usage.input));
+                }
                 let structured = self.plan.read(&mut whole.message, &mut whole.stop);
                 Ok(Sampled { message: whole.message, structured, stop: whole.stop, usage })
             }

@@ -62,6 +62,9 @@ pub trait Dialogue: Send {
     /// When an image's blob cannot be read.
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error>;
 
+    /// A bound that the tokens of the next request's prompt do not pass, by what the server counted of earlier ones.
+    fn most_input(&self) -> u64;
+
     /// How answers of the epoch's form are asked for; nothing where they are text as the model likes.
     fn way(&self) -> Option<Way>;
 

@@ -17,6 +17,7 @@ mod openai_chat;
 mod openai_responses;
 mod parts;
 mod sight;
+mod size;
 mod sse;
 mod text;
 mod usage;

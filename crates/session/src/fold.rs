@@ -72,6 +72,8 @@ impl State {
                     started: self.now,
                     by: by.clone(),
                     settings: (**settings).clone(),
+                    model: settings.model.clone(),
+                    fallbacks: 0,
                     paused: 0,
                     pending: vec![input.clone()],
                     steps: 0,
@@ -97,6 +99,17 @@ impl State {
             TurnEvent::Steered { input, .. } => {
                 if let Some(turn) = &mut self.turn {
                     turn.pending.push(input.clone());
+                }
+            }
+            TurnEvent::FellBack { model, .. } => {
+                if let Some(turn) = &mut self.turn {
+                    turn.model = model.clone();
+                    turn.fallbacks = turn.fallbacks.saturating_add(1);
+                    turn.way = None;
+                    // The same step, asked of another model.
+                    if turn.failed.take().is_some() {
+                        turn.steps = turn.steps.saturating_sub(1);
+                    }
                 }
             }
             TurnEvent::Interrupted { reason } => {

@@ -25,6 +25,7 @@ impl State {
                 structured: None,
                 usage: Usage { input: self.context_tokens(), estimated: true, ..Usage::default() },
                 cost: None,
+                prices: None,
                 timing: Timing::default(),
                 jitter: None,
             }));

@@ -117,6 +117,10 @@ pub struct Turn {
     pub by: Principal,
     /// What holds during it.
     pub settings: TurnSettings,
+    /// The model that is asked: that of the settings, or one that it fell back to.
+    pub model: ModelId,
+    /// How many of the settings' `fallback` were taken.
+    pub fallbacks: usize,
     /// Milliseconds that do not count against its time: an ask was open, or nobody owned the session.
     pub paused: u64,
     /// What the user said that no sample has seen yet.

@@ -55,6 +55,9 @@ impl Transcript {
             temperature: None,
             max_steps: 50,
             max_time_ms: None,
+            max_cost: None,
+            allow_unknown_price: false,
+            fallback: Vec::new(),
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
@@ -199,6 +202,7 @@ impl Transcript {
             structured,
             usage: Usage { input: 10, output: 5, ..Usage::default() },
             cost: None,
+            prices: None,
             timing: Timing::default(),
             jitter,
         })])

@@ -131,6 +131,9 @@ impl World {
             temperature: None,
             max_steps: u32::from(self.choose(5)),
             max_time_ms: (self.choose(3) == 0).then_some(5_000),
+            max_cost: None,
+            allow_unknown_price: false,
+            fallback: vec![ModelId::new("test/fallback"); usize::from(self.choose(2))],
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
@@ -239,6 +242,7 @@ impl World {
             structured: Some(Structured { way, reading }),
             usage: Usage::default(),
             cost: None,
+            prices: None,
             timing: Timing::default(),
             jitter: Some(u16::from(self.choose(255))),
         })

@@ -72,7 +72,7 @@ fn as_object(title: &str, row: &Row) -> serde_json::Value {
         "cache_read": row.usage.cache_read,
         "cache_write": row.usage.cache_write,
         "reasoning": row.usage.reasoning,
-        "cost_micros": (row.unknown < row.samples).then_some(row.cost.0),
+        "cost_microdollars": (row.unknown < row.samples).then_some(row.cost.0),
         "unknown": row.unknown,
         "estimated": row.estimated,
     })

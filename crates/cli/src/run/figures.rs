@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) usage: Usage,
     /// What it cost; absent when any of it has no known price.
     pub(crate) cost: Option<Money>,
+    /// The version of the prices that the last of it was reckoned with.
+    pub(crate) priced_by: Option<String>,
     pub(crate) last_message: String,
     /// The last answer that had the form that was asked for.
     pub(crate) value: Option<Value>,
@@ -50,9 +52,10 @@ impl Figures {
     fn count(&mut self, record: &Record) {
         match &record.event {
             Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.steps += 1,
-            Event::Sample(SampleEvent::Ended { message, structured, usage, cost, .. }) => {
+            Event::Sample(SampleEvent::Ended { message, structured, usage, cost, prices, .. }) => {
                 self.usage += *usage;
                 self.samples += 1;
+                self.priced_by = prices.clone().or(self.priced_by.take());
                 self.cost = match (self.samples, self.cost, cost) {
                     (1, _, cost) => *cost,
                     (_, Some(before), Some(cost)) => Some(before + *cost),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Delta, Event, ItemId, Message, ModelId, NoteEvent, Piece, Reading, SampleEvent, SampleOutcome,
-    SessionId, Structured, ToolCall, Verdict,
+    CallEvent, Delta, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent, Piece, Reading,
+    SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
 };
 use serde_json::Value;
 
@@ -94,6 +94,12 @@ impl Progress {
                         let problem = if result.error { first_line(&result.text) } else { String::new() };
                         self.line(&format!("{mark} {what}{took}{problem}"));
                     }
+                }
+                Event::Turn(TurnEvent::FellBack { model, .. }) => {
+                    self.say(&format!("going on with `{model}`"))
+                }
+                Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) }) => {
+                    self.say(problem);
                 }
                 Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
                 _ => {}
@@ -187,9 +193,10 @@ impl Progress {
         }
         let usage = figures.usage;
         let about = if usage.estimated { "about " } else { "" };
-        let cost = figures.cost.map(|cost| format!(" · {cost}")).unwrap_or_default();
+        let cost = figures.cost.map_or_else(|| "price unknown".into(), |cost| cost.to_string());
+        let hit = usage.cache_read.saturating_mul(100) / usage.input.max(1);
         printer::err(&format!(
-            "{} steps · {} calls · {about}{} tokens in ({} cached), {} out{cost} · {} · session {}\n",
+            "{} steps · {} calls · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {} · session {}\n",
             figures.steps,
             figures.calls,
             usage.input,

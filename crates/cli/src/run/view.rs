@@ -142,6 +142,7 @@ impl View {
             "steps": figures.steps,
             "usage": figures.usage,
             "cost_microdollars": figures.cost.map(|cost| cost.0),
+            "prices": figures.priced_by,
             "calls": figures.calls,
             "refused": refused,
             "wrote": figures.wrote,

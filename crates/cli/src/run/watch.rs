@@ -221,6 +221,7 @@ fn limit_failure(limit: LimitKind, id: SessionId) -> Failure {
     let (what, flag) = match limit {
         LimitKind::Steps => ("the limit of steps was reached", "--max-steps"),
         LimitKind::Time => ("the time limit was reached", "--max-time"),
+        LimitKind::Cost => ("the limit of money was reached", "--max-cost"),
         LimitKind::Output => ("the answer was cut at the limit of output tokens", "--max-output"),
         LimitKind::NoProgress => {
             return Failure::with_help(

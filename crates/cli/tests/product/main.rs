@@ -8,6 +8,7 @@ mod form;
 mod interrupt;
 mod kill;
 mod models;
+mod money;
 mod permissions;
 mod run;
 mod session;

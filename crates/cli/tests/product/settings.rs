@@ -49,6 +49,9 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # max_output: the provider's own
     # temperature: the provider's own
     max_steps = 20  # project [temp]/project/.codetether/config.toml:1
+    # fallback: none
+    # limits.max_cost: no limit
+    limits.allow_unknown_price = false  # default
     # max_time: no limit
     # tools: all there are
     allow = [
@@ -204,7 +207,7 @@ fn everything_that_is_wrong_is_shown_at_once() {
        ·      ╰── here
      2 │ base_url = "http://h"
        ╰────
-      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `allow`, `retry` once you trust it
+      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
 
     Error: 
       × `mode` cannot be `yolo`

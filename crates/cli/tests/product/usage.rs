@@ -84,11 +84,11 @@ fn as_json_each_sum_is_an_object_and_an_unknown_cost_is_null() {
     let rows: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let own = json!({
         "model": "home/own", "samples": 1, "input": 1000, "output": 50, "cache_read": 800, "cache_write": 0,
-        "reasoning": 0, "cost_micros": null, "unknown": 1, "estimated": 0,
+        "reasoning": 0, "cost_microdollars": null, "unknown": 1, "estimated": 0,
     });
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[2], own);
-    assert_eq!(rows[0]["cost_micros"], 2_000_000);
+    assert_eq!(rows[0]["cost_microdollars"], 2_000_000);
     assert_eq!(rows[0]["estimated"], 1);
 }
 

@@ -21,7 +21,7 @@ impl Indexed for Facts {
             updated: records[records.len() - 1].at,
             turns: records.len() as u64,
             tokens: 10,
-            cost_micros: 5,
+            cost_microdollars: 5,
             text,
         }
     }
@@ -59,7 +59,7 @@ async fn sessions_are_listed_by_time_and_project() {
     }
     let last = catalogue.last(&Filter { project: Some("/b".to_owned()) }).unwrap().unwrap();
     assert_eq!((last.id, last.created, last.updated), (id(2), UnixMillis(1_001), UnixMillis(1_003)));
-    assert_eq!((last.turns, last.tokens, last.cost_micros, last.damaged), (3, 10, 5, None));
+    assert_eq!((last.turns, last.tokens, last.cost_microdollars, last.damaged), (3, 10, 5, None));
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(home.layout.index()).unwrap().permissions(),
     );

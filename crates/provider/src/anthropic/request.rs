@@ -20,8 +20,9 @@ use super::blocks::{Block, Content};
 use super::claude::{self, Held};
 use super::stream::State;
 use crate::attempt::Script;
-use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
+use crate::calls::{self, arguments, sendable};
 use crate::form::Ask;
+use crate::size::Size;
 use crate::{Epoch, SampleSpec};
 
 /// Goes before the end of a block.
@@ -131,9 +132,8 @@ impl Script for Body {
         Ok(body)
     }
 
-    fn tokens(&self) -> u64 {
-        let text = self.bytes.len().saturating_sub(self.sight_bytes) as u64;
-        (text / TOKEN_BYTES).saturating_add(self.sights.saturating_mul(IMAGE_TOKENS))
+    fn size(&self) -> Size {
+        Size { bytes: self.bytes.len().saturating_sub(self.sight_bytes) as u64, sights: self.sights }
     }
 
     fn reader(&self) -> State {

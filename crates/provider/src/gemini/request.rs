@@ -15,8 +15,9 @@ use super::named::{self, Format};
 use super::parts::{Data, FunctionCall, FunctionResponse, Part, Response, Shown, Sight};
 use super::stream::State;
 use crate::attempt::Script;
-use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable};
+use crate::calls::{self, arguments, sendable};
 use crate::form::Ask;
+use crate::size::Size;
 use crate::{Epoch, SampleSpec};
 
 /// What Google has clients send for a call that another model made: later models refuse the first call of a step
@@ -124,9 +125,8 @@ impl Script for Body {
         Ok(body)
     }
 
-    fn tokens(&self) -> u64 {
-        let text = self.bytes.len().saturating_sub(self.sight_bytes) as u64;
-        (text / TOKEN_BYTES).saturating_add(self.sights.saturating_mul(IMAGE_TOKENS))
+    fn size(&self) -> Size {
+        Size { bytes: self.bytes.len().saturating_sub(self.sight_bytes) as u64, sights: self.sights }
     }
 
     fn reader(&self) -> State {

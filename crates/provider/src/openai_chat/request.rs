@@ -14,9 +14,10 @@ use super::quirks::{AnswerIds, GivenBack, Quirks, UsageField};
 use super::stream::State;
 use super::{ToolCalls, details, schema_calls};
 use crate::attempt::Script;
-use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
+use crate::calls::{self, arguments, sendable, told};
 use crate::form::Ask;
 use crate::sight::{self, PDF, PDF_NAME};
+use crate::size::Size;
 use crate::{Epoch, SampleSpec};
 
 /// The growing body.
@@ -120,9 +121,8 @@ impl Script for Body {
         Ok(body)
     }
 
-    fn tokens(&self) -> u64 {
-        let text = self.bytes.len().saturating_sub(self.image_bytes) as u64;
-        (text / TOKEN_BYTES).saturating_add(self.images.saturating_mul(IMAGE_TOKENS))
+    fn size(&self) -> Size {
+        Size { bytes: self.bytes.len().saturating_sub(self.image_bytes) as u64, sights: self.images }
     }
 
     fn reader(&self) -> State {

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::stream::State;
 use crate::attempt::Script;
-use crate::calls::{self, IMAGE_TOKENS, TOKEN_BYTES, arguments, sendable, told};
+use crate::calls::{self, arguments, sendable, told};
 use crate::form::Ask;
 use crate::sight::{self, PDF, PDF_NAME};
+use crate::size::Size;
 use crate::{Epoch, SampleSpec, ToolDeclaration};
 
 /// Whether a model thinks before it answers, as far as its name tells.
@@ -132,9 +133,8 @@ impl Script for Body {
         Ok(body)
     }
 
-    fn tokens(&self) -> u64 {
-        let text = self.bytes.len().saturating_sub(self.sight_bytes) as u64;
-        (text / TOKEN_BYTES).saturating_add(self.sights.saturating_mul(IMAGE_TOKENS))
+    fn size(&self) -> Size {
+        Size { bytes: self.bytes.len().saturating_sub(self.sight_bytes) as u64, sights: self.sights }
     }
 
     fn reader(&self) -> State {

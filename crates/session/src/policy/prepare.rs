@@ -7,14 +7,14 @@ use crate::{Effect, Next, State, Turn};
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let settings = &turn.settings;
     let epoch = state.context.epoch.as_ref();
-    let asked_alike = epoch.filter(|epoch| epoch.model == settings.model && epoch.format == settings.format);
+    let asked_alike = epoch.filter(|epoch| epoch.model == turn.model && epoch.format == settings.format);
     let way = turn.way.or(asked_alike.map(|epoch| epoch.way)).unwrap_or_default();
     if asked_alike.is_some_and(|epoch| epoch.offered == settings.tools && epoch.way >= way) {
         return None;
     }
     Some(Next::Start(vec![Effect::Prepare {
         item: ItemId::at(state.next),
-        model: settings.model.clone(),
+        model: turn.model.clone(),
         format: settings.format.clone(),
         way,
     }]))

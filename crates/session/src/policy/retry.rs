@@ -17,6 +17,11 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let in_time = at.since(failed.first_at) <= retry.max_total_ms;
     if !failed.failure.kind.is_retryable() || failed.tries >= retry.max_tries || !in_time {
         let failure = failed.failure.clone();
+        if let Some(model) =
+            turn.settings.fallback.get(turn.fallbacks).filter(|_| failure.kind.may_fall_back())
+        {
+            return append(vec![Event::Turn(TurnEvent::FellBack { model: model.clone(), failure })]);
+        }
         return append(vec![Event::Turn(TurnEvent::Ended { outcome: Outcome::ProviderFailed { failure } })]);
     }
     if state.now < at {

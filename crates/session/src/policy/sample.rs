@@ -14,7 +14,7 @@ pub(super) fn ask(state: &State, turn: &Turn, retry_of: Option<ItemId>) -> Next 
     Next::Start(vec![Effect::Sample {
         item: ItemId::at(state.next),
         retry_of,
-        model: settings.model.clone(),
+        model: turn.model.clone(),
         effort: settings.effort,
         max_output: settings.max_output,
         temperature: settings.temperature,

@@ -44,7 +44,8 @@ impl Indexed for About {
                 Event::Turn(TurnEvent::Steered { input, .. }) => keep(prompt(&input.parts), &mut entry.text),
                 Event::Sample(SampleEvent::Ended { message, usage: spent, cost, .. }) => {
                     usage += *spent;
-                    entry.cost_micros = entry.cost_micros.saturating_add(cost.map_or(0, |cost| cost.0));
+                    entry.cost_microdollars =
+                        entry.cost_microdollars.saturating_add(cost.map_or(0, |cost| cost.0));
                     keep(message.as_ref().map(Message::text).unwrap_or_default(), &mut entry.text);
                 }
                 _ => {}
