@@ -10,6 +10,7 @@ mod host;
 mod hosted;
 mod hub;
 mod live;
+mod placeless;
 mod prepare;
 mod purse;
 
@@ -18,6 +19,7 @@ use codetether_event::SessionId;
 pub use hosted::{Hosted, Opening, SubmitError};
 pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};
+pub use placeless::placeless;
 pub use purse::{FindFacts, Purse};
 
 /// Why a session could not be driven.

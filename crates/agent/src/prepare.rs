@@ -81,7 +81,7 @@ pub(crate) fn epoch(info: &EpochInfo, blobs: &BlobStore) -> Result<Epoch, String
 }
 
 /// What the model should know of the place. Volatile, so it is a message and not part of the prefix.
-fn environment(root: &Root) -> String {
+pub(crate) fn environment(root: &Root) -> String {
     let mut text = format!(
         "<environment>\nproject folder: {}\nplatform: {} {}\ndate: {}\n</environment>",
         root.path().display(),

@@ -204,6 +204,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NUMBER", value_parser = temperature)]
     pub(crate) temperature: Option<Temperature>,
 
+    /// Write each request and its answer to a file in this folder, without keys; it must be empty, or is made.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "replay")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Answer from what `--record` wrote to this folder: no server is asked, no key is needed, and the first request
+    /// that is not as it was recorded ends the run.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) replay: Option<PathBuf>,
+
     /// Set a setting for this run, such as `-c max_steps=20`. May be given several times.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

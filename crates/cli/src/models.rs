@@ -8,9 +8,9 @@ use std::time::Duration;
 use codetether_agent::FindProvider;
 use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
-use codetether_keys::{KeyError, KeyFile, Place, Wanted};
+use codetether_keys::{KeyError, KeyFile, Keys, Place, Wanted};
 use codetether_provider::vendors::{self, VENDORS, Vendor};
-use codetether_provider::{Anthropic, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
+use codetether_provider::{Anthropic, Cassettes, Gemini, OpenAiChat, OpenAiResponses, Provider, ToolCalls};
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
@@ -53,12 +53,18 @@ pub(crate) struct Found {
 }
 
 /// Checks, before anything is written, that the model's endpoint is known and its key there.
-pub(crate) fn check(settings: &Settings, model: &ModelId) -> Result<Found, Failure> {
+pub(crate) fn check(settings: &Settings, model: &ModelId, cassettes: &Cassettes) -> Result<Found, Failure> {
     let keys = keys::of(settings);
-    find(&settings.providers, model, &keys::variable, &|wanted| {
-        Ok(keys.find(wanted)?.map(|found| found.secret))
-    })
-    .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+    find(&settings.providers, model, &keys::variable, &|wanted| key(keys, wanted, cassettes))
+        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+}
+
+/// The key of an endpoint. Where cassettes answer none is looked for, and what stands for it is sent to nobody.
+fn key(keys: &Keys, wanted: &Wanted<'_>, cassettes: &Cassettes) -> Result<Option<Secret>, KeyError> {
+    if cassettes.is_replay() {
+        return Ok(Some(Secret::from("none".to_owned())));
+    }
+    Ok(keys.find(wanted)?.map(|found| found.secret))
 }
 
 /// The model of a turn.
@@ -114,7 +120,7 @@ pub(crate) fn where_to_ask(model: &str) -> String {
 }
 
 /// Finds providers by these settings; each is made once, so that its connections are shared.
-pub(crate) fn finder(settings: &Settings) -> Arc<FindProvider> {
+pub(crate) fn finder(settings: &Settings, cassettes: Cassettes) -> Arc<FindProvider> {
     let (rows, keys) = (settings.providers.clone(), keys::of(settings));
     let made: Mutex<HashMap<String, Arc<dyn Provider>>> = Mutex::default();
     Arc::new(move |model| {
@@ -122,9 +128,9 @@ pub(crate) fn finder(settings: &Settings) -> Arc<FindProvider> {
         if let Some(provider) = made.get(model.provider()) {
             return Ok(provider.clone());
         }
-        let key = |wanted: &Wanted<'_>| Ok(keys.find(wanted)?.map(|found| found.secret));
+        let key = |wanted: &Wanted<'_>| key(keys, wanted, &cassettes);
         let found = find(&rows, model, &keys::variable, &key).map_err(|problem| problem.message)?;
-        let provider = provider(model.provider(), found)?;
+        let provider = provider(model.provider(), found, &cassettes)?;
         made.insert(model.provider().to_owned(), provider.clone());
         Ok(provider)
     })
@@ -190,8 +196,9 @@ fn place(base_url: &str) -> Place {
     if codetether_net::is_loopback(base_url) { Place::Local } else { Place::Remote }
 }
 
-fn provider(name: &str, found: Found) -> Result<Arc<dyn Provider>, String> {
+fn provider(name: &str, found: Found, cassettes: &Cassettes) -> Result<Arc<dyn Provider>, String> {
     let client = codetether_net::client(&found.base_url).map_err(|error| error.to_string())?;
+    let client = cassettes.over(client);
     let timeout = |seconds: Option<codetether_config::Seconds>, default| {
         seconds.map_or(Duration::from_secs(default), Duration::from)
     };

@@ -1,6 +1,7 @@
 //! `codetether run`: a prompt goes in, text comes out, and the exit code says how it went.
 
 mod asks;
+mod cassettes;
 mod figures;
 mod form;
 mod input;
@@ -98,7 +99,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         (None, _) => return Err(nothing_to_do()),
     };
     keys::redactor().learn(models::secrets(&settings));
-    let found = models::check(&settings, &turn.model)?;
+    let cassettes = cassettes::asked(args, &root)?;
+    let found = models::check(&settings, &turn.model, &cassettes)?;
     let tools = Builtin::default();
     check_tools(&turn, &tools)?;
     check_prices(&settings, &turn)?;
@@ -109,7 +111,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))?;
     let parts = Parts {
         tools: Arc::new(tools),
-        providers: models::finder(&settings),
+        providers: models::finder(&settings, cassettes),
         purse: purse(&settings)?,
         environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
         limits: Limits::default(),
@@ -166,7 +168,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
                 turn
             }
         };
-        let window = if args.quiet { Probe::none(&model) } else { Probe::start(&found, &model) };
+        let window = if args.quiet || args.replay.is_some() {
+            Probe::none(&model)
+        } else {
+            Probe::start(&found, &model)
+        };
         Run { args, hosted, turn, model, formed, started, attended, figures, window }
             .watch(subscription, &mut signals)
             .await

@@ -20,7 +20,7 @@ use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
 use crate::listing::{self, Listed};
-use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a message",
@@ -42,7 +42,7 @@ impl Anthropic {
     /// Asks at this endpoint over this client's connections. What is wrong with the endpoint's URL, key or headers is
     /// told by the first sample.
     #[must_use]
-    pub fn new(endpoint: &Endpoint, client: reqwest::Client) -> Self {
+    pub fn new(endpoint: &Endpoint, client: impl Into<Transport>) -> Self {
         Self { line: Arc::new(Line::new(endpoint, client, &PROTOCOL)) }
     }
 }

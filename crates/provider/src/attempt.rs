@@ -9,7 +9,6 @@ use codetether_event::{Message, Piece, ProviderFailure, Usage, Way};
 use codetether_files::BlobStore;
 use futures_util::FutureExt as _;
 use http::header::CONTENT_TYPE;
-use reqwest::Response;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answer::{Answer, Fault, Reader};
@@ -17,6 +16,7 @@ use crate::endpoint::Line;
 use crate::errors::Blame;
 use crate::form::Plan;
 use crate::size::{Counted, Size};
+use crate::transport::{self, Response};
 use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, usage};
 
 /// Pieces are handed out at most this often: what comes faster is joined.
@@ -157,7 +157,7 @@ impl<S: Script> Conversation<S> {
         out: &mut (dyn FnMut(Piece) + Send),
     ) -> Result<Read, ProviderFailure> {
         if let Some(last) = self.last.take() {
-            read_end(last).await;
+            read_end(last, &self.line.blame).await;
         }
         let line = &*self.line;
         let target = line.target.as_ref().map_err(Clone::clone)?;
@@ -166,15 +166,15 @@ impl<S: Script> Conversation<S> {
         }
         let body = self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?;
         let url = line.url(target, self.plan.epoch.model.model());
-        let request = line.client.post(url).headers(target.headers.clone()).body(body).send();
+        let request = transport::post(line, url, target.headers.clone(), body);
         let response = match timeout(line.idle_timeout, request).await {
-            Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
+            Ok(response) => response?,
             Err(_) => return Err(line.blame.silent(line.idle_timeout)),
         };
         let media_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = read_start(response).await;
+            let body = read_start(response, &line.blame).await;
             Err(line.blame.status(status, &headers, &body, self.plan.epoch.model.model()))
         } else if media_type.starts_with(b"text/html") {
             Err(line.blame.protocol("it sent a web page (is `base_url` right?)"))
@@ -198,16 +198,14 @@ async fn read_answer(
     while !answer.is_done() {
         let flush = tokio::select! {
             biased;
-            read = response.chunk() => match read {
+            read = response.chunk(&line.blame) => match read {
                 Ok(Some(bytes)) => {
                     last_read = Instant::now();
                     answer.feed(&bytes, out).map_err(|fault| failure(&line.blame, fault))?;
                     last_read >= next_piece
                 }
                 Ok(None) => return Ok(Read::default()),
-                Err(error) => {
-                    return Ok(Read { broken: Some(line.blame.transport(&error)), ..Read::default() });
-                }
+                Err(failure) => return Ok(Read { broken: Some(failure), ..Read::default() }),
             },
             () = &mut pause, if answer.has_unsent() => true,
             () = &mut silence => {
@@ -226,7 +224,7 @@ async fn read_answer(
             pause.as_mut().reset(next_piece);
         }
     }
-    let ended = (0..END_READS).find_map(|_| match response.chunk().now_or_never() {
+    let ended = (0..END_READS).find_map(|_| match response.chunk(&line.blame).now_or_never() {
         Some(Ok(Some(_))) => None,
         Some(_) => Some(true),
         None => Some(false),
@@ -236,17 +234,18 @@ async fn read_answer(
 }
 
 /// Reads the end of a body whose answer is known, which by now should be there.
-async fn read_end(mut response: Response) {
+async fn read_end(mut response: Response, blame: &Blame) {
     // Whatever comes of it, the next request finds a connection or makes one.
-    let _ = timeout(END_WAIT, async { while let Ok(Some(_)) = response.chunk().await {} }).await;
+    let _ = timeout(END_WAIT, async { while let Ok(Some(_)) = response.chunk(blame).await {} }).await;
 }
 
 /// Reads as much of an error's body as a message can use.
-pub(crate) async fn read_start(mut response: Response) -> Vec<u8> {
+pub(crate) async fn read_start(response: impl Into<Response>, blame: &Blame) -> Vec<u8> {
+    let mut response = response.into();
     let mut start = Vec::new();
     // What came by then is what there is.
     let _ = timeout(ERROR_WAIT, async {
-        while let Ok(Some(bytes)) = response.chunk().await {
+        while let Ok(Some(bytes)) = response.chunk(blame).await {
             start.extend_from_slice(&bytes);
             if start.len() > ERROR_MAX {
                 break;

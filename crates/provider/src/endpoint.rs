@@ -10,6 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
+use crate::cassette::{Cassettes, Transport};
 use crate::errors::Blame;
 
 /// Longer limits are as good as none, and would overflow the clock.
@@ -52,6 +53,7 @@ pub(crate) struct Protocol {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) client: reqwest::Client,
+    pub(crate) cassettes: Cassettes,
     /// What is wrong with the endpoint is told by the first sample.
     pub(crate) target: Result<Target, ProviderFailure>,
     path: fn(&str, &str) -> String,
@@ -69,10 +71,13 @@ pub(crate) struct Target {
 }
 
 impl Line {
-    pub(crate) fn new(endpoint: &Endpoint, client: reqwest::Client, protocol: &Protocol) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, transport: impl Into<Transport>, protocol: &Protocol) -> Self {
+        let Transport { client, cassettes } = transport.into();
+        cassettes.learn(secrets(endpoint));
         let blame = blame(endpoint, protocol);
         Self {
             client,
+            cassettes,
             target: target(endpoint, protocol, &blame),
             path: protocol.path,
             query: protocol.query,

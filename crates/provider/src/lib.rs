@@ -5,6 +5,7 @@ mod answer;
 mod anthropic;
 mod attempt;
 mod calls;
+mod cassette;
 mod dialogue;
 mod endpoint;
 mod errors;
@@ -20,10 +21,12 @@ mod sight;
 mod size;
 mod sse;
 mod text;
+mod transport;
 mod usage;
 pub mod vendors;
 
 pub use anthropic::Anthropic;
+pub use cassette::{CassetteError, Cassettes, Placeless, Transport};
 pub use dialogue::{
     BoxFuture, Cancel, Dialogue, Epoch, Provider, SampleError, SampleSpec, Sampled, ToolDeclaration,
 };

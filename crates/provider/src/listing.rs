@@ -195,7 +195,7 @@ async fn pages(line: &Line, catalogue: &Catalogue) -> Result<Vec<Listed>, Provid
         };
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
-            return Err(line.blame.status(status, &headers, &read_start(response).await, ""));
+            return Err(line.blame.status(status, &headers, &read_start(response, &line.blame).await, ""));
         }
         let mut body = Vec::new();
         while let Some(read) = response.chunk().await.map_err(|error| line.blame.transport(&error))? {

@@ -23,7 +23,7 @@ use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
 use crate::listing::{self, Listed};
-use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, vendors};
+use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport, vendors};
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a chat completion",
@@ -73,7 +73,7 @@ impl OpenAiChat {
     /// Asks at this endpoint over this client's connections. What is wrong with the endpoint's URL, key or headers is
     /// told by the first sample.
     #[must_use]
-    pub fn new(endpoint: &Endpoint, tool_calls: ToolCalls, client: reqwest::Client) -> Self {
+    pub fn new(endpoint: &Endpoint, tool_calls: ToolCalls, client: impl Into<Transport>) -> Self {
         let quirks = vendors::quirks(&endpoint.name, &endpoint.base_url);
         let protocol = match quirks.key {
             KeyHeader::ApiKey => &API_KEY,

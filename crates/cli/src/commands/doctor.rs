@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use codetether_config::{Layer, Settings};
 use codetether_files::{WriteOptions, write_atomic};
+use codetether_provider::Cassettes;
 
 use crate::args::DoctorArgs;
 use crate::exit::{Exit, Failure};
@@ -75,7 +76,7 @@ fn model(settings: &Settings) -> Finding {
         }
     };
     let why = note.map(|note| format!(" ({note})")).unwrap_or_default();
-    match models::check(settings, &model) {
+    match models::check(settings, &model, &Cassettes::default()) {
         Ok(found) => {
             let key = if found.key.is_some() { "with a key" } else { "without a key" };
             finding(true, format!("{model} at {} {key}{why}", found.base_url))
