@@ -1,39 +1,50 @@
 //! Judging a call: is there such a tool, do the arguments fit, where do its paths lead, what do the rules say.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use codetether_event::{AskKind, ToolCall, ToolName, Touches, Verdict};
+use codetether_event::{AskKind, Rung, ToolCall, ToolName, Touches, Verdict};
 use codetether_files::Root;
 use codetether_permission::{Decision, Judgement};
-use codetether_schema::Validator;
 use codetether_secret::Redactor;
-use codetether_tool::{Args, Tool, ToolContext, ToolSource};
+use codetether_tool::{ToolContext, ToolSource};
 use futures_util::FutureExt;
 
 use crate::circumstances::Circumstances;
 use crate::live::{Parts, RuleFile};
+use crate::readings::Readings;
 
 /// Bytes of a preview that are kept.
 const PREVIEW: usize = 20_000;
 
-/// Judges calls; compiles each tool's schema once.
+/// A judgement, and how far the arguments had to be helped for it.
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    pub(crate) helped: Option<Rung>,
+}
+
+impl From<Verdict> for Judged {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, helped: None }
+    }
+}
+
+/// Judges calls.
 pub(crate) struct Authoriser {
     tools: Arc<dyn ToolSource>,
     redactor: Arc<Redactor>,
     /// Where "always" writes.
     rule_file: Option<RuleFile>,
-    validators: Mutex<HashMap<ToolName, Arc<Validator>>>,
+    readings: Arc<Readings>,
 }
 
 impl Authoriser {
-    pub(crate) fn new(parts: &Parts) -> Self {
+    pub(crate) fn new(parts: &Parts, readings: Arc<Readings>) -> Self {
         Self {
             tools: parts.tools.clone(),
             redactor: parts.redactor.clone(),
             rule_file: parts.rule_file.clone(),
-            validators: Mutex::default(),
+            readings,
         }
     }
 
@@ -46,10 +57,10 @@ impl Authoriser {
         call: &ToolCall,
         circumstances: &Circumstances,
         cx: &ToolContext,
-    ) -> Result<Verdict, String> {
+    ) -> Result<Judged, String> {
         let judged = AssertUnwindSafe(self.judged(call, circumstances, cx)).catch_unwind().await;
         judged.unwrap_or_else(|_| {
-            Ok(Verdict::InvalidArguments { problems: "the tool broke down over them".into() })
+            Ok(Verdict::InvalidArguments { problems: "the tool broke down over them".into() }.into())
         })
     }
 
@@ -58,27 +69,27 @@ impl Authoriser {
         call: &ToolCall,
         circumstances: &Circumstances,
         cx: &ToolContext,
-    ) -> Result<Verdict, String> {
+    ) -> Result<Judged, String> {
         let settings = &circumstances.settings;
         let offered = |name: &ToolName| settings.tools.as_ref().is_none_or(|tools| tools.contains(name));
         let Some(tool) = Some(&call.name).filter(|name| offered(name)).and_then(|name| self.tools.tool(name))
         else {
             let names = self.tools.manifest().into_iter().map(|spec| spec.name).filter(offered).collect();
-            return Ok(Verdict::UnknownTool { offered: names });
+            return Ok(Verdict::UnknownTool { offered: names }.into());
         };
-        let args = match self.arguments(call, &*tool)? {
-            Ok(args) => args,
-            Err(problems) => return Ok(Verdict::InvalidArguments { problems }),
+        let (args, rung) = match self.readings.read(call, &*tool)? {
+            Ok(read) => read,
+            Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
         };
         let touches = match inside(&cx.root, &tool.touches(&args)) {
             Ok(touches) => touches,
-            Err(problems) => return Ok(Verdict::InvalidArguments { problems }),
+            Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
         };
         if touches.commands.iter().any(|command| command.trim().is_empty()) {
-            return Ok(Verdict::InvalidArguments { problems: "the command is empty".into() });
+            return Ok(Verdict::InvalidArguments { problems: "the command is empty".into() }.into());
         }
         let judged = circumstances.judge(call.name.as_str(), &touches);
-        Ok(match judged.decision {
+        let verdict = match judged.decision {
             Decision::Allow => Verdict::Allow { writes: touches.could_write(), rule: judged.by() },
             Decision::Deny => Verdict::Deny { rule: judged.by() },
             Decision::Ask => {
@@ -90,28 +101,8 @@ impl Authoriser {
                 let file = self.rule_file.as_ref().map(|file| file.path.clone());
                 Verdict::Ask { ask: ask(&call.name, &touches, detail, &judged, file) }
             }
-        })
-    }
-
-    /// The arguments, if they fit the tool's schema; else what does not.
-    fn arguments(&self, call: &ToolCall, tool: &dyn Tool) -> Result<Result<Args, String>, String> {
-        let value = match codetether_schema::parse_arguments(&call.arguments) {
-            Ok(value) => value,
-            Err(problem) => return Ok(Err(problem)),
         };
-        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
-        let validator = match validators.get(&call.name) {
-            Some(validator) => validator.clone(),
-            None => {
-                let compiled = Validator::new(&tool.spec().schema).map_err(|e| e.to_string())?;
-                validators.entry(call.name.clone()).or_insert(Arc::new(compiled)).clone()
-            }
-        };
-        drop(validators);
-        Ok(match validator.validate(&value) {
-            Ok(()) => Ok(Args(value)),
-            Err(violations) => Err(violations.to_string()),
-        })
+        Ok(Judged { verdict, helped: Some(rung).filter(|rung| *rung != Rung::Strict) })
     }
 }
 

@@ -8,8 +8,10 @@ use codetether_event::{BlobId, Timing, ToolResult};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
-use codetether_tool::{Args, Cancel, Hidden, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
+use codetether_tool::{Cancel, Hidden, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
 use futures_util::FutureExt;
+
+use crate::readings::Readings;
 
 /// How long a cancelled call may take to end by itself before it is dropped: longer than ending what it started takes.
 const GRACE: Duration = Duration::from_secs(5);
@@ -22,6 +24,7 @@ pub(crate) struct Gate {
     pub(crate) limits: Limits,
     pub(crate) blobs: BlobStore,
     pub(crate) redactor: Arc<Redactor>,
+    pub(crate) readings: Arc<Readings>,
 }
 
 /// How a call ended.
@@ -98,7 +101,8 @@ impl Gate {
             .tools
             .tool(&call.name)
             .ok_or_else(|| ToolError::ForModel(format!("there is no tool `{}` any more", call.name)))?;
-        let args = Args(codetether_schema::parse_arguments(&call.arguments).map_err(ToolError::ForModel)?);
+        let read = self.readings.read(call, &*tool).map_err(ToolError::Fatal)?;
+        let (args, _) = read.map_err(ToolError::ForModel)?;
         let cx = ToolContext {
             call: permit.item(),
             root: self.root.clone(),

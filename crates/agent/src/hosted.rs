@@ -21,6 +21,7 @@ use crate::circumstances::ReadRules;
 use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
 use crate::live::{Live, Parts, Submitted, drive};
+use crate::readings::Readings;
 
 /// Version of the journal's form.
 const SCHEMA: u32 = 1;
@@ -185,12 +186,13 @@ impl Opening {
         let recent = records.iter().rev().take(256).rev().cloned().map(Arc::new);
         let hub = Hub::new(journal.path().to_owned(), recent);
         let spool = self.layout.session(journal.id()).join("spool");
+        let readings = Arc::<Readings>::default();
         let live = Live {
             state,
             journal,
             hub: hub.clone(),
-            gate: Arc::new(self.parts.gate(root, blobs)),
-            authoriser: Arc::new(Authoriser::new(&self.parts)),
+            gate: Arc::new(self.parts.gate(root, blobs, readings.clone())),
+            authoriser: Arc::new(Authoriser::new(&self.parts, readings)),
             rules: ReadRules::default(),
             rule_file: self.parts.rule_file.clone(),
             home: self.parts.home.clone(),

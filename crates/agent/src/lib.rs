@@ -13,6 +13,7 @@ mod live;
 mod placeless;
 mod prepare;
 mod purse;
+mod readings;
 
 pub use circumstances::followed;
 use codetether_event::SessionId;

@@ -21,13 +21,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::RunError;
-use crate::authorise::Authoriser;
+use crate::authorise::{Authoriser, Judged};
 use crate::circumstances::{Circumstances, ReadRules};
 use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
 use crate::prepare;
 use crate::purse::{Bill, MoneyLimit, Purse, Request};
+use crate::readings::Readings;
 
 /// Finds the provider of a model; an error says what is missing.
 pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
@@ -211,8 +212,8 @@ impl Live {
                         host: host.clone(),
                         hidden: Hidden::default(),
                     };
-                    let verdict = authoriser.verdict(&call, &circumstances, &cx).await?;
-                    facts.push(Event::Call(CallEvent::Authorized { item, verdict }));
+                    let Judged { verdict, helped } = authoriser.verdict(&call, &circumstances, &cx).await?;
+                    facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped }));
                 }
                 Ok(facts)
             };
@@ -550,8 +551,9 @@ pub struct RuleFile {
 pub type AddRules = dyn Fn(&[String]) -> Result<(), String> + Send + Sync;
 
 impl Parts {
-    pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore) -> Gate {
-        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor: self.redactor.clone() }
+    pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore, readings: Arc<Readings>) -> Gate {
+        let redactor = self.redactor.clone();
+        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor, readings }
     }
 
     /// The names of the tools there are.

@@ -149,7 +149,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) fork: Option<String>,
 
-    /// Attach a file: text, or an image. May be given several times.
+    /// Attach a file: text, an image or a PDF. May be given several times.
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
 

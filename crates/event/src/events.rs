@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Answer, AskId, Attempt, Audience, BlobId, Input, ItemId, Message, ModelId, Money, Principal, RawJson,
-    ResponseFormat, Seq, SessionId, Structured, ToolName, ToolResult, TurnSettings, Usage, Way,
+    ResponseFormat, Rung, Seq, SessionId, Structured, ToolName, ToolResult, TurnSettings, Usage, Way,
 };
 
 /// A fact.
@@ -514,6 +514,9 @@ pub enum CallEvent {
         item: ItemId,
         /// The judgement.
         verdict: Verdict,
+        /// How far its arguments had to be helped, if at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        helped: Option<Rung>,
     },
     /// It is about to run.
     #[serde(rename = "call.started")]

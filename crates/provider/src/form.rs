@@ -4,7 +4,7 @@
 //! schema as it was given.
 
 use codetether_event::{
-    ContentPart, Message, Reading, ResponseFormat, Rung, StopReason, Structured, ToolName, Way,
+    ContentPart, Message, Reading, ResponseFormat, StopReason, Structured, ToolName, Way,
 };
 use codetether_schema::{self as schema, Answer, Dialect, Lowered, Unusable, Validator};
 use serde_json::{Value, json};
@@ -210,7 +210,7 @@ impl Form {
         };
         match answer {
             Ok(answer) if answer.was_cut => Reading::Misfits { problem: "it ends in the middle".into() },
-            Ok(answer) => Reading::Fits { rung: rung(answer.rung), value: Box::new(answer.value) },
+            Ok(answer) => Reading::Fits { rung: answer.rung, value: Box::new(answer.value) },
             Err(unusable) => Reading::Misfits { problem: unusable.to_string() },
         }
     }
@@ -220,14 +220,6 @@ fn any(text: &str) -> Result<Answer, Unusable> {
     // A schema that everything fits.
     let anything = Validator::new(&json!({})).map_err(|_| schema::Unrepairable::NoValue)?;
     schema::read_answer(text, &anything, None)
-}
-
-fn rung(rung: schema::Rung) -> Rung {
-    match rung {
-        schema::Rung::Repaired => Rung::Repaired,
-        schema::Rung::Coerced => Rung::Coerced,
-        _ => Rung::Strict,
-    }
 }
 
 /// A tool's arguments in place of an answer: the schema itself where it is one of objects, else what holds the answer

@@ -13,7 +13,7 @@ const REPEATED: usize = 400;
 ///
 /// # Errors
 /// For the model: where the text is not JSON, not an object, or names a property twice.
-pub fn parse_arguments(text: &str) -> Result<Value, String> {
+pub(crate) fn parse_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(Map::new()));
     }

@@ -11,11 +11,11 @@ mod raise;
 mod read;
 mod validate;
 
-pub use arguments::parse_arguments;
+pub use codetether_event::Rung;
 pub use dialect::Dialect;
 pub use loss::{Loss, LossKind};
 pub use lower::{Lowered, lower, lower_tool};
 pub use of::of;
 pub use partial::{Partial, PartialError, Prefix, Problem};
-pub use read::{Answer, Mended, Rung, Unrepairable, Unusable, read_answer, repair};
+pub use read::{Answer, Mended, Unrepairable, Unusable, read_answer, read_arguments, repair};
 pub use validate::{Error, Validator, Violation, Violations};

@@ -5,27 +5,14 @@
 mod coerce;
 mod tolerant;
 
-use serde::Serialize;
+use codetether_event::Rung;
 use serde_json::Value;
 
-use crate::arguments::strict;
+use crate::arguments::{parse_arguments, strict};
 use crate::lower::Lowered;
 use crate::validate::{Validator, Violations};
 
 pub use tolerant::{Mended, Unrepairable, repair};
-
-/// How far an answer had to be helped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Rung {
-    /// It is JSON and fits.
-    Strict,
-    /// Its form was mended: a fence, prose around it, an open bracket.
-    Repaired,
-    /// A scalar was taken for the type that was meant, such as `"3"` for 3.
-    Coerced,
-}
 
 /// An answer that fits.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +73,31 @@ pub fn read_answer(text: &str, original: &Validator, lowered: Option<&Lowered>) 
     })
 }
 
+/// Reads the arguments of a call, which must be an object; nothing at all counts as an empty one, and a property that is
+/// `null` as left out. They are helped as answers are, but for text that ends inside: what was cut is not acted on.
+///
+/// # Errors
+/// For the model: what is wrong with them as they were written.
+pub fn read_arguments(text: &str, tool: &Validator) -> Result<(Value, Rung), String> {
+    let problem = match parse_arguments(text) {
+        Ok(value) => match tool.validate(&value) {
+            Ok(()) => return Ok((value, Rung::Strict)),
+            Err(violations) => {
+                let coerced = coerce::coerce(&value, tool.schema());
+                if coerced != value && tool.validate(&coerced).is_ok() {
+                    return Ok((coerced, Rung::Coerced));
+                }
+                violations.to_string()
+            }
+        },
+        Err(problem) => problem,
+    };
+    match read_answer(text, tool, None) {
+        Ok(Answer { value: value @ Value::Object(_), rung, was_cut: false }) => Ok((value, rung)),
+        _ => Err(problem),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -136,6 +148,21 @@ mod tests {
         assert_eq!(twice, Err("it is not JSON: the property `name` is there twice".into()));
         let deep = answer(&format!("{{\"name\": {}", "[".repeat(200)));
         assert_eq!(deep, Err("it is not JSON: it is nested deeper than 128".into()));
+    }
+
+    #[test]
+    fn arguments_are_helped_but_never_when_they_were_cut() {
+        let tool = Validator::new(&schema()).unwrap();
+        let read = |text: &str| read_arguments(text, &tool);
+        let ann = json!({"name": "Ann", "age": 3});
+        assert_eq!(read(r#"{"name": "Ann", "age": 3, "ok": null}"#), Ok((ann.clone(), Rung::Strict)));
+        assert_eq!(read(r#"{"name": "Ann", "age": "3", "ok": null}"#), Ok((ann.clone(), Rung::Coerced)));
+        assert_eq!(read("```json\n{'name': 'Ann', 'age': 3,}\n```"), Ok((ann, Rung::Repaired)));
+        assert_eq!(read("").unwrap_err(), "`name` is missing");
+        let cut = read(r#"{"name": "An"#).unwrap_err();
+        assert!(cut.starts_with("they are not valid JSON"), "{cut}");
+        let twice = read(r#"{"name": "Ann", "name": "Bob"}"#).unwrap_err();
+        assert!(twice.contains("twice"), "{twice}");
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl Transcript {
 
     pub(crate) fn judge(&mut self, index: usize, verdict: Verdict) -> &mut Self {
         let item = self.item(index);
-        self.append(vec![Event::Call(CallEvent::Authorized { item, verdict })])
+        self.append(vec![Event::Call(CallEvent::Authorized { item, verdict, helped: None })])
     }
 
     pub(crate) fn allow(&mut self, index: usize, writes: bool) -> &mut Self {

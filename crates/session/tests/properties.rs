@@ -203,7 +203,7 @@ impl World {
             },
             n => Verdict::Allow { writes: n == 4, rule: "yes".into() },
         };
-        Event::Call(CallEvent::Authorized { item, verdict })
+        Event::Call(CallEvent::Authorized { item, verdict, helped: None })
     }
 
     fn answer(&mut self, item: ItemId) -> Event {

@@ -70,7 +70,7 @@ impl Figures {
                     self.name(record, message);
                 }
             }
-            Event::Call(CallEvent::Authorized { item, verdict: Verdict::Deny { rule } }) => {
+            Event::Call(CallEvent::Authorized { item, verdict: Verdict::Deny { rule }, .. }) => {
                 let name = self.names.get(item).cloned().unwrap_or_else(|| ToolName::new("?"));
                 self.refused.push((name, rule.clone()));
             }

@@ -124,18 +124,19 @@ fn attached(path: &Path) -> Result<Attached, Failure> {
     if let Some(media_type) = image(&bytes) {
         return Ok(Attached::Image { media_type, bytes });
     }
-    let text = String::from_utf8(bytes).map_err(|_| usage(&"it is neither text nor an image"))?;
+    let text = String::from_utf8(bytes).map_err(|_| usage(&"it is neither text, nor an image, nor a PDF"))?;
     let text = text.trim_end_matches('\n');
     Ok(Attached::Text(format!("<file path=\"{}\">\n{text}\n</file>", path.display())))
 }
 
-/// The media type of an image that models take, by its first bytes.
+/// The media type of an image or a document that models take, by its first bytes.
 fn image(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
         [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
         _ => None,
     }
 }

@@ -78,7 +78,7 @@ impl Progress {
                     self.misread(structured.as_ref());
                     self.proposed(record.seq, message.as_ref());
                 }
-                Event::Call(CallEvent::Authorized { item, verdict }) => self.judged(*item, verdict),
+                Event::Call(CallEvent::Authorized { item, verdict, .. }) => self.judged(*item, verdict),
                 Event::Call(CallEvent::Started { item, .. }) => {
                     if let Some((what, since)) = self.calls.get_mut(item) {
                         *since = Instant::now();

@@ -130,3 +130,22 @@ fn a_schema_that_cannot_be_used_is_refused_before_anything_is_asked() {
     "#);
     assert!(bench.server.requests().is_empty());
 }
+
+#[test]
+fn arguments_of_a_call_are_helped_as_answers_are_and_the_journal_says_so() {
+    let bench = Bench::new([
+        Reply::call("read", r#"{"path": "a.txt", "limit": "1",}"#),
+        Reply::call("read", r#"{"path": "a.t"#),
+        Reply::text("Done."),
+    ]);
+    bench.file("a.txt", "one\ntwo\n");
+    let run = bench.run(&["read it"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let helped: Vec<Value> = bench
+        .event_values()
+        .into_iter()
+        .filter(|event| event["type"] == "call.authorized")
+        .map(|event| json!([event["verdict"]["kind"], event["helped"]]))
+        .collect();
+    assert_eq!(helped, [json!(["allow", "coerced"]), json!(["invalid_arguments", null])]);
+}

@@ -274,10 +274,14 @@ fn piped_input_and_files_are_context() {
     let bench = Bench::new([Reply::text("ok")]);
     bench.file("notes.txt", "a note\n");
     bench.bytes("dot.png", b"\x89PNG\r\n\x1a\n....");
-    let run = bench.run_with_input(&["look", "-f", "notes.txt", "-f", "dot.png"], "piped text\n");
+    bench.bytes("paper.pdf", b"%PDF-1.7\n...");
+    let args = ["look", "-f", "notes.txt", "-f", "dot.png", "-f", "paper.pdf"];
+    let run = bench.run_with_input(&args, "piped text\n");
     assert_eq!(run.code, 0, "{}", run.shown());
     let body = String::from_utf8(bench.server.requests()[0].body.clone()).unwrap();
-    for part in ["a note", "piped text", "data:image/png;base64,iVBORw0KGgo"] {
+    for part in
+        ["a note", "piped text", "data:image/png;base64,iVBORw0KGgo", "data:application/pdf;base64,JVBERi0"]
+    {
         assert!(body.contains(part), "{part}: {body}");
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
             (Phase::Judged, true, _) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
                 verdict: Verdict::Allow { writes: true, rule: "answered".into() },
+                helped: None,
             })),
             (Phase::Judged, false, Some(_)) => {
                 facts.push(Event::Ask(AskEvent::Opened { item: call.item, ask: ask.clone() }));
@@ -21,6 +22,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
             (Phase::Judged, false, None) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
                 verdict: Verdict::Deny { rule: unattended(why, rules) },
+                helped: None,
             })),
             (Phase::Asked(ask), _, None) => facts.push(Event::Ask(AskEvent::Withdrawn { ask: *ask })),
             _ => {}

@@ -61,6 +61,7 @@ mod tests {
             t.append(vec![codetether_event::Event::Call(codetether_event::CallEvent::Authorized {
                 item,
                 verdict: codetether_event::Verdict::Allow { writes: false, rule: "late".into() },
+                helped: None,
             })]);
         }
         t.settle();
