@@ -14,6 +14,7 @@ mod placeless;
 mod prepare;
 mod purse;
 mod readings;
+mod sampling;
 
 pub use circumstances::followed;
 use codetether_event::SessionId;

@@ -5,16 +5,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, Event, InterruptReason, ItemEvent, ItemId, ModelId, NoteEvent, Op,
-    OpId, ProviderFailure, ProviderFailureKind, Record, ResponseFormat, SampleEvent, SampleOutcome, Seq,
-    StopReason, Structured, Submission, Timing, ToolName, TurnEvent, TurnId, UnixMillis, Usage, Verdict, Way,
+    Answer, AskKind, CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, Op, OpId, Record,
+    ResponseFormat, Seq, Submission, ToolName, TurnEvent, TurnId, UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
-use codetether_provider::{Cancel, Dialogue, Provider, SampleError, SampleSpec, Sampled};
+use codetether_provider::{Cancel, Provider, SampleSpec};
 use codetether_session::{Call, Effect, Next, Permit, Phase, Refused, State};
 use codetether_tool::{Hidden, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
@@ -27,8 +26,9 @@ use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
 use crate::prepare;
-use crate::purse::{Bill, MoneyLimit, Purse, Request};
+use crate::purse::{MoneyLimit, Purse, Request};
 use crate::readings::Readings;
+use crate::sampling::{Asking, Held, Sampling};
 
 /// Finds the provider of a model; an error says what is missing.
 pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
@@ -57,18 +57,11 @@ pub(crate) struct Live {
     pub(crate) syncing: Option<oneshot::Receiver<Result<(), codetether_journal::Error>>>,
 }
 
-/// A dialogue and how much of the context it has.
-pub(crate) struct Held {
-    epoch: Seq,
-    pushed: usize,
-    dialogue: Box<dyn Dialogue>,
-}
-
 /// How an effect ended.
 pub(crate) struct End {
-    item: ItemId,
-    facts: Vec<Event>,
-    held: Option<Held>,
+    pub(crate) item: ItemId,
+    pub(crate) facts: Vec<Event>,
+    pub(crate) held: Option<Held>,
 }
 
 /// Drives the session until it is at rest and nobody holds it any more.
@@ -265,60 +258,28 @@ impl Live {
     }
 
     fn sample(&mut self, item: ItemId, model: &ModelId, spec: SampleSpec) {
-        let cancel = self.cancel_for(item);
-        let hub = self.hub.clone();
-        let started = Instant::now();
-        let held = self.dialogue(model);
-        let first_step = self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1);
-        let purse = self.purse.clone();
-        let request = self.request(item, model, &spec);
-        self.effects.spawn(async move {
-            let total = || Timing { first_ms: None, total_ms: millis(started.elapsed()) };
-            let mut held = match held {
-                Ok(held) => held,
-                Err(failure) => {
-                    let outcome = Err(SampleError::Failed { failure, usage: Usage::default() });
-                    let facts = vec![Event::Sample(ended(item, outcome, None, Bill::free(), total()))];
-                    return End { item, facts, held: None };
-                }
-            };
-            let request = Request { most_input: held.dialogue.most_input(), ..request };
-            let mut grant = match blocking({
-                let purse = purse.clone();
-                move || purse.reserve(request)
-            })
-            .await
-            {
-                Ok(grant) => grant,
-                Err(problem) => {
-                    let outcome = Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
-                    let unsent = ended(item, outcome, held.dialogue.way(), Bill::free(), total());
-                    let stop = TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) };
-                    return End {
-                        item,
-                        facts: vec![Event::Sample(unsent), Event::Turn(stop)],
-                        held: Some(held),
-                    };
-                }
-            };
-            let spec = SampleSpec { max_output: grant.max_output, ..spec };
-            let warning = grant.warning.take();
-            let mut first = None;
-            let mut out = |piece| {
-                first.get_or_insert_with(|| millis(started.elapsed()));
-                hub.piece(item, piece);
-            };
-            let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
-            let timing = Timing { first_ms: first, total_ms: millis(started.elapsed()) };
-            let outcome = something(outcome, first_step);
-            let usage = spent(&outcome);
-            let mut bill = blocking(move || Ok(purse.settle(grant, now(), &usage))).await.unwrap_or_default();
-            let warnings = warning.into_iter().chain(bill.warning.take());
-            let mut facts: Vec<Event> =
-                warnings.map(|text| Event::Note(NoteEvent::Warned { text })).collect();
-            facts.push(Event::Sample(ended(item, outcome, held.dialogue.way(), bill, timing)));
-            End { item, facts, held: Some(held) }
-        });
+        let context = &self.state.context;
+        let epoch = context.epoch.clone();
+        let held = self.dialogue.take();
+        let pushed = held.as_ref().zip(epoch.as_ref()).and_then(|(held, epoch)| held.pushed(epoch.seq));
+        let asking = Asking {
+            held: held.filter(|_| pushed.is_some()),
+            epoch,
+            fresh: context.messages.iter().skip(pushed.unwrap_or(0)).cloned().collect(),
+            providers: self.providers.clone(),
+            blobs: self.gate.blobs.clone(),
+            request: self.request(item, model, &spec),
+        };
+        let sampling = Sampling {
+            item,
+            spec,
+            asking,
+            purse: self.purse.clone(),
+            hub: self.hub.clone(),
+            cancel: self.cancel_for(item),
+            first_step: self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1),
+        };
+        self.effects.spawn(sampling.run());
     }
 
     /// What is to be known of a request before it may cost anything.
@@ -341,31 +302,6 @@ impl Live {
             max_output: spec.max_output,
             limit,
         }
-    }
-
-    /// The dialogue of the epoch in force, with all of the context in it.
-    fn dialogue(&mut self, model: &ModelId) -> Result<Held, ProviderFailure> {
-        let failure = |message: String| ProviderFailure {
-            kind: ProviderFailureKind::BadRequest,
-            status: None,
-            message,
-            retry_after_ms: None,
-        };
-        let context = &self.state.context;
-        let Some(info) = &context.epoch else { return Err(failure("the session has no epoch".into())) };
-        let mut held = match self.dialogue.take() {
-            Some(held) if held.epoch == info.seq => held,
-            _ => {
-                let provider = (self.providers)(model).map_err(failure)?;
-                let epoch = prepare::epoch(info, &self.gate.blobs).map_err(failure)?;
-                Held { epoch: info.seq, pushed: 0, dialogue: provider.dialogue(&epoch) }
-            }
-        };
-        for message in context.messages.iter().skip(held.pushed) {
-            held.dialogue.push(message, &self.gate.blobs).map_err(|e| failure(e.to_string()))?;
-            held.pushed += 1;
-        }
-        Ok(held)
     }
 
     /// Waits for the next fact: an effect's end, a wish, or the time.
@@ -446,74 +382,13 @@ impl Live {
     }
 }
 
-/// An answer that says and calls nothing is none, unless the model has worked already and may just be done.
-fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<Sampled, SampleError> {
-    match outcome {
-        Ok(Sampled { message, stop: StopReason::EndTurn, usage, .. })
-            if first_step && message.text().trim().is_empty() && message.calls().next().is_none() =>
-        {
-            let failure = ProviderFailure {
-                kind: ProviderFailureKind::Protocol,
-                status: None,
-                message: "the answer is empty".into(),
-                retry_after_ms: None,
-            };
-            Err(SampleError::Failed { failure, usage })
-        }
-        outcome => outcome,
-    }
-}
-
-/// The tokens that a sample took.
-fn spent(outcome: &Result<Sampled, SampleError>) -> Usage {
-    match outcome {
-        Ok(Sampled { usage, .. })
-        | Err(SampleError::Failed { usage, .. } | SampleError::Interrupted { usage, .. }) => *usage,
-    }
-}
-
-/// Runs what blocks for a moment.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
-}
-
-fn ended(
-    item: ItemId,
-    outcome: Result<Sampled, SampleError>,
-    way: Option<Way>,
-    Bill { cost, prices, .. }: Bill,
-    timing: Timing,
-) -> SampleEvent {
-    let asked = way.map(|way| Structured { way, reading: None });
-    let (outcome, message, structured, usage, jitter) = match outcome {
-        Ok(Sampled { message, structured, stop, usage }) => {
-            (SampleOutcome::Answered { stop }, Some(message), structured, usage, None)
-        }
-        Err(SampleError::Failed { failure, usage }) => {
-            (SampleOutcome::Failed { failure }, None, asked, usage, Some(jitter()))
-        }
-        Err(SampleError::Interrupted { partial, usage }) => {
-            (SampleOutcome::Interrupted, partial, asked, usage, None)
-        }
-    };
-    SampleEvent::Ended { item, outcome, message, structured, usage, cost, prices, timing, jitter }
-}
-
-/// A number from 0 to 1000 by chance.
-fn jitter() -> u16 {
-    let (high, low) = uuid::Uuid::now_v7().as_u64_pair();
-    u16::try_from((high ^ low) % 1001).unwrap_or(0)
-}
-
 /// The time, for records.
 #[must_use]
 pub fn now() -> UnixMillis {
     UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
