@@ -11,7 +11,7 @@ use codetether_session::State;
 use serde_json::json;
 
 use crate::args::SessionCommand;
-use crate::commands::session::about::About;
+pub(crate) use crate::commands::session::about::About;
 use crate::commands::version::BUILD;
 use crate::exit::{Exit, Failure};
 use crate::{place, printer};

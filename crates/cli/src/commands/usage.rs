@@ -1,9 +1,12 @@
 //! `codetether usage`: what was spent, as the ledger has it. What is not known is said to be, never shown as nothing.
 
+mod journals;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use codetether_event::UnixMillis;
+use codetether_journal::Layout;
 use codetether_ledger::{By, Ledger, Row};
 use serde_json::json;
 
@@ -18,6 +21,9 @@ pub(crate) struct UsageArgs {
     /// Only what was spent in the last days, up to now.
     #[arg(long, value_name = "DAYS")]
     since: Option<u32>,
+    /// Take over from the journals of all sessions what is not in the ledger, for one that was damaged or deleted.
+    #[arg(long)]
+    rebuild: bool,
     /// One JSON object a line; costs are in millionths of a US dollar, `null` when none is known.
     #[arg(long)]
     json: bool,
@@ -35,7 +41,7 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 
 pub(crate) fn run(args: &UsageArgs) -> Result<Exit, Failure> {
     let path = place::ledger()?;
-    if !path.exists() {
+    if !path.exists() && !args.rebuild {
         printer::err("nothing is recorded yet\n");
         return Ok(Exit::Done);
     }
@@ -49,6 +55,10 @@ pub(crate) fn run(args: &UsageArgs) -> Result<Exit, Failure> {
         ByName::Session => (By::Session, "session"),
     };
     let mut ledger = Ledger::open(path)?;
+    if args.rebuild {
+        let fresh = journals::take_over(&mut ledger, &Layout::new(place::data_dir()?))?;
+        printer::err(&format!("{fresh} samples were taken over from journals\n"));
+    }
     let rows = ledger.usage(by, UnixMillis(since))?;
     if let Some(rebuilt) = ledger.take_rebuilt() {
         printer::err(&format!("warning: {rebuilt}\n"));

@@ -80,3 +80,19 @@ fn what_is_wrong_with_the_request_is_not_asked_of_another_model() {
     assert_eq!(run.code, 5);
     assert_eq!(bench.server.requests().len(), 1);
 }
+
+#[test]
+fn a_ledger_that_was_lost_is_filled_again_from_the_journals() {
+    let bench = Bench::new([Reply::text("One."), Reply::text("Two."), Reply::text("Three.")]);
+    run(&bench, &["go"]);
+    let id = bench.last_session();
+    let shown = || bench.bare(&["usage", "--by", "session", "--json"]).stdout;
+    run(&bench, &["and on", "--fork", &id]);
+    let before = shown();
+    codetether_files::remove_file(bench.home.data().join("codetether/ledger.sqlite")).unwrap();
+    let rebuilt = bench.bare(&["usage", "--rebuild", "--by", "session", "--json"]);
+    assert_eq!((rebuilt.stdout.as_str(), rebuilt.code), (before.as_str(), 0), "{}", rebuilt.stderr);
+    assert!(rebuilt.stderr.contains("2 samples were taken over"), "{}", rebuilt.stderr);
+    let again = bench.bare(&["usage", "--rebuild"]);
+    assert!(again.stderr.contains("0 samples"), "{}", again.stderr);
+}
