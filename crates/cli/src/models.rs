@@ -199,16 +199,13 @@ fn place(base_url: &str) -> Place {
 fn provider(name: &str, found: Found, cassettes: &Cassettes) -> Result<Arc<dyn Provider>, String> {
     let client = codetether_net::client(&found.base_url).map_err(|error| error.to_string())?;
     let client = cassettes.over(client);
-    let timeout = |seconds: Option<codetether_config::Seconds>, default| {
-        seconds.map_or(Duration::from_secs(default), Duration::from)
-    };
     let endpoint = codetether_provider::Endpoint {
         name: name.to_owned(),
         base_url: found.base_url,
         key: found.key,
         headers: found.row.headers.into_iter().collect(),
-        idle_timeout: timeout(found.row.idle_timeout, 300),
-        total_timeout: timeout(found.row.total_timeout, 1_800),
+        idle_timeout: found.row.idle_timeout.map(Duration::from),
+        total_timeout: found.row.total_timeout.map(Duration::from),
     };
     let tool_calls = match found.row.tool_calls.unwrap_or_default() {
         RowToolCalls::Native => ToolCalls::Native,

@@ -2,6 +2,7 @@
 
 mod asks;
 mod cassettes;
+mod cure;
 mod figures;
 mod form;
 mod input;

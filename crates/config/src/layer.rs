@@ -163,10 +163,10 @@ keys! {
         #[key(default = BTreeMap::new(), unset = "none")]
         pub headers: BTreeMap<String, String>,
         /// Longest silence of the server before a try counts as failed.
-        #[key(default = Some(Seconds(300)))]
+        #[key(default = None, unset = "90 seconds; 300 with a model that reasons or an `effort`, and with a server on this machine")]
         pub idle_timeout: Option<Seconds>,
         /// Longest time of one answer.
-        #[key(default = Some(Seconds(1800)))]
+        #[key(default = None, unset = "no limit")]
         pub total_timeout: Option<Seconds>,
     }
 }

@@ -454,13 +454,17 @@ pub struct ProviderFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderFailureKind {
-    /// The server could not be reached, or the connection broke.
+    /// The server could not be reached, or the connection broke before the answer began.
     Connection,
+    /// The connection broke in the middle of the answer.
+    Cut,
     /// Nothing came for too long.
     Timeout,
     /// Too many requests for now.
     RateLimited,
-    /// The server is overloaded or failed.
+    /// The server has too much to do for now.
+    Overloaded,
+    /// The server failed.
     Server,
     /// What came does not follow the protocol.
     Protocol,
@@ -481,7 +485,13 @@ impl ProviderFailureKind {
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::Connection | Self::Timeout | Self::RateLimited | Self::Server | Self::Protocol => true,
+            Self::Connection
+            | Self::Cut
+            | Self::Timeout
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::Server
+            | Self::Protocol => true,
             Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest | Self::Declined => false,
         }
     }

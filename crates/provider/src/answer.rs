@@ -1,15 +1,21 @@
 //! An answer put together from what a server sends: events of a stream, or one object where the server does not
 //! stream. Pure: bytes in, pieces and in the end a message out. What the events say is the wire's affair.
 
+use std::borrow::Cow;
+
 use codetether_event::{ContentPart, Message, Piece, Role, StopReason, Usage};
 use serde::de::IgnoredAny;
 
 use crate::errors;
 use crate::parts::Parts;
 use crate::sse::{EventStream, STREAM_MAX, TooLong};
+use crate::text;
 
 /// Longest part of an event that a message shows, bytes.
 const SHOWN_BYTES: usize = 200;
+
+/// What a page for people is called.
+pub(crate) const WEB_PAGE: &str = "it sent a web page (is `base_url` right?)";
 
 /// Why what came is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +115,12 @@ impl<R: Reader> Answer<R> {
             self.object = Some(begins.to_vec());
             return Ok(());
         }
+        if self.blank && begins.first() == Some(&b'<') {
+            return Err(Fault::Protocol(WEB_PAGE.into()));
+        }
         self.blank &= begins.is_empty();
         let reader = &mut self.reader;
-        self.events.feed(bytes, &mut |data| reader.event(data, out))
+        self.events.feed(bytes, &mut |data| take(reader, data, out))
     }
 
     /// Hands out what came since the last piece.
@@ -155,6 +164,15 @@ impl<R: Reader> Answer<R> {
         if parts.is_empty() { None } else { Some(Message { role: Role::Assistant, parts }) }
     }
 
+    /// What was said before and has come since, where that is all text; without blanks at its end, which servers do not
+    /// take as the end of what a model has said.
+    pub(crate) fn text_alone(&self, before: &str) -> Option<String> {
+        let mut text = before.to_owned();
+        self.reader.parts().texts_alone()?.for_each(|part| text.push_str(part));
+        text.truncate(text.trim_end().len());
+        if text.is_empty() { None } else { Some(text) }
+    }
+
     fn read_rest(&mut self, out: &mut dyn FnMut(Piece)) -> Result<(), Fault> {
         let reader = &mut self.reader;
         if let Some(object) = self.object.take() {
@@ -164,12 +182,29 @@ impl<R: Reader> Answer<R> {
             return reader.object(&object, out);
         }
         let whole = reader.is_done() || reader.is_ended();
-        match self.events.finish(&mut |data| reader.event(data, out)) {
+        match self.events.finish(&mut |data| take(reader, data, out)) {
             // What a cut left of an event that the answer does not need.
             Err(Fault::Protocol(_)) if whole => Ok(()),
             // A cut inside an event is a cut, not nonsense.
             Err(Fault::Protocol(_)) => Err(Fault::Cut),
             other => other,
         }
+    }
+}
+
+/// Hands an event to the reader. A text that is not UTF-8 is as good as it can be made; arguments of a call are not, for
+/// nobody knows what a tool would do with them.
+fn take(reader: &mut impl Reader, data: &[u8], out: &mut dyn FnMut(Piece)) -> Result<(), Fault> {
+    let text = String::from_utf8_lossy(data);
+    let text = match (text::whole_pairs(&text), text) {
+        (Some(mended), _) => mended,
+        (None, Cow::Owned(mended)) => mended,
+        (None, Cow::Borrowed(_)) => return reader.event(data, out),
+    };
+    let before = reader.parts().argument_bytes();
+    reader.event(text.as_bytes(), out)?;
+    match reader.parts().argument_bytes() == before {
+        true => Ok(()),
+        false => Err(Fault::Protocol("the arguments of a call are not UTF-8".into())),
     }
 }

@@ -5,19 +5,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{Message, Piece, ProviderFailure, Usage, Way};
+use codetether_event::{ContentPart, Message, Piece, ProviderFailure, ProviderFailureKind, Role, Usage, Way};
 use codetether_files::BlobStore;
 use futures_util::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::answer::{Answer, Fault, Reader};
+use crate::answer::{Answer, Fault, Reader, WEB_PAGE};
 use crate::endpoint::Line;
-use crate::errors::Blame;
+use crate::errors::{self, Blame};
 use crate::form::Plan;
 use crate::size::{Counted, Size};
 use crate::transport::{self, Response};
-use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, usage};
+use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, facts, usage};
 
 /// Pieces are handed out at most this often: what comes faster is joined.
 const PIECE_INTERVAL: Duration = Duration::from_millis(2);
@@ -40,6 +40,11 @@ pub(crate) trait Script: Send {
     /// The whole body, with what holds for this sample alone; or what of it the wire or the model does not take.
     fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String>;
 
+    /// The whole body, for an answer that goes on from what the model has said; nothing where it takes no such thing.
+    fn resume(&self, _spec: &SampleSpec, _said: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// How large the prompt is.
     fn size(&self) -> Size;
 
@@ -58,21 +63,27 @@ pub(crate) struct Conversation<S> {
     last: Option<Response>,
     /// What the server said of the last request that it counted.
     counted: Option<Counted>,
+    /// What the server's own people find the last request by.
+    request_id: Option<String>,
+    /// The text of the last answer, where it broke off with nothing but text in it.
+    cut: Option<String>,
 }
 
 impl<S> Conversation<S> {
     pub(crate) fn new(line: Arc<Line>, plan: Plan, script: S) -> Self {
-        Self { line, plan, script, last: None, counted: None }
+        Self { line, plan, script, last: None, counted: None, request_id: None, cut: None }
     }
 }
 
 impl<S: Script> Dialogue for Conversation<S> {
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
+        self.cut = None;
         self.script.push(message, blobs)
     }
 
     fn most_input(&self) -> u64 {
-        self.script.size().most_tokens(self.counted)
+        let said = self.cut.as_ref().map_or(0, String::len) as u64;
+        self.script.size().most_tokens(self.counted).saturating_add(said)
     }
 
     fn way(&self) -> Option<Way> {
@@ -108,6 +119,16 @@ impl<S: Script> Conversation<S> {
         if cancel.is_cancelled() {
             return Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
         }
+        let (said, body) = self.resumed(spec).unzip();
+        if let Some(said) = &said {
+            // Each sample's pieces are its whole answer.
+            out(Piece::Text(said.clone()));
+        }
+        let mut begun = false;
+        let mut out = |piece| {
+            begun = true;
+            out(piece);
+        };
         let mut answer = Answer::new(self.script.reader());
         let size = self.script.size();
         let prompt = size.tokens(self.counted);
@@ -116,9 +137,18 @@ impl<S: Script> Conversation<S> {
             biased;
             () = cancel.cancelled() => None,
             () = sleep(self.line.total_timeout) => Some(Err(self.line.blame.endless(self.line.total_timeout))),
-            read = self.ask(spec, &mut answer, out) => Some(read),
+            read = self.ask(spec, body, &mut answer, &mut out) => Some(read),
         };
-        let failed = |failure, spent: Option<Usage>| {
+        let id = self.request_id.take();
+        self.cut = answer.text_alone(said.as_deref().unwrap_or_default());
+        let mut failed = |failure, spent: Option<Usage>, begun: bool| {
+            let failure = self.line.blame.identified(failure, id.as_deref());
+            let mut failure = if begun { self.line.blame.begun(failure) } else { failure };
+            if said.is_some() && failure.kind == ProviderFailureKind::BadRequest {
+                // It may be that the server does not take what the model has said, which is not sent again.
+                failure.kind = ProviderFailureKind::Protocol;
+                self.cut = None;
+            }
             // Where nothing came, nothing is known to have been spent.
             let usage = spent.map_or_else(Usage::default, |spent| usage::complete(Some(spent), prompt));
             Err(SampleError::Failed { failure, usage })
@@ -126,18 +156,23 @@ impl<S: Script> Conversation<S> {
         let Read { last, broken } = match read {
             Some(Ok(read)) => read,
             Some(Err(failure)) => {
-                answer.flush(out);
-                return failed(failure, answer.usage());
+                answer.flush(&mut out);
+                return failed(failure, answer.usage(), begun);
             }
             None => {
-                answer.flush(out);
+                answer.flush(&mut out);
                 let usage = usage::complete(answer.usage(), prompt);
-                return Err(SampleError::Interrupted { partial: answer.partial(), usage });
+                let nothing = Message { role: Role::Assistant, parts: Vec::new() };
+                let partial = joined(said, answer.partial().unwrap_or(nothing));
+                let partial = Some(partial).filter(|partial| !partial.parts.is_empty());
+                return Err(SampleError::Interrupted { partial, usage });
             }
         };
-        match answer.finish(out) {
+        match answer.finish(&mut out) {
             Ok(mut whole) => {
                 self.last = last;
+                self.cut = None;
+                whole.message = joined(said, whole.message);
                 let usage = usage::complete(whole.usage, prompt);
                 if !usage.estimated {
                     self.counted = Some(Counted::new(size, usage.input));
@@ -145,14 +180,22 @@ impl<S: Script> Conversation<S> {
                 let structured = self.plan.read(&mut whole.message, &mut whole.stop);
                 Ok(Sampled { message: whole.message, structured, stop: whole.stop, usage })
             }
-            Err((Fault::Cut, spent)) => failed(broken.unwrap_or_else(|| self.line.blame.cut()), spent),
-            Err((fault, spent)) => failed(failure(&self.line.blame, fault), spent),
+            Err((Fault::Cut, spent)) => failed(broken.unwrap_or_else(|| self.line.blame.cut()), spent, begun),
+            Err((fault, spent)) => failed(failure(&self.line.blame, fault), spent, begun),
         }
+    }
+
+    /// What the last answer said before it broke off, and the request for the rest of it.
+    fn resumed(&mut self, spec: &SampleSpec) -> Option<(String, Vec<u8>)> {
+        let said = self.cut.take().filter(|_| self.plan.way().is_none())?;
+        let body = self.script.resume(spec, &said)?;
+        Some((said, body))
     }
 
     async fn ask(
         &mut self,
         spec: &SampleSpec,
+        resumed: Option<Vec<u8>>,
         answer: &mut Answer<impl Reader>,
         out: &mut (dyn FnMut(Piece) + Send),
     ) -> Result<Read, ProviderFailure> {
@@ -164,28 +207,45 @@ impl<S: Script> Conversation<S> {
         if let Some(problem) = self.plan.problem() {
             return Err(line.blame.refused(problem));
         }
-        let body = self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?;
-        let url = line.url(target, self.plan.epoch.model.model());
-        let request = transport::post(line, url, target.headers.clone(), body);
-        let response = match timeout(line.idle_timeout, request).await {
-            Ok(response) => response?,
-            Err(_) => return Err(line.blame.silent(line.idle_timeout)),
+        let body = match resumed {
+            Some(body) => body,
+            None => self.script.request(spec).map_err(|problem| line.blame.refused(&problem))?,
         };
+        let url = line.url(target, self.plan.epoch.model.model());
+        let reasons = facts(&self.plan.epoch.model).and_then(|facts| facts.reasoning);
+        let idle = line.idle_timeout(spec.effort.is_some() || reasons == Some(true));
+        self.request_id = None;
+        let request = transport::post(line, url, target.headers.clone(), body);
+        let response = match timeout(idle, request).await {
+            Ok(response) => response?,
+            Err(_) => return Err(line.blame.silent(idle)),
+        };
+        self.request_id = errors::request_id(response.headers()).map(str::to_owned);
         let media_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
             let body = read_start(response, &line.blame).await;
             Err(line.blame.status(status, &headers, &body, self.plan.epoch.model.model()))
         } else if media_type.starts_with(b"text/html") {
-            Err(line.blame.protocol("it sent a web page (is `base_url` right?)"))
+            Err(line.blame.protocol(WEB_PAGE))
         } else {
-            read_answer(line, response, answer, out).await
+            read_answer((line, idle), response, answer, out).await
         }
     }
 }
 
+/// A message that goes on from a text.
+fn joined(said: Option<String>, mut message: Message) -> Message {
+    let Some(said) = said else { return message };
+    match message.parts.first_mut() {
+        Some(ContentPart::Text { text }) => text.insert_str(0, &said),
+        _ => message.parts.insert(0, ContentPart::Text { text: said }),
+    }
+    message
+}
+
 async fn read_answer(
-    line: &Line,
+    (line, idle): (&Line, Duration),
     mut response: Response,
     answer: &mut Answer<impl Reader>,
     out: &mut (dyn FnMut(Piece) + Send),
@@ -193,7 +253,7 @@ async fn read_answer(
     let mut last_read = Instant::now();
     let mut next_piece = last_read;
     // Both are set anew only when they fire or a piece went out, for there are many more reads than either.
-    let mut silence = pin!(sleep(line.idle_timeout));
+    let mut silence = pin!(sleep(idle));
     let mut pause = pin!(sleep_until(next_piece));
     while !answer.is_done() {
         let flush = tokio::select! {
@@ -209,10 +269,10 @@ async fn read_answer(
             },
             () = &mut pause, if answer.has_unsent() => true,
             () = &mut silence => {
-                let due = last_read + line.idle_timeout;
+                let due = last_read + idle;
                 if due <= Instant::now() {
                     // Which counts only if the answer is not whole by now.
-                    return Ok(Read { broken: Some(line.blame.silent(line.idle_timeout)), ..Read::default() });
+                    return Ok(Read { broken: Some(line.blame.silent(idle)), ..Read::default() });
                 }
                 silence.as_mut().reset(due);
                 false

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codetether_event::{ProviderFailure, ProviderFailureKind};
 use codetether_secret::Secret;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
@@ -15,6 +15,11 @@ use crate::errors::Blame;
 
 /// Longer limits are as good as none, and would overflow the clock.
 const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Longest silence where the settings name none.
+const IDLE: Duration = Duration::from_secs(90);
+/// The same where a model thinks, which some servers show nothing of.
+const IDLE_THINKING: Duration = Duration::from_secs(300);
 
 /// Where models are asked.
 #[derive(Debug, Clone)]
@@ -27,10 +32,11 @@ pub struct Endpoint {
     pub key: Option<Secret>,
     /// Further headers of every request; they replace those of the wire.
     pub headers: Vec<(String, String)>,
-    /// Longest silence before an attempt counts as failed.
-    pub idle_timeout: Duration,
-    /// Longest time of an attempt.
-    pub total_timeout: Duration,
+    /// Longest silence before an attempt counts as failed. Without it: 90 seconds; 300 of a model that is known or
+    /// asked to reason, and of a server on this machine, which may read a long prompt for so long.
+    pub idle_timeout: Option<Duration>,
+    /// Longest time of an attempt; without it there is no limit but that of silence.
+    pub total_timeout: Option<Duration>,
 }
 
 /// How a wire addresses its servers.
@@ -59,7 +65,7 @@ pub(crate) struct Line {
     path: fn(&str, &str) -> String,
     query: &'static [(&'static str, &'static str)],
     pub(crate) blame: Blame,
-    pub(crate) idle_timeout: Duration,
+    idle_timeout: Option<Duration>,
     pub(crate) total_timeout: Duration,
 }
 
@@ -82,9 +88,15 @@ impl Line {
             path: protocol.path,
             query: protocol.query,
             blame,
-            idle_timeout: endpoint.idle_timeout.min(TIMEOUT_MAX),
-            total_timeout: endpoint.total_timeout.min(TIMEOUT_MAX),
+            idle_timeout: endpoint.idle_timeout.map(|time| time.min(TIMEOUT_MAX)),
+            total_timeout: endpoint.total_timeout.unwrap_or(TIMEOUT_MAX).min(TIMEOUT_MAX),
         }
+    }
+
+    /// Longest silence, with a model that does or does not think before it speaks.
+    pub(crate) fn idle_timeout(&self, thinks: bool) -> Duration {
+        let usual = if thinks || self.is_local() { IDLE_THINKING } else { IDLE };
+        self.idle_timeout.unwrap_or(usual)
     }
 
     /// Where answers of this model are asked for.
@@ -160,6 +172,8 @@ fn host_and_port(url: &Url) -> Option<String> {
 fn headers(endpoint: &Endpoint, protocol: &Protocol) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Compressed, events would come late; what is compressed all the same is read.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
     for (name, value) in protocol.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -243,8 +257,26 @@ mod tests {
             base_url: base_url.into(),
             key: Some(Secret::from("sk-123456789\n".to_owned())),
             headers: Vec::new(),
-            idle_timeout: Duration::MAX,
-            total_timeout: Duration::MAX,
+            idle_timeout: None,
+            total_timeout: Some(Duration::MAX),
+        }
+    }
+
+    #[test]
+    fn silence_is_borne_longer_where_a_model_thinks_or_the_server_is_here() {
+        let client = codetether_net::client("http://h").unwrap();
+        let idle = |endpoint: &Endpoint, thinks| {
+            Line::new(endpoint, client.clone(), &PROTOCOL).idle_timeout(thinks).as_secs()
+        };
+        for (base_url, thinks, seconds) in [
+            ("http://h/v1", false, 90),
+            ("http://h/v1", true, 300),
+            ("http://localhost:8080/v1", false, 300),
+            ("http://[::1]/v1", false, 300),
+        ] {
+            assert_eq!(idle(&endpoint(base_url), thinks), seconds, "{base_url}");
+            let own = Endpoint { idle_timeout: Some(Duration::from_secs(7)), ..endpoint(base_url) };
+            assert_eq!(idle(&own, thinks), 7);
         }
     }
 

@@ -10,8 +10,14 @@ use codetether_secret::{Redactor, Secret};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::waits;
+
+/// Headers of the request's id: of Anthropic, OpenAI and most, Azure, Amazon, and the network in front of many.
+const IDS: [&str; 5] = ["request-id", "x-request-id", "apim-request-id", "x-amzn-requestid", "cf-ray"];
 /// Longest text of a server that is shown, in characters.
 const SHOWN_MAX: usize = 600;
+/// What stands before the id of a request.
+const REQUEST: &str = " [request ";
 /// Longest id of a request that is shown, in characters.
 const ID_MAX: usize = 100;
 
@@ -92,14 +98,28 @@ impl Blame {
             300..=399 => message.push_str(" (it redirects: set `base_url` to where it leads)"),
             _ => {}
         }
-        let named = |name| headers.get(name).and_then(|id: &http::HeaderValue| id.to_str().ok());
-        let id = named("request-id").or_else(|| named("x-request-id"));
-        push_id(&mut message, id.or(said.request_id.as_deref()));
-        ProviderFailure {
-            status: Some(status.as_u16()),
-            retry_after_ms: retry_after(headers, SystemTime::now()).or(said.retry_after_ms),
-            ..self.failure(kind, message)
+        push_id(&mut message, request_id(headers).or(said.request_id.as_deref()));
+        let now = SystemTime::now();
+        let limit = || if kind == Kind::RateLimited { waits::of_limits(headers, now) } else { None };
+        let wait = waits::asked(headers, now).or(said.retry_after_ms).or_else(limit);
+        let failure = self.failure(kind, message);
+        ProviderFailure { status: Some(status.as_u16()), retry_after_ms: wait, ..failure }
+    }
+
+    /// A failure in the middle of a response with these headers, with the id of its request where it names none yet.
+    pub(crate) fn identified(&self, failure: ProviderFailure, id: Option<&str>) -> ProviderFailure {
+        if failure.message.ends_with(']') && failure.message.contains(REQUEST) {
+            return failure;
         }
+        let mut message = failure.message;
+        push_id(&mut message, id);
+        ProviderFailure { message: shown(&self.redactor.redact(&message)), ..failure }
+    }
+
+    /// A failure after some of the answer has come.
+    pub(crate) fn begun(&self, failure: ProviderFailure) -> ProviderFailure {
+        let kind = if failure.kind == Kind::Connection { Kind::Cut } else { failure.kind };
+        ProviderFailure { kind, ..failure }
     }
 
     /// An error object where the answer should be.
@@ -220,11 +240,12 @@ impl Said {
             Value::Null => String::new(),
             other => other.to_string(),
         };
+        let said = text.clone();
         text.push_str(&upstream(error));
         Self {
             text,
             code: words.join(" ").trim().to_owned(),
-            retry_after_ms: details.iter().find_map(retry_delay),
+            retry_after_ms: details.iter().find_map(retry_delay).or_else(|| waits::in_words(&said)),
             status,
             request_id: value.get("request_id").and_then(Value::as_str).map(str::to_owned),
         }
@@ -240,6 +261,10 @@ impl Said {
         // Google calls a limit of a day by the code of one of a minute.
         const SPENT: [&str; 4] = ["insufficient_quota", "billing", "payment_required", "perday"];
         SPENT.iter().any(|word| self.code.contains(word)) || self.text.contains("credit balance is too low")
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.mentions(&["overloaded", "unavailable", "at capacity", "over capacity"])
     }
 
     fn is_declined(&self) -> bool {
@@ -258,10 +283,15 @@ fn retry_delay(detail: &Value) -> Option<u64> {
     (seconds >= 0.0).then_some((seconds * 1_000.0).ceil() as u64)
 }
 
+/// What the server's own people find the request by.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    IDS.iter().find_map(|name| headers.get(*name)?.to_str().ok())
+}
+
 /// Appends the id of a request, cut where it has no end.
 fn push_id(message: &mut String, id: Option<&str>) {
     if let Some(id) = id.filter(|id| !id.is_empty()) {
-        message.push_str(" [request ");
+        message.push_str(REQUEST);
         message.extend(id.chars().take(ID_MAX));
         message.push(']');
     }
@@ -282,6 +312,8 @@ fn kind_of(status: u16, said: &Said) -> Kind {
         409 | 425 => Kind::Server,
         429 => Kind::RateLimited,
         300..=499 => Kind::BadRequest,
+        503 | 529 => Kind::Overloaded,
+        _ if said.is_overloaded() => Kind::Overloaded,
         _ => Kind::Server,
     }
 }
@@ -308,25 +340,11 @@ fn kind_of_code(said: &Said) -> Kind {
         "bad_request",
     ]) {
         Kind::BadRequest
+    } else if said.is_overloaded() {
+        Kind::Overloaded
     } else {
         Kind::Server
     }
-}
-
-/// How long the server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    // A float turns into the nearest integer there is, and no number into nothing.
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| *number >= 0.0);
-    if let Some(millis) = text("retry-after-ms").and_then(number) {
-        return Some(millis.ceil() as u64);
-    }
-    let after = text("retry-after")?;
-    if let Some(seconds) = number(after) {
-        return Some((seconds * 1_000.0).ceil() as u64);
-    }
-    let wait = httpdate::parse_http_date(after).ok()?.duration_since(now).unwrap_or_default();
-    Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Plain text, or a page in place of JSON: its words are enough, its markup is not.
@@ -384,8 +402,6 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn blame() -> Blame {
@@ -432,7 +448,7 @@ mod tests {
             (
                 529,
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-                Kind::Server,
+                Kind::Overloaded,
             ),
         ];
         for (code, body, kind) in cases {
@@ -491,24 +507,5 @@ mod tests {
         }
         assert_eq!(blame().reported(r#""just words""#).message, "`acme` reported: just words");
         assert_eq!(blame().reported("{}").message, "`acme` reported: {}");
-    }
-
-    #[test]
-    fn a_wait_is_read_as_milliseconds_seconds_or_a_date() {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        let wait = |name: &'static str, value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, HeaderValue::from_static(value));
-            retry_after(&headers, now)
-        };
-        assert_eq!(wait("retry-after", "2"), Some(2_000));
-        assert_eq!(wait("retry-after", "0.5"), Some(500));
-        assert_eq!(wait("retry-after-ms", "1500.2"), Some(1_501));
-        assert_eq!(wait("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), Some(30_000));
-        assert_eq!(wait("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
-        assert_eq!(wait("retry-after", "1e300"), Some(u64::MAX));
-        for nonsense in ["soon", "-1", "NaN", ""] {
-            assert_eq!(wait("retry-after", nonsense), None, "{nonsense}");
-        }
     }
 }

@@ -24,6 +24,7 @@ mod text;
 mod transport;
 mod usage;
 pub mod vendors;
+mod waits;
 
 pub use anthropic::Anthropic;
 pub use cassette::{CassetteError, Cassettes, Placeless, Transport};

@@ -178,6 +178,7 @@ async fn pages(line: &Line, catalogue: &Catalogue) -> Result<Vec<Listed>, Provid
         line.blame.failure(ProviderFailureKind::Protocol, text)
     };
     let target = line.target.as_ref().map_err(Clone::clone)?;
+    let idle = line.idle_timeout(false);
     let mut listed = Vec::new();
     let mut bytes = 0_usize;
     let mut cursor: Option<String> = None;
@@ -189,9 +190,9 @@ async fn pages(line: &Line, catalogue: &Catalogue) -> Result<Vec<Listed>, Provid
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = line.client.get(url).headers(target.headers.clone()).send();
-        let mut response = match timeout(line.idle_timeout, request).await {
+        let mut response = match timeout(idle, request).await {
             Ok(response) => response.map_err(|error| line.blame.transport(&error))?,
-            Err(_) => return Err(line.blame.silent(line.idle_timeout)),
+            Err(_) => return Err(line.blame.silent(idle)),
         };
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());

@@ -152,10 +152,26 @@ impl Parts {
         (bytes as u64).div_ceil(TOKEN_BYTES)
     }
 
+    /// Bytes of the arguments of all calls, and of texts that are such.
+    pub(crate) fn argument_bytes(&self) -> usize {
+        let argued = |part: &&Part| match part {
+            Part::Call(_) => true,
+            Part::Text(_) => self.texts == Texts::Arguments,
+            Part::Reasoning(_) => false,
+        };
+        self.parts.iter().filter(argued).map(|part| part.growing().len()).sum()
+    }
+
     /// The texts that someone has seen as texts.
     pub(crate) fn shown_texts(&self) -> impl Iterator<Item = &str> {
         let shown = self.texts == Texts::Shown;
         self.parts.iter().filter_map(Part::text).filter(move |_| shown)
+    }
+
+    /// The texts, where there is nothing else.
+    pub(crate) fn texts_alone(&self) -> Option<impl Iterator<Item = &str>> {
+        let alone = self.parts.iter().all(|part| part.text().is_some());
+        alone.then(|| self.shown_texts())
     }
 
     /// Takes the texts out, as one.

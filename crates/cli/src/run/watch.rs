@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use codetether_agent::{Frame, Hosted, Subscription};
 use codetether_event::{
-    AskEvent, AskId, AskKind, Event, LimitKind, ModelId, Op, Outcome, Principal, SessionId, TurnEvent, TurnId,
+    AskEvent, AskId, AskKind, Event, LimitKind, ModelId, Op, Outcome, Principal, SampleEvent, SessionId,
+    TurnEvent, TurnId,
 };
 use codetether_files::WriteOptions;
 
@@ -13,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use crate::printer::Output;
 use crate::run::asks::Asks;
+use crate::run::cure;
 use crate::run::figures::Figures;
 use crate::run::progress::{self, Progress};
 use crate::run::signals::Signals;
@@ -101,6 +103,9 @@ impl Run<'_> {
                     progress.see(&frame);
                     if let Err(failure) = view.see(&frame, &mut text) {
                         break Seen::Gone(Some(failure));
+                    }
+                    if view.is_broken() && is_retry(&frame) {
+                        progress.say("the answer broke off; asking for it again");
                     }
                     match self.step(&frame) {
                         Step::Ended(outcome) => ended = Some(outcome),
@@ -203,7 +208,7 @@ impl Run<'_> {
             Outcome::ProviderFailed { failure } => Err(Failure::with_help(
                 exit,
                 format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
-                format!("when it is mended, go on with `codetether run --resume {id} \"go on\"`"),
+                cure::of(failure, &model, id),
             )),
             Outcome::Misfit { problem } => Err(Failure::with_help(
                 exit,
@@ -215,6 +220,12 @@ impl Run<'_> {
             Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
         }
     }
+}
+
+/// Whether a failed request is made again.
+fn is_retry(frame: &Frame) -> bool {
+    let Frame::Record(record) = frame else { return false };
+    matches!(record.event, Event::Sample(SampleEvent::Started { retry_of: Some(_), .. }))
 }
 
 fn limit_failure(limit: LimitKind, id: SessionId) -> Failure {

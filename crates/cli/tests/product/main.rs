@@ -3,6 +3,7 @@
 
 mod auth;
 mod bench;
+mod broken;
 mod cassettes;
 mod demo;
 mod form;

@@ -71,8 +71,8 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     providers.x.tool_calls = "native"  # default
     providers.x.headers.Authorization = "***"  # user [temp]/home/.config/codetether/config.toml:8
     providers.x.headers.X-Team = "a"  # user [temp]/home/.config/codetether/config.toml:8
-    providers.x.idle_timeout = "5m"  # default
-    providers.x.total_timeout = "30m"  # default
+    # providers.x.idle_timeout: 90 seconds; 300 with a model that reasons or an `effort`, and with a server on this machine
+    # providers.x.total_timeout: no limit
     # vault.address: `VAULT_ADDR`, else no such store is asked
     # vault.mount: `VAULT_MOUNT`, else `secret`
     # vault.path: `VAULT_SECRETS_PATH`, else `codetether/providers`

@@ -104,6 +104,12 @@ pub(super) fn takes_schemas(model: &str) -> bool {
     version(model).is_some_and(|version| version >= SCHEMAS)
 }
 
+/// Whether the model goes on from the beginning of an answer: one before 4.6 does, unless it thinks.
+pub(super) fn goes_on(model: &str, spec: &SampleSpec) -> bool {
+    let older = version(model).is_some_and(|version| version < ADAPTIVE);
+    older && settings(model, spec).is_ok_and(|settings| settings.thinking.is_none())
+}
+
 /// Maps what is asked for to what the model takes. Where no effort is asked for, nothing is said of thinking: that is
 /// the model's own default.
 ///

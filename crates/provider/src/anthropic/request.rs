@@ -114,22 +114,18 @@ impl Script for Body {
         Ok(())
     }
 
-    fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
-        let settings = claude::settings(self.model.model(), spec)?.held(self.held.as_ref());
-        let mut body = Vec::with_capacity(self.bytes.len().saturating_add(512));
-        let Marks { tools, system, before, last } = self.marks;
-        let mut from = 0;
-        for at in [tools, system, before, last].into_iter().flatten() {
-            body.extend_from_slice(self.bytes.get(from..at).unwrap_or_default());
-            body.extend_from_slice(MARK);
-            from = at;
+    fn resume(&self, spec: &SampleSpec, said: &str) -> Option<Vec<u8>> {
+        if self.held.is_some()
+            || !claude::goes_on(self.model.model(), spec)
+            || self.speaker != Some(Role::User)
+        {
+            return None;
         }
-        body.extend_from_slice(self.bytes.get(from..).unwrap_or_default());
-        body.extend_from_slice(if self.speaker.is_some() { b"]}]," } else { b"]," });
-        // Its fields continue the object that is open here.
-        let settings = serde_json::to_vec(&settings).map_err(|error| error.to_string())?;
-        body.extend_from_slice(settings.get(1..).unwrap_or_default());
-        Ok(body)
+        self.body(spec, Some(said)).ok()
+    }
+
+    fn request(&self, spec: &SampleSpec) -> Result<Vec<u8>, String> {
+        self.body(spec, None)
     }
 
     fn size(&self) -> Size {
@@ -142,6 +138,29 @@ impl Script for Body {
 }
 
 impl Body {
+    /// A request, at its end what the model has said already of its answer.
+    fn body(&self, spec: &SampleSpec, said: Option<&str>) -> Result<Vec<u8>, String> {
+        let settings = claude::settings(self.model.model(), spec)?.held(self.held.as_ref());
+        let mut body = Vec::with_capacity(self.bytes.len().saturating_add(512));
+        let Marks { tools, system, before, last } = self.marks;
+        let mut from = 0;
+        for at in [tools, system, before, last].into_iter().flatten() {
+            body.extend_from_slice(self.bytes.get(from..at).unwrap_or_default());
+            body.extend_from_slice(MARK);
+            from = at;
+        }
+        body.extend_from_slice(self.bytes.get(from..).unwrap_or_default());
+        if let Some(said) = said.and_then(Block::text) {
+            body.extend_from_slice(br#"]},{"role":"assistant","content":["#);
+            append(&mut body, &said);
+        }
+        body.extend_from_slice(if self.speaker.is_some() { b"]}]," } else { b"]," });
+        // Its fields continue the object that is open here.
+        let settings = serde_json::to_vec(&settings).map_err(|error| error.to_string())?;
+        body.extend_from_slice(settings.get(1..).unwrap_or_default());
+        Ok(body)
+    }
+
     /// Results stand first, as servers want them, each with the images that follow it.
     fn user<'a>(
         &self,

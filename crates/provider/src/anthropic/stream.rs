@@ -306,6 +306,7 @@ fn read<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Result<Option<T>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Event<'a> {
     #[serde(borrow)]
     r#type: Option<Text<'a>>,

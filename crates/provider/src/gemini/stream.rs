@@ -232,7 +232,7 @@ fn is_refusal(reason: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Event<'a> {
     #[serde(borrow)]
     candidates: Option<Vec<Candidate<'a>>>,

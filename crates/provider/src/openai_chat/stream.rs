@@ -68,8 +68,8 @@ impl Reader for State {
         }
         let chunk: Chunk<'_> =
             serde_json::from_slice(data).map_err(|error| Fault::unreadable(&error, data))?;
-        if let Some(error) = chunk.error.filter(|error| error.get() != "null") {
-            return Err(Fault::Reported(error.get().to_owned()));
+        if chunk.error.is_some_and(|error| error.get() != "null") {
+            return Err(Fault::Reported(String::from_utf8_lossy(data).into_owned()));
         }
         if let Some(reported) = chunk.usage.and_then(|usage| usage::read(usage.get())) {
             self.usage = Some(reported);
@@ -263,6 +263,7 @@ fn seal(content: &mut Vec<ContentPart>, model: Option<&ModelId>, list: Option<St
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Chunk<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,

@@ -267,19 +267,21 @@ fn a_server_that_does_not_stream_is_understood() {
         assert_eq!(answer.unwrap(), Whole { usage, ..whole(parts.clone(), StopReason::ToolUse) });
     }
     assert_eq!(native(&text[..text.len() - 1]), Err(Fault::Cut));
-    assert_eq!(native(r#"{"error":{"message":"no"}}"#), Err(Fault::Reported(r#"{"message":"no"}"#.into())));
+    assert_eq!(
+        native(r#"{"error":{"message":"no"}}"#),
+        Err(Fault::Reported(r#"{"error":{"message":"no"}}"#.into()))
+    );
 }
 
 #[test]
 fn an_error_or_nonsense_in_the_stream_ends_it() {
     let text = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
     let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
-    assert_eq!(native(&format!("{text}{error}")), Err(Fault::Reported(r#"{"message":"overloaded"}"#.into())));
-    for nonsense in [
-        &b"data: {\"choices\":[\n\n"[..],
-        b"data: hello\n\n",
-        b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n",
-    ] {
+    assert_eq!(
+        native(&format!("{text}{error}")),
+        Err(Fault::Reported(r#"{"error":{"message":"overloaded"}}"#.into()))
+    );
+    for nonsense in [&b"data: {\"choices\":[\n\n"[..], b"data: hello\n\n"] {
         let (answer, _) = read(ToolCalls::Native, [nonsense]);
         assert!(matches!(answer, Err(Fault::Protocol(_))), "{nonsense:?}");
     }

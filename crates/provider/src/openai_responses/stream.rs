@@ -329,6 +329,7 @@ fn told(raw: &RawValue) -> Result<Option<Told<'_>>, serde_json::Error> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Event<'a> {
     #[serde(borrow)]
     r#type: Option<Text<'a>>,

@@ -92,7 +92,7 @@ async fn usage_is_all_of_the_prompt_and_what_the_cache_did() {
 #[tokio::test]
 async fn an_error_in_the_middle_is_a_failure_of_its_class_and_what_was_spent_is_known() {
     for (kind, class, message) in [
-        ("overloaded_error", Kind::Server, "`acme` reported: no [request req_1]"),
+        ("overloaded_error", Kind::Overloaded, "`acme` reported: no [request req_1]"),
         ("api_error", Kind::Server, "`acme` reported: no [request req_1]"),
         ("timeout_error", Kind::Server, "`acme` reported: no [request req_1]"),
         ("rate_limit_error", Kind::RateLimited, "`acme` reported: no [request req_1]"),
@@ -146,7 +146,7 @@ async fn a_status_that_says_no_is_told_with_the_requests_id() {
         (429, body("rate_limit_error", "slow down"), Kind::RateLimited),
         (500, body("api_error", "oops"), Kind::Server),
         (504, body("timeout_error", "slow"), Kind::Server),
-        (529, body("overloaded_error", "Overloaded"), Kind::Server),
+        (529, body("overloaded_error", "Overloaded"), Kind::Overloaded),
     ] {
         let server = Server::start([Reply::status(status).header("request-id", "req_7").body(body)]);
         let failure = ANTHROPIC.failure(&endpoint(&server)).await;
@@ -178,4 +178,65 @@ async fn effort_and_limit_go_along_or_are_refused_before_anything_is_sent() {
     assert_eq!(thinking(0), json!({"type": "adaptive", "display": "summarized"}));
     assert_eq!(server.json(0)["output_config"], json!({"effort": "high"}));
     assert_eq!(thinking(1), json!({"type": "enabled", "budget_tokens": 15_000}));
+}
+
+#[tokio::test]
+async fn an_older_model_goes_on_from_a_text_that_broke_off() {
+    let broken = || Reply::raw_sse(format!("{}data: {{", ANTHROPIC.begun));
+    let rest = Reply::text(" there").and_call("read", "{}");
+    let refused =
+        || Reply::status(400).body(r#"{"error":{"type":"invalid_request_error","message":"no prefill"}}"#);
+    let server = Server::start([broken(), rest, broken(), refused(), Reply::text("hi there")]);
+    let provider = Anthropic::new(&endpoint(&server), client(&endpoint(&server)));
+    let dialogue = || {
+        let epoch = Epoch { model: ModelId::new("acme/claude-sonnet-4-5"), ..epoch() };
+        let mut dialogue = provider.dialogue(&epoch);
+        push(&mut *dialogue, &Message::user("go"));
+        dialogue
+    };
+    let kind = |answer: Result<codetether_provider::Sampled, SampleError>| match answer {
+        Err(SampleError::Failed { failure, .. }) => failure.kind,
+        other => panic!("{other:?}"),
+    };
+    let mut resumed = dialogue();
+    assert_eq!(kind(ask(&mut *resumed).await.0), Kind::Cut);
+    let (answer, pieces) = ask(&mut *resumed).await;
+    let message = answer.unwrap().message;
+    assert_eq!(message, assistant([ContentPart::text("hi there"), call("call_1_0", "{}")]));
+    assert_eq!(pieces.iter().map(codetether_event::Piece::text).collect::<String>(), "hi there{}");
+    let said = json!({"role": "assistant", "content": [{"type": "text", "text": "hi"}]});
+    let messages = |number: usize| server.json(number)["messages"].as_array().unwrap().clone();
+    assert_eq!(messages(1).last(), Some(&said));
+    assert_eq!(messages(1)[..1], messages(0)[..]);
+
+    let mut refused = dialogue();
+    assert_eq!(kind(ask(&mut *refused).await.0), Kind::Cut);
+    assert_eq!(kind(ask(&mut *refused).await.0), Kind::Protocol, "it is asked again, from the start");
+    assert_eq!(ask(&mut *refused).await.0.unwrap().message, assistant([ContentPart::text("hi there")]));
+    assert_eq!((messages(3).last(), messages(4)), (Some(&said), messages(2)));
+}
+
+#[tokio::test]
+async fn a_later_model_one_that_thinks_and_one_that_called_a_tool_begin_anew() {
+    let text = || Reply::raw_sse(ANTHROPIC.begun);
+    let called = concat!(
+        "data: {\"type\":\"content_block_start\",\"index\":1,",
+        "\"content_block\":{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"read\",\"input\":{}}}\n\n",
+    );
+    let high = SampleSpec { effort: Some(Effort::High), ..SampleSpec::default() };
+    for (model, spec, broken) in [
+        ("acme/claude-opus-4-6", SampleSpec::default(), text()),
+        ("acme/m-1", SampleSpec::default(), text()),
+        ("acme/claude-sonnet-4-5", high, text()),
+        ("acme/claude-sonnet-4-5", SampleSpec::default(), Reply::raw_sse([ANTHROPIC.begun, called].concat())),
+    ] {
+        let server = Server::start([broken, Reply::text("anew")]);
+        let provider = Anthropic::new(&endpoint(&server), client(&endpoint(&server)));
+        let mut dialogue = provider.dialogue(&Epoch { model: ModelId::new(model), ..epoch() });
+        push(&mut *dialogue, &Message::user("go"));
+        assert!(dialogue.sample(&spec, &mut |_| (), &Cancel::new()).await.is_err());
+        let answer = dialogue.sample(&spec, &mut |_| (), &Cancel::new()).await.unwrap();
+        assert_eq!(answer.message.text(), "anew");
+        assert_eq!(server.requests()[0].body, server.requests()[1].body, "{model}");
+    }
 }

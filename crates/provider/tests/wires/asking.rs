@@ -173,8 +173,8 @@ pub(crate) fn endpoint_at(base_url: &str) -> Endpoint {
         base_url: base_url.into(),
         key: Some(Secret::from("sk-123456789".to_owned())),
         headers: vec![("x-team".into(), "blue".into())],
-        idle_timeout: PATIENT,
-        total_timeout: PATIENT,
+        idle_timeout: Some(PATIENT),
+        total_timeout: Some(PATIENT),
     }
 }
 

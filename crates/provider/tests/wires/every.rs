@@ -91,9 +91,11 @@ async fn a_connection_cut_at_any_byte_is_a_failure_or_the_whole_answer() {
         let (mut failures, mut answers) = (0, 0);
         while answers < 100 {
             let mut dialogue = provider.dialogue(&epoch());
-            match ask(&mut *dialogue).await.0 {
+            let (answer, pieces) = ask(&mut *dialogue).await;
+            match answer {
                 Err(SampleError::Failed { failure, usage }) => {
-                    assert_eq!(failure.kind, Kind::Connection, "{failure:?}");
+                    let kind = if pieces.is_empty() { Kind::Connection } else { Kind::Cut };
+                    assert_eq!(failure.kind, kind, "{failure:?}");
                     assert!(usage.estimated || usage == Usage::default(), "{usage:?}");
                     assert_eq!(answers, 0, "cut later, and a failure again");
                     failures += 1;
@@ -173,6 +175,37 @@ async fn an_answer_is_not_held_back_by_the_end_of_its_body_and_the_connection_is
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_drips_is_waited_for_however_long_it_takes() {
+    // All at once, for each takes longer than any silence may.
+    join_all(WIRES.iter().map(async |wire| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let text = whole(wire);
+        let server = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut reader = BufReader::new(stream);
+            take_request(&mut reader);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            reader.get_mut().write_all(head.as_bytes()).unwrap();
+            let (_never, clock) = mpsc::channel::<()>();
+            let piece = text.len().div_ceil(48);
+            for piece in text.as_bytes().chunks(piece) {
+                assert!(clock.recv_timeout(Duration::from_millis(50)).is_err());
+                reader.get_mut().write_all(piece).unwrap();
+            }
+        });
+        let patient =
+            Endpoint { idle_timeout: Some(Duration::from_secs(2)), total_timeout: None, ..endpoint_at(&url) };
+        let begun = std::time::Instant::now();
+        assert_eq!(wire.ask_once(&patient).await.unwrap().message.text(), "hi");
+        assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+        server.join().unwrap();
+    }))
+    .await;
+}
+
 /// A whole stream that says `hi`.
 fn whole(wire: &Wire) -> String {
     [wire.begun, wire.reason, wire.end].concat()
@@ -224,7 +257,7 @@ async fn a_refusal_is_a_failure_of_its_class_in_the_servers_words() {
                 "is `m-1` the model's name there",
             ),
             (500, "oops", Kind::Server, "`acme` answered 500: oops"),
-            (529, "", Kind::Server, "`acme` answered 529"),
+            (529, "", Kind::Overloaded, "`acme` answered 529"),
         ] {
             let server = Server::start([Reply::status(status).body(body)]);
             let failure = wire.failure(&endpoint(&server)).await;
@@ -298,7 +331,7 @@ async fn silence_is_a_failure_wherever_it_falls() {
             [Reply::stall(), Reply::text("one two").stall_after(0), Reply::text("one two").stall_after(300)]
         {
             let server = Server::start([reply]);
-            let failure = wire.failure(&Endpoint { idle_timeout: SHORT, ..endpoint(&server) }).await;
+            let failure = wire.failure(&Endpoint { idle_timeout: Some(SHORT), ..endpoint(&server) }).await;
             assert_eq!(failure.kind, Kind::Timeout);
             assert_eq!(failure.message, "`acme` sent nothing for 0.06 s (`idle_timeout`)");
         }
@@ -312,7 +345,7 @@ async fn silence_after_the_reason_to_finish_is_the_end() {
         let text = [wire.begun, wire.reason].concat();
         let length = text.len();
         let server = Server::start([Reply::raw_sse(text).stall_after(length)]);
-        let endpoint = Endpoint { idle_timeout: Duration::from_secs(2), ..endpoint(&server) };
+        let endpoint = Endpoint { idle_timeout: Some(Duration::from_secs(2)), ..endpoint(&server) };
         assert_eq!(wire.ask_once(&endpoint).await.unwrap().message.text(), "hi");
     }))
     .await;
@@ -324,7 +357,7 @@ async fn an_answer_that_takes_too_long_is_a_failure_and_what_came_is_counted() {
     join_all(WIRES.iter().map(async |wire| {
         let server = Server::start([Reply::deltas(40, "four").stall_after(4_000)]);
         let mut dialogue =
-            wire.dialogue(&Endpoint { total_timeout: Duration::from_secs(3), ..endpoint(&server) });
+            wire.dialogue(&Endpoint { total_timeout: Some(Duration::from_secs(3)), ..endpoint(&server) });
         let (answer, pieces) = ask(&mut *dialogue).await;
         let Err(SampleError::Failed { failure, usage }) = answer else { panic!("{answer:?}") };
         assert_eq!(failure.kind, Kind::Timeout);

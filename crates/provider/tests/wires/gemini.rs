@@ -115,7 +115,7 @@ async fn a_status_that_says_no_is_told_with_how_long_to_wait() {
         (400, body("INVALID_ARGUMENT", "contents are required", json!({})), Kind::BadRequest, None),
         (403, body("PERMISSION_DENIED", "no", json!({})), Kind::Auth, None),
         (404, body("NOT_FOUND", "no such model", json!({})), Kind::BadRequest, None),
-        (503, body("UNAVAILABLE", "overloaded", json!({})), Kind::Server, None),
+        (503, body("UNAVAILABLE", "overloaded", json!({})), Kind::Overloaded, None),
     ] {
         let server = Server::start([Reply::status(status).body(body.as_str())]);
         let failure = GEMINI.failure(&endpoint(&server)).await;
@@ -136,7 +136,7 @@ async fn an_error_in_the_middle_is_a_failure_of_its_class_and_what_was_spent_is_
     let server = Server::start([Reply::raw_sse(format!("data: {start}\r\n\r\ndata: {error}\r\n\r\n"))]);
     let answer = GEMINI.ask_once(&endpoint(&server)).await;
     let Err(SampleError::Failed { failure, usage }) = answer else { panic!("{answer:?}") };
-    assert_eq!((failure.kind, failure.status), (Kind::Server, Some(503)));
+    assert_eq!((failure.kind, failure.status), (Kind::Overloaded, Some(503)));
     assert_eq!(failure.message, "`acme` reported: overloaded");
     assert_eq!(usage, Usage { input: 50, output: 1, estimated: true, ..Usage::default() });
 }

@@ -85,7 +85,7 @@ async fn a_list_that_cannot_be_had_is_a_failure_of_its_class() {
         let failed = |reply: Reply| async move {
             let server = Server::with(move |_| reply.clone());
             let mut endpoint = endpoint(&server);
-            endpoint.idle_timeout = SHORT;
+            endpoint.idle_timeout = Some(SHORT);
             let failure = (wire.provider)(&endpoint).models().await.unwrap_err();
             (failure.kind, failure.message)
         };

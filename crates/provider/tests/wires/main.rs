@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod asking;
+mod cases;
 mod every;
 mod form;
 mod gemini;
