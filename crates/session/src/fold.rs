@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use codetether_event::{
     Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, Input,
-    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, Role, SampleEvent, SampleOutcome, Seq,
-    SessionEvent, ToolResult, TurnEvent, TurnId, UnixMillis, Verdict, Work,
+    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role, SampleEvent,
+    SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId, UnixMillis,
+    Verdict, Way, Work,
 };
 
 use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
@@ -226,6 +227,12 @@ impl State {
                             Some(Reading::Misfits { problem }) => Some(problem.clone()),
                             _ => None,
                         });
+                        if turn.misfit.is_some()
+                            && *stop == StopReason::EndTurn
+                            && self.context.epoch.as_ref().is_some_and(may_go_unheld)
+                        {
+                            turn.way = after_silence(structured.as_ref(), message.as_ref()).or(turn.way);
+                        }
                         turn.answered = Some(stop.clone());
                         turn.step = proposed(message.as_ref(), seq);
                     }
@@ -380,6 +387,19 @@ impl Context {
             self.messages.push(Arc::new(Message { role: Role::User, parts: input.parts }));
         }
     }
+}
+
+/// Whether an answer may be asked for by a way that the provider does not enforce.
+fn may_go_unheld(epoch: &EpochInfo) -> bool {
+    !matches!(epoch.format, ResponseFormat::Schema { strict: true, .. })
+}
+
+/// The next way, where the provider said that it enforces the schema and gave what is no JSON: some pass over in silence
+/// what they do not know.
+fn after_silence(tried: Option<&Structured>, answer: Option<&Message>) -> Option<Way> {
+    let native = tried.filter(|tried| tried.way == Way::Native)?;
+    let text = answer.map(Message::text).unwrap_or_default();
+    if serde_json::from_str::<serde_json::Value>(&text).is_ok() { None } else { native.way.below() }
 }
 
 fn proposed(message: Option<&Message>, seq: Seq) -> Step {

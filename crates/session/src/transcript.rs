@@ -215,7 +215,12 @@ impl Transcript {
 
     /// An answer that must have a form.
     pub(crate) fn answer_read(&mut self, way: Way, reading: Reading) -> &mut Self {
-        let message = Message { role: Role::Assistant, parts: vec![ContentPart::text("{}")] };
+        self.answer_text_read("{}", way, reading)
+    }
+
+    /// An answer of this text that must have a form.
+    pub(crate) fn answer_text_read(&mut self, text: &str, way: Way, reading: Reading) -> &mut Self {
+        let message = Message { role: Role::Assistant, parts: vec![ContentPart::text(text)] };
         let outcome = SampleOutcome::Answered { stop: StopReason::EndTurn };
         self.end_sample(outcome, Some(message), Some(Structured { way, reading: Some(reading) }), None)
     }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::failure::At as _;
 use crate::{Failure, places, process, tools};
 
-mod log;
-mod model;
+pub(crate) mod log;
+pub(crate) mod model;
 mod project;
-mod server;
+pub(crate) mod server;
 
 use log::Log;
 use model::Model;
@@ -62,7 +62,8 @@ pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
 
     let folder = new_folder()?;
     let project = project::create(&folder.join("project"))?;
-    let server = server::Server::start(&python, &weights, demo.context, &folder.join("model-server.log"))?;
+    let server =
+        server::Server::of_model(&python, &weights, demo.context, None, &folder.join("model-server.log"))?;
 
     println!("\nmodel    {}", demo.model.title);
     println!("         {}", demo.model.note);

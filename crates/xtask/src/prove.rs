@@ -1,17 +1,24 @@
 //! `cargo xtask prove`: the proofs that take too long for every change. The same tests as always, with many more cases
-//! and kills, and each fuzz target for a while; and a second opinion on prices.
+//! and kills, and each fuzz target for a while; a second opinion on prices; and servers that are not ours.
 
 use std::fs;
 use std::process::Command;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::failure::At as _;
 use crate::{Failure, models, places, process, tools};
 
+mod keys;
+mod product;
+mod wires;
+
 /// How long to go on.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Extent {
+    #[command(subcommand)]
+    only: Option<Part>,
     /// Kills of the real binary at random points of a turn.
     #[arg(long, default_value_t = 1_000)]
     kills: u32,
@@ -26,8 +33,22 @@ pub(crate) struct Extent {
     filter: Option<String>,
 }
 
-/// Runs the tests with this extent, checks the prices, then runs the fuzz targets.
+/// One proof alone.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Part {
+    /// Each wire with llama.cpp's server and LiteLLM's proxy, and a small model behind them.
+    Wires,
+    /// Keys in a real OpenBao and in a real Secret Service.
+    Keys,
+}
+
+/// Runs the tests with this extent, checks the prices, speaks to what is not ours, then runs the fuzz targets.
 pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
+    match extent.only {
+        Some(Part::Wires) => return wires::run(),
+        Some(Part::Keys) => return keys::run(),
+        None => {}
+    }
     tools::C_COMPILER.ensure()?;
     tools::GIT.ensure()?;
     tools::PYTHON.ensure()?;
@@ -42,6 +63,8 @@ pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     eprintln!("{} kills, {} cases a property", extent.kills, extent.cases);
     process::run(&mut tests)?;
     models::check()?;
+    wires::run()?;
+    keys::run()?;
     fuzz(extent.fuzz_seconds)
 }
 

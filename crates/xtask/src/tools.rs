@@ -90,6 +90,17 @@ pub(crate) const PYTHON: SystemTool = SystemTool {
 pub(crate) const C_COMPILER: SystemTool =
     SystemTool { what: "a C compiler", proof: &["cc", "--version"], packages: &["build-essential"] };
 
+/// A session bus for one program.
+pub(crate) const DBUS: SystemTool =
+    SystemTool { what: "dbus-run-session", proof: &["dbus-run-session", "--version"], packages: &["dbus"] };
+
+/// A Secret Service.
+pub(crate) const KEYRING: SystemTool = SystemTool {
+    what: "gnome-keyring-daemon",
+    proof: &["gnome-keyring-daemon", "--version"],
+    packages: &["gnome-keyring"],
+};
+
 impl SystemTool {
     /// Makes sure that it is there.
     pub(crate) fn ensure(&self) -> Result<(), Failure> {
@@ -125,10 +136,15 @@ impl SystemTool {
 
 /// A Python of our own with one package, what that needs, and nothing else in it. Gives the path of its interpreter.
 pub(crate) fn python_with(package: &str, version: &str) -> Result<PathBuf, Failure> {
-    let folder = places::cache()?.join(format!("python-{package}-{version}"));
-    let python = folder.join("bin/python");
     let import = format!("import {}", package.replace('-', "_"));
-    let works = || process::quietly(Command::new(&python).args(["-c", &import]));
+    python_with_all(&format!("{package}-{version}"), &[&format!("{package}=={version}")], &import)
+}
+
+/// A Python of our own of this name with these packages, which is good when this statement runs.
+pub(crate) fn python_with_all(name: &str, wanted: &[&str], import: &str) -> Result<PathBuf, Failure> {
+    let folder = places::cache()?.join(format!("python-{name}"));
+    let python = folder.join("bin/python");
+    let works = || process::quietly(Command::new(&python).args(["-c", import]));
     if works() {
         return Ok(python);
     }
@@ -142,14 +158,14 @@ pub(crate) fn python_with(package: &str, version: &str) -> Result<PathBuf, Failu
         fs::remove_dir_all(&folder).at("remove", &folder)?;
     }
     process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let wanted = format!("{package}=={version}");
     let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:"];
-    process::run(Command::new(&python).args(pip).arg(&wanted))?;
+    process::run(Command::new(&python).args(pip).args(wanted))?;
     if works() {
         Ok(python)
     } else {
         Err(Failure::Wrong(format!(
-            "`{wanted}` was installed but cannot be imported by `{}`",
+            "`{}` was installed but cannot be imported by `{}`",
+            wanted.join(" "),
             python.display()
         )))
     }

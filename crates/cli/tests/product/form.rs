@@ -45,18 +45,15 @@ fn without_tools_the_server_is_held_to_the_schema_and_json_output_has_the_value(
 
 #[test]
 fn an_answer_that_never_fits_fails_the_run_with_what_is_wrong() {
-    let bench = Bench::new([
-        Reply::text("About two."),
-        Reply::text(r#"{"files": "two"}"#),
-        Reply::text(r#"{"file": 2}"#),
-    ]);
+    let bench =
+        Bench::new([Reply::text("{}"), Reply::text(r#"{"files": "two"}"#), Reply::text(r#"{"file": 2}"#)]);
     let args = ["count", "--tools", "", "--output-schema-inline", SCHEMA];
     insta::assert_snapshot!(bench.run(&args).shown(), @r"
     exit: 6
     --- stdout
     --- stderr
     note: this is the first run here. Commands that the agent runs are not sandboxed yet: what you allow runs with your own rights.
-    the answer cannot be used: it is not JSON: there is no JSON value in it
+    the answer cannot be used: it does not fit the schema: `files` is missing
     the answer cannot be used: it does not fit the schema: `/files`: must be of type integer, not a string
     the answer cannot be used: it does not fit the schema: there is no `file`; did you mean `files`?; `files` is missing
     codetether::misfit
@@ -67,7 +64,7 @@ fn an_answer_that_never_fits_fails_the_run_with_what_is_wrong() {
     let request: Value = serde_json::from_slice(&bench.server.requests()[1].body).unwrap();
     let told =
         request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
-    insta::assert_snapshot!(told, @"This cannot be used as the answer: it is not JSON: there is no JSON value in it. Give the whole answer again, mended, and nothing besides it.");
+    insta::assert_snapshot!(told, @"This cannot be used as the answer: it does not fit the schema: `files` is missing. Give the whole answer again, mended, and nothing besides it.");
 }
 
 #[test]
@@ -103,6 +100,20 @@ fn a_server_that_refuses_one_way_is_asked_in_another() {
     assert_eq!(again.stdout, "{\"files\":3}\n");
     let last: Value = serde_json::from_slice(&bench.server.requests()[4].body).unwrap();
     assert_eq!(last.get("response_format"), None, "the session has learned the way");
+}
+
+#[test]
+fn a_server_that_passes_over_the_schema_in_silence_is_asked_in_another_way() {
+    let bench = Bench::new([Reply::text("About two."), Reply::call("final_answer", json!({"files": 2}))]);
+    let run = bench.run(&["count", "--tools", "", "--output-schema-inline", SCHEMA]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "{\"files\":2}\n"), "{}", run.stderr);
+    let requests = bench.server.requests();
+    let keys = ["response_format", "tool_choice"];
+    let ways = requests.iter().map(|request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        keys.map(|key| body.get(key).is_some())
+    });
+    assert_eq!(ways.collect::<Vec<_>>(), [[true, false], [false, true]]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! An answer that does not fit its schema goes back to the model with what is wrong, twice at most; then the turn ends.
+//! What is no JSON at all is asked for in the next way, if the provider had said that it enforces the schema (in the fold).
 
 use codetether_event::{ContextEvent, ContextSource, Event, Message, Outcome, StopReason, TurnEvent};
 
@@ -32,6 +33,7 @@ mod tests {
     use codetether_event::{Reading, ResponseFormat, Rung, Way};
 
     use super::*;
+    use crate::Effect;
     use crate::transcript::Transcript;
 
     fn asked() -> Transcript {
@@ -60,6 +62,34 @@ mod tests {
         }
         misfit(&mut t, "`c` is missing");
         assert_eq!(t.state().last, Some(Outcome::Misfit { problem: "`c` is missing".into() }));
+    }
+
+    #[test]
+    fn a_provider_that_passes_over_the_schema_is_asked_in_the_next_way() {
+        for (strict, text, wanted) in [
+            (false, "two birds", Some(Way::Tool)),
+            // What it gave is JSON, so it may well enforce all but what it was not given.
+            (false, "{}", None),
+            // The next way would not be enforced.
+            (true, "two birds", None),
+        ] {
+            let mut t = Transcript::new();
+            let schema = Box::new(serde_json::json!({ "type": "object" }));
+            t.settings_mut().format = ResponseFormat::Schema { name: "s".into(), schema, strict };
+            t.prompt("go");
+            t.start();
+            t.epoch();
+            t.sample();
+            t.answer_text_read(text, Way::Native, Reading::Misfits { problem: "it does not fit".into() });
+            t.settle();
+            let Next::Start(effects) = t.decide() else { panic!("{:?}", t.decide()) };
+            let asked = match &effects[..] {
+                [Effect::Prepare { way, .. }] => Some(*way),
+                [Effect::Sample { .. }] => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(asked, wanted, "{text}, strict: {strict}");
+        }
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Log {
         format!("{input} in ({cached} of them from the server's cache), {output} out{how}")
     }
 
-    fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
+    /// The events of this kind, in order.
+    pub(crate) fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.events.iter().filter(move |event| event["type"] == kind)
     }
 }

@@ -14,13 +14,13 @@ use crate::{Failure, places, process};
 
 /// A model that comes as packages.
 #[derive(Debug)]
-pub(super) struct Model {
+pub(crate) struct Model {
     /// As it is called in a model id, and its file.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// For people.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// What to expect of it.
-    pub(super) note: &'static str,
+    pub(crate) note: &'static str,
     packages: Packages,
     version: &'static str,
     bytes: u64,
@@ -37,7 +37,7 @@ enum Packages {
 }
 
 /// The model of the demo.
-pub(super) const QWEN_CODER: Model = Model {
+pub(crate) const QWEN_CODER: Model = Model {
     name: "qwen2.5-coder-1.5b-instruct",
     title: "Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1.1 GB, on this machine's CPU",
     note: "a very small model: it writes a small file from a precise sentence, and not much more",
@@ -49,7 +49,7 @@ pub(super) const QWEN_CODER: Model = Model {
 };
 
 /// The model of the smoke test.
-pub(super) const SMOLLM: Model = Model {
+pub(crate) const SMOLLM: Model = Model {
     name: "smollm2-135m-instruct",
     title: "SmolLM2-135M-Instruct, Q4_1, 98 MB, on this machine's CPU",
     note: "far too small to do the job: this run shows only that the program ends cleanly and logs soundly",
@@ -62,7 +62,7 @@ pub(super) const SMOLLM: Model = Model {
 
 impl Model {
     /// Path of the weights, after fetching them if need be. What was fetched before an interruption is kept.
-    pub(super) fn get(&self, python: &Path) -> Result<PathBuf, Failure> {
+    pub(crate) fn get(&self, python: &Path) -> Result<PathBuf, Failure> {
         if let Some(available) = memory_available()
             && available < self.memory
         {

@@ -22,7 +22,7 @@ def idle_cores():
         return None
 
 
-model, context = sys.argv[1], int(sys.argv[2])
+model, context, template = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 params = xllamacpp.CommonParams()
 params.model.path = model
 params.n_ctx = context
@@ -33,6 +33,8 @@ params.verbosity = 1
 # The same answer each time, so that a run can be repeated; and never an endless one.
 params.sampling.temp = 0.0
 params.n_predict = 2048
+if template:
+    params.chat_template = template[0]
 # Its threads wait for each other by spinning: one too many on a busy machine costs ten times what it brings.
 idle = idle_cores()
 if idle is not None and idle < os.cpu_count() - 0.5:

@@ -1,5 +1,5 @@
-//! The model server: llama.cpp's own, from a Python wheel, on a free loopback port. It ends when we do, however we end:
-//! it waits for the end of a pipe that only we hold.
+//! The model server: llama.cpp's own, from a Python wheel, on a free loopback port; and other servers of that kind. They
+//! end when we do, however we end: each waits for the end of a pipe that only we hold.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,32 +22,53 @@ pub(crate) const VERSION: &str = "2026.10.11549";
 /// Reading a gigabyte from a slow disk takes its time.
 const LOAD_LIMIT: Duration = Duration::from_secs(300);
 
+/// How often, and after how long each time, it is looked whether a server has ended that was told to.
+const END_CHECKS: u32 = 100;
+const END_CHECK: Duration = Duration::from_millis(20);
+
 /// Of the log, in an error.
 const LOG_LINES_SHOWN: usize = 12;
 
-/// A model server under way.
+/// A server under way.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Such as `http://127.0.0.1:40123`.
-    pub(super) address: String,
+    pub(crate) address: String,
+    what: &'static str,
     child: Child,
 }
 
 impl Server {
-    /// Starts it and waits until it answers.
-    pub(super) fn start(python: &Path, model: &Path, context: u32, log: &Path) -> Result<Self, Failure> {
-        eprintln!("starting the model server");
-        let stderr = File::create(log).at("create", log)?;
+    /// Starts llama.cpp's server with this model and waits until it answers; `template` is the text of a chat template that
+    /// is used in place of the model's own.
+    pub(crate) fn of_model(
+        python: &Path,
+        model: &Path,
+        context: u32,
+        template: Option<&str>,
+        log: &Path,
+    ) -> Result<Self, Failure> {
         let mut command = Command::new(python);
-        command.arg("-c").arg(include_str!("serve.py")).arg(model).arg(context.to_string());
+        command.arg("-c").arg(include_str!("serve.py")).arg(model).arg(context.to_string()).args(template);
+        Self::start("the model server", &mut command, "/health", log)
+    }
+
+    /// Starts a server that prints its address and ends with its standard input, and waits until it answers at
+    /// this path.
+    pub(crate) fn start(
+        what: &'static str,
+        command: &mut Command,
+        health: &str,
+        log: &Path,
+    ) -> Result<Self, Failure> {
+        eprintln!("starting {what}");
+        let stderr = File::create(log).at("create", log)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
-        let child = command
-            .spawn()
-            .map_err(|source| Failure::Start { command: "the model server".into(), source })?;
+        let child = command.spawn().map_err(|source| Failure::Start { command: what.into(), source })?;
         // From here on it ends with this value, whatever happens next.
-        let mut server = Self { address: String::new(), child };
+        let mut server = Self { address: String::new(), what, child };
         server.address = server.said_address(log)?;
-        server.must_answer(log)?;
+        server.must_answer(health, log)?;
         Ok(server)
     }
 
@@ -65,12 +86,12 @@ impl Server {
         if address.starts_with("http://127.0.0.1:") { Ok(address.into()) } else { Err(self.failure(log)) }
     }
 
-    fn must_answer(&mut self, log: &Path) -> Result<(), Failure> {
+    fn must_answer(&mut self, health: &str, log: &Path) -> Result<(), Failure> {
         let host = self.address.trim_start_matches("http://").to_owned();
         let ask = || {
             let mut stream = TcpStream::connect(&host)?;
             stream.set_read_timeout(Some(LOAD_LIMIT))?;
-            write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+            write!(stream, "GET {health} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
             BufReader::new(stream).take(4096).read_line(&mut answer)?;
             Ok::<_, std::io::Error>(answer)
@@ -92,13 +113,20 @@ impl Server {
         let lines: Vec<_> = text.lines().collect();
         let shown = lines.iter().skip(lines.len().saturating_sub(LOG_LINES_SHOWN)).copied();
         let shown = shown.collect::<Vec<_>>().join("\n");
-        Failure::Wrong(format!("the model server {ended}; the end of `{}`:\n{shown}", log.display()))
+        Failure::Wrong(format!("{} {ended}; the end of `{}`:\n{shown}", self.what, log.display()))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // Its end lets it take down what it has started itself.
+        drop(self.child.stdin.take());
+        for _ in 0..END_CHECKS {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(END_CHECK),
+                _ => return,
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
