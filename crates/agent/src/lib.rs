@@ -14,6 +14,7 @@ mod placeless;
 mod prepare;
 mod purse;
 mod readings;
+mod redacted;
 mod sampling;
 
 pub use circumstances::followed;

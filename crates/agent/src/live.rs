@@ -28,6 +28,7 @@ use crate::hub::Hub;
 use crate::prepare;
 use crate::purse::{MoneyLimit, Purse, Request};
 use crate::readings::Readings;
+use crate::redacted;
 use crate::sampling::{Asking, Held, Sampling};
 
 /// Finds the provider of a model; an error says what is missing.
@@ -99,7 +100,8 @@ impl Live {
         let mut turn = self.state.turn.as_ref().map(|turn| turn.id);
         let mut ends = false;
         let mut records = Vec::with_capacity(facts.len());
-        for event in facts {
+        for mut event in facts {
+            redacted::redact(&self.gate.redactor, &mut event);
             if let Event::Turn(TurnEvent::Started { .. }) = event {
                 turn = Some(TurnId(seq));
             }

@@ -59,6 +59,14 @@ pub(crate) fn check(settings: &Settings, model: &ModelId, cassettes: &Cassettes)
         .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
 }
 
+/// Checks that the endpoint of a model that may be asked later is known. Its key is looked for only then.
+pub(crate) fn check_known(settings: &Settings, model: &ModelId) -> Result<(), Failure> {
+    let unasked = |_: &Wanted<'_>| Ok(Some(Secret::from("none".to_owned())));
+    find(&settings.providers, model, &keys::variable, &unasked)
+        .map(drop)
+        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+}
+
 /// The key of an endpoint. Where cassettes answer none is looked for, and what stands for it is sent to nobody.
 fn key(keys: &Keys, wanted: &Wanted<'_>, cassettes: &Cassettes) -> Result<Option<Secret>, KeyError> {
     if cassettes.is_replay() {

@@ -26,6 +26,11 @@ pub(crate) fn ledger() -> Result<PathBuf, Failure> {
     data_dir().map(|dir| dir.join("ledger.sqlite"))
 }
 
+/// Where it is recorded what replays would have cost, so that limits hold in them as they held in what was recorded.
+pub(crate) fn replayed() -> Result<PathBuf, Failure> {
+    data_dir().map(|dir| dir.join("replayed.sqlite"))
+}
+
 /// The program's own folder under a base directory. A relative path in the variable counts as unset.
 fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -102,6 +102,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     keys::redactor().learn(models::secrets(&settings));
     let cassettes = cassettes::asked(args, &root)?;
     let found = models::check(&settings, &turn.model, &cassettes)?;
+    turn.fallback.iter().try_for_each(|model| models::check_known(&settings, model))?;
     let tools = Builtin::default();
     check_tools(&turn, &tools)?;
     check_prices(&settings, &turn)?;
@@ -113,7 +114,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let parts = Parts {
         tools: Arc::new(tools),
         providers: models::finder(&settings, cassettes),
-        purse: purse(&settings)?,
+        purse: purse(&settings, args.replay.is_some())?,
         environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
         limits: Limits::default(),
         redactor: keys::redactor(),
@@ -207,10 +208,11 @@ fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure>
     Ok(turn)
 }
 
-/// Prices by the table and the settings; records in the user's ledger.
-fn purse(settings: &Settings) -> Result<Purse, Failure> {
+/// Prices by the table and the settings; records in the user's ledger, or in one of its own what a replay would cost.
+fn purse(settings: &Settings, replays: bool) -> Result<Purse, Failure> {
     let settings = settings.clone();
-    Ok(Purse::new(Arc::new(move |model| facts::facts(&settings, model)), place::ledger()?))
+    let ledger = if replays { place::replayed()? } else { place::ledger()? };
+    Ok(Purse::new(Arc::new(move |model| facts::facts(&settings, model)), ledger))
 }
 
 /// Whether a limit of money can hold for the models that may be asked.

@@ -40,9 +40,8 @@ struct Shared {
 }
 
 impl Server {
-    /// Answers the first request with the first reply, and so on, whatever they ask, but for `GET`: that is answered with
-    /// 404 and not kept. When there are no more replies, the
-    /// answer is a 500 that says so.
+    /// A model that gives the first reply to the first request, and so on, whatever they ask. When there are no more
+    /// replies, the answer is a 500 that says so.
     ///
     /// # Panics
     /// When no port of loopback can be had.
@@ -51,7 +50,17 @@ impl Server {
         let script: VecDeque<Reply> = script.into_iter().collect();
         let length = script.len();
         let script = Mutex::new(script);
-        Self::serving(move |_| lock(&script).pop_front().unwrap_or_else(|| exhausted(length)), true)
+        Self::model(move |_| lock(&script).pop_front().unwrap_or_else(|| exhausted(length)))
+    }
+
+    /// A model that answers each request with what the function makes of it; it may be called from several threads at
+    /// once. Who only looks around, by `GET`, hears 404, and that is not kept.
+    ///
+    /// # Panics
+    /// When no port of loopback can be had.
+    #[must_use]
+    pub fn model(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serving(handler, true)
     }
 
     /// Answers each request with what the function makes of it; it may be called from several threads at once.

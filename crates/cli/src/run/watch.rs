@@ -87,11 +87,7 @@ impl Run<'_> {
                 printing = output.hand_over(&mut text), if !text.is_empty() => if !printing {
                     break Seen::Unprinted;
                 },
-                warning = self.window.next(), if self.window.is_open() => {
-                    if let Some(warning) = warning {
-                        progress.say(&printer::plain(&warning));
-                    }
-                }
+                () = self.window.heard(), if self.window.is_open() => {}
                 (ask, answer) = asks.next() => self.post(Op::Answer { ask, answer }),
                 frame = subscription.next(), if text.is_empty() => {
                     let frame = match frame {
@@ -100,6 +96,9 @@ impl Run<'_> {
                         Err(error) => break Seen::Gone(Some(error.into())),
                     };
                     self.figures.see(&frame, self.turn);
+                    if let Some(model) = fell_back(&frame) {
+                        self.model = model;
+                    }
                     progress.see(&frame);
                     if let Err(failure) = view.see(&frame, &mut text) {
                         break Seen::Gone(Some(failure));
@@ -122,12 +121,9 @@ impl Run<'_> {
             progress.hold(asks.is_open());
         };
         progress.hold(false);
-        if let (Seen::Ended(_), Some(warning)) = (&seen, self.window.end().await) {
-            progress.say(&printer::plain(&warning));
-        }
         progress.clear();
         match seen {
-            Seen::Ended(outcome) => self.finish(&outcome, view, output, signals, &progress).await,
+            Seen::Ended(outcome) => self.finish(&outcome, view, output, signals, &mut progress).await,
             Seen::Left => Ok(Exit::Interrupted),
             Seen::Unprinted => {
                 self.post(Op::Interrupt);
@@ -175,9 +171,9 @@ impl Run<'_> {
         view: View,
         mut output: Output,
         signals: &mut Signals,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Result<Exit, Failure> {
-        let Self { args, hosted, model, started, figures, .. } = self;
+        let Self { args, hosted, model, started, figures, mut window, .. } = self;
         let id = hosted.id();
         let exit = exit_of(outcome, &figures);
         let closed = hosted.close().await;
@@ -195,6 +191,10 @@ impl Run<'_> {
         tokio::select! {
             printed = printed => printed?,
             () = signals.next() => return Ok(Exit::Interrupted),
+        }
+        // Not before, for it would stand in the middle of a text.
+        if let Some(warning) = window.end().await {
+            progress.say(&printer::plain(&warning));
         }
         progress.end(&figures, started.elapsed());
         if !args.quiet || exit == Exit::Refused {
@@ -219,6 +219,15 @@ impl Run<'_> {
             )),
             Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
         }
+    }
+}
+
+/// The model that goes on where another failed for good.
+fn fell_back(frame: &Frame) -> Option<ModelId> {
+    let Frame::Record(record) = frame else { return None };
+    match &record.event {
+        Event::Turn(TurnEvent::FellBack { model, .. }) => Some(model.clone()),
+        _ => None,
     }
 }
 

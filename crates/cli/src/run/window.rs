@@ -1,6 +1,8 @@
 //! The context of a model on this machine, looked up beside the first sample: a short one is said, with what to do. Holds
 //! nothing up; a server that does not say is no matter.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use codetether_event::ModelId;
@@ -19,6 +21,9 @@ const END_WAIT: Duration = Duration::from_millis(250);
 /// The question how long the context is. Dropped, it is asked no more.
 pub(crate) struct Probe {
     task: Option<JoinHandle<Option<LocalWindow>>>,
+    /// Whether it has been sent.
+    sent: Arc<AtomicBool>,
+    window: Option<LocalWindow>,
     model: ModelId,
 }
 
@@ -29,38 +34,41 @@ impl Probe {
             .then(|| codetether_net::client(&found.base_url).ok())
             .flatten();
         let (base_url, name) = (found.base_url.clone(), model.model().to_owned());
+        let sent = Arc::<AtomicBool>::default();
+        let sending = sent.clone();
         let task = client.map(|client| {
             tokio::spawn(async move {
                 tokio::time::sleep(AFTER).await;
+                sending.store(true, Ordering::Relaxed);
                 local_window(&client, &base_url, &name).await
             })
         });
-        Self { task, model: model.clone() }
+        Self { task, sent, window: None, model: model.clone() }
     }
 
     /// Asks nobody.
     pub(crate) fn none(model: &ModelId) -> Self {
-        Self { task: None, model: model.clone() }
+        Self { task: None, sent: Arc::default(), window: None, model: model.clone() }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.task.is_some()
     }
 
-    /// What there is to say, if anything. Without a question it does not come back.
-    pub(crate) async fn next(&mut self) -> Option<String> {
+    /// Waits for the answer. Without a question it does not come back.
+    pub(crate) async fn heard(&mut self) {
         let Some(task) = &mut self.task else { return std::future::pending().await };
-        let window = task.await;
+        self.window = task.await.ok().flatten();
         self.task = None;
-        warning(&self.model, window.ok().flatten()?)
     }
 
-    /// What there is to say once the run is over.
+    /// What there is to say once the run is over, if anything. A question that was not sent by then is not waited for.
     pub(crate) async fn end(&mut self) -> Option<String> {
-        if !self.is_open() {
-            return None;
+        if self.is_open() && self.sent.load(Ordering::Relaxed) {
+            // What does not come in time is not said.
+            let _ = tokio::time::timeout(END_WAIT, self.heard()).await;
         }
-        tokio::time::timeout(END_WAIT, self.next()).await.ok().flatten()
+        warning(&self.model, self.window?)
     }
 }
 

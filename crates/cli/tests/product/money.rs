@@ -96,3 +96,30 @@ fn a_ledger_that_was_lost_is_filled_again_from_the_journals() {
     let again = bench.bare(&["usage", "--rebuild"]);
     assert!(again.stderr.contains("0 samples"), "{}", again.stderr);
 }
+
+#[test]
+fn a_fallback_that_nobody_knows_is_refused_before_anything_is_asked() {
+    let bench = Bench::new([]);
+    let run = bench.run(&["go", "--fallback", "opnai/x"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("did you mean `openai/x`?"), "{}", run.stderr);
+}
+
+#[test]
+fn a_failure_after_a_fallback_names_the_model_that_failed() {
+    let spent = r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota."}}"#;
+    let bench = Bench::new([Reply::status(429).body(spent), Reply::status(429).body(spent)]);
+    let run = bench.run(&["go", "--fallback", "openai/second"]);
+    assert_eq!(run.code, 5);
+    assert!(run.stderr.contains("the provider of `openai/second` failed"), "{}", run.stderr);
+}
+
+#[test]
+fn a_replay_costs_nothing() {
+    let bench = Bench::new([Reply::text("Done.")]);
+    run(&bench, &["go", "--record", "tape"]);
+    let before = bench.bare(&["usage", "--json"]).stdout;
+    let replayed = run(&bench, &["go", "--replay", "tape"]);
+    assert_eq!((replayed.code, replayed.stdout.as_str()), (0, "Done.\n"), "{}", replayed.stderr);
+    assert_eq!(bench.bare(&["usage", "--json"]).stdout, before);
+}

@@ -296,11 +296,12 @@ fn no_key_reaches_a_command_or_the_session() {
             ("bash", json!({ "command": "cat leak.txt; yes | head -c 100000; cat leak.txt" })),
             ("edit", json!({ "path": "leak.txt", "old": "key", "new": "lock" })),
         ]),
-        Reply::text("done"),
+        Reply::reasoning(format!("the key is {key}")).and_text(format!("done with {key}")),
     ]);
     bench.file("leak.txt", &format!("{key} ghp_another-one\n"));
     let variables = [("OPENAI_API_KEY", key), ("GITHUB_TOKEN", "ghp_another-one")];
-    let run = bench.run_env(&["go", "--mode", "ask", "--allow", "bash"], &variables);
+    let prompt = format!("go, my key is {key}");
+    let run = bench.run_env(&[&prompt, "--mode", "ask", "--allow", "bash"], &variables);
     assert_eq!(run.code, 7, "{}", run.shown());
     let body = String::from_utf8(bench.server.requests()[1].body.clone()).unwrap();
     assert!(body.contains("[redacted]"), "{body}");

@@ -26,7 +26,7 @@ pub(crate) fn measure(binary: &Path) -> Vec<Figure> {
 fn together(binary: &Path, count: usize) -> Duration {
     let project = tempfile::tempdir().unwrap();
     let home = Home::new();
-    let server = Server::with(|request: &Request| {
+    let server = Server::model(|request: &Request| {
         let has_run = request.body.windows(14).any(|bytes| bytes == b"\"tool_call_id\"");
         if has_run { Reply::text("done") } else { Reply::call("bash", r#"{"command":"true"}"#) }
     });
@@ -41,7 +41,7 @@ fn together(binary: &Path, count: usize) -> Duration {
 fn one_more(binary: &Path) -> u64 {
     let project = tempfile::tempdir().unwrap();
     let home = Home::new();
-    let server = Server::with(|_| Reply::stall());
+    let server = Server::model(|_| Reply::stall());
     let mut held = Held(Vec::new());
     let mut alone = 0;
     for count in 1..=FURTHER + 1 {

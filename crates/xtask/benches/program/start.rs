@@ -14,7 +14,7 @@ const FOLDERS: usize = 500;
 const FILES_IN_EACH: usize = 100;
 
 pub(crate) fn measure(binary: &Path) -> Vec<Figure> {
-    let server = Server::with(|_| Reply::text("done"));
+    let server = Server::model(|_| Reply::text("done"));
     let small = tempfile::tempdir().unwrap();
     let large = large_repository();
 

@@ -64,7 +64,7 @@ fn once(binary: &Path) -> Measured {
     let served = AtomicUsize::new(0);
     let server = {
         let (pid, memory) = (pid.clone(), memory.clone());
-        Server::with(move |_| {
+        Server::model(move |_| {
             let turn = served.fetch_add(1, Ordering::SeqCst);
             if turn < TURNS {
                 return Reply::call("bash", format!(r#"{{"command":"true {turn}"}}"#));

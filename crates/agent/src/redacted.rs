@@ -1,0 +1,144 @@
+//! Facts without known secrets: what a user types, a model says or a server answers may hold one, and what is written
+//! stays. Tool output is redacted where it comes in; this is the last place before the journal, for everything else.
+
+use std::borrow::Cow;
+
+use codetether_event::{
+    ContentPart, ContextEvent, Event, Message, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
+};
+use codetether_secret::Redactor;
+
+/// Takes known secrets out of a fact.
+pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
+    match event {
+        Event::Turn(TurnEvent::Started { input, .. } | TurnEvent::Steered { input, .. }) => {
+            input.parts.iter_mut().for_each(|part| part_of(redactor, part));
+        }
+        Event::Context(ContextEvent::Added { message: said, .. }) => message(redactor, said),
+        Event::Sample(SampleEvent::Ended { outcome, message: said, structured, .. }) => {
+            if let SampleOutcome::Failed { failure } = outcome {
+                text(redactor, &mut failure.message);
+            }
+            said.iter_mut().for_each(|said| message(redactor, said));
+            structured.iter_mut().for_each(|structured| form(redactor, structured));
+        }
+        _ => {}
+    }
+}
+
+fn message(redactor: &Redactor, message: &mut Message) {
+    message.parts.iter_mut().for_each(|part| part_of(redactor, part));
+}
+
+fn part_of(redactor: &Redactor, part: &mut ContentPart) {
+    match part {
+        ContentPart::Text { text: said } => {
+            text(redactor, said);
+        }
+        ContentPart::ToolCall(call) => {
+            text(redactor, &mut call.arguments);
+        }
+        ContentPart::ToolResult(result) => {
+            text(redactor, &mut result.text);
+        }
+        ContentPart::Reasoning { text: thought, signature, sealed, .. } => {
+            let sealed_too =
+                sealed.as_ref().is_some_and(|sealed| matches!(redactor.redact(sealed), Cow::Owned(_)));
+            if text(redactor, thought) || sealed_too {
+                // Thoughts that were changed are not those that were signed.
+                *signature = None;
+                *sealed = None;
+            }
+        }
+        ContentPart::Image { .. } => {}
+    }
+}
+
+fn form(redactor: &Redactor, structured: &mut Structured) {
+    match &mut structured.reading {
+        Some(Reading::Fits { value, .. }) => {
+            // What stands for a secret needs no escape, so JSON stays JSON.
+            if let Cow::Owned(bare) = redactor.redact(&value.to_string())
+                && let Ok(bare) = serde_json::from_str(&bare)
+            {
+                **value = bare;
+            }
+        }
+        Some(Reading::Misfits { problem }) => {
+            text(redactor, problem);
+        }
+        None => {}
+    }
+}
+
+/// Redacts a text; says whether that changed it.
+fn text(redactor: &Redactor, text: &mut String) -> bool {
+    let Cow::Owned(bare) = redactor.redact(text) else { return false };
+    *text = bare;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use codetether_event::{ItemId, Role, Rung, Seq, StopReason, Timing, ToolCall, ToolName, Usage, Way};
+    use codetether_secret::Secret;
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "sk-123456789";
+
+    #[test]
+    fn nothing_of_an_answer_keeps_a_secret_and_the_rest_stays() {
+        let redactor = Redactor::new([Secret::from(KEY.to_owned())]);
+        let thought = |text: &str| ContentPart::Reasoning {
+            text: text.into(),
+            signature: Some("s".into()),
+            sealed: None,
+            model: None,
+        };
+        let call = |arguments: String| {
+            ContentPart::ToolCall(ToolCall { id: "c".into(), name: ToolName::new("write"), arguments })
+        };
+        let mut event = Event::Sample(SampleEvent::Ended {
+            item: ItemId::at(Seq(1)),
+            outcome: SampleOutcome::Answered { stop: StopReason::EndTurn },
+            message: Some(Message {
+                role: Role::Assistant,
+                parts: vec![
+                    thought("plain"),
+                    thought(KEY),
+                    ContentPart::text(format!("it is {KEY}")),
+                    call(json!({ "text": KEY }).to_string()),
+                ],
+            }),
+            structured: Some(Structured {
+                way: Way::Native,
+                reading: Some(Reading::Fits { rung: Rung::Strict, value: Box::new(json!({ "key": [KEY] })) }),
+            }),
+            usage: Usage::default(),
+            cost: None,
+            prices: None,
+            timing: Timing::default(),
+            jitter: None,
+        });
+        redact(&redactor, &mut event);
+        let Event::Sample(SampleEvent::Ended {
+            message: Some(message), structured: Some(structured), ..
+        }) = event
+        else {
+            panic!("it is another event")
+        };
+        let unsigned =
+            ContentPart::Reasoning { text: "[redacted]".into(), signature: None, sealed: None, model: None };
+        let parts = vec![
+            thought("plain"),
+            unsigned,
+            ContentPart::text("it is [redacted]"),
+            call(r#"{"text":"[redacted]"}"#.into()),
+        ];
+        assert_eq!(message.parts, parts);
+        let value = Box::new(json!({ "key": ["[redacted]"] }));
+        assert_eq!(structured.reading, Some(Reading::Fits { rung: Rung::Strict, value }));
+    }
+}
