@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(is_prefix(&part, truth) || repeats(text), "{part} of {truth}");
         }
         partial.member("path");
+        partial.find(&["a", "b"]);
         partial.path();
         if read.is_err() {
             break;

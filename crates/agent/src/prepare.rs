@@ -75,7 +75,12 @@ pub(crate) fn epoch(info: &EpochInfo, blobs: &BlobStore) -> Result<Epoch, String
     let declared: Vec<Declared> = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
     let tools = declared
         .into_iter()
-        .map(|tool| ToolDeclaration { name: tool.name, description: tool.description, schema: tool.schema })
+        .map(|tool| ToolDeclaration {
+            name: tool.name,
+            description: tool.description,
+            schema: tool.schema,
+            strict: false,
+        })
         .collect();
     Ok(Epoch { model: info.model.clone(), system, tools, format: info.format.clone(), way: info.way })
 }

@@ -214,6 +214,7 @@ fn provider(name: &str, found: Found, cassettes: &Cassettes) -> Result<Arc<dyn P
         headers: found.row.headers.into_iter().collect(),
         idle_timeout: found.row.idle_timeout.map(Duration::from),
         total_timeout: found.row.total_timeout.map(Duration::from),
+        strict_tools: found.row.strict_tools,
     };
     let tool_calls = match found.row.tool_calls.unwrap_or_default() {
         RowToolCalls::Native => ToolCalls::Native,
@@ -282,6 +283,15 @@ fn find(
             message: format!("provider `{name}` cannot call tools by `schema` over the wire `{wire}`"),
             help: format!(
                 "leave `tool_calls` out of `[providers.{name}]`, or set its `wire` to `openai-chat`"
+            ),
+        });
+    }
+    if row.strict_tools == Some(true) && row.tool_calls == Some(RowToolCalls::Schema) {
+        return Err(Missing {
+            message: format!("provider `{name}` has no strict tools where tools are called by `schema`"),
+            help: format!(
+                "leave `strict_tools` or `tool_calls` out of `[providers.{name}]`: by `schema`, each call is held to \
+                 its tool's schema as it is"
             ),
         });
     }
@@ -386,6 +396,19 @@ mod tests {
             let text = look("h/x", Some(("h", row)), &[]).unwrap_err();
             assert!(text.contains(&format!("over the wire `{name}` | leave `tool_calls` out")), "{text}");
         }
+    }
+
+    #[test]
+    fn strict_tools_that_are_called_by_schema_are_refused() {
+        let row = |strict| Row {
+            base_url: Some("http://localhost:1".into()),
+            tool_calls: Some(RowToolCalls::Schema),
+            strict_tools: Some(strict),
+            ..Row::default()
+        };
+        let text = look("h/x", Some(("h", row(true))), &[]).unwrap_err();
+        assert!(text.contains("no strict tools") && text.contains("out of `[providers.h]`"), "{text}");
+        assert!(look("h/x", Some(("h", row(false))), &[]).is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod signals;
 mod view;
 mod watch;
 mod window;
+mod writing;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -159,6 +159,12 @@ keys! {
         /// tool calls of their own.
         #[key(default = Some(ToolCalls::Native))]
         pub tool_calls: Option<ToolCalls>,
+        /// Whether the server is told to hold the model to the schemas of tools: by `strict`, or by Gemini's mode
+        /// `VALIDATED`. A tool whose schema could not be held to without forcing wrong arguments is declared as it is
+        /// (with Gemini, all are then). Compatible servers differ in what they make of it, and Anthropic refuses
+        /// requests whose tools add up to more than it documents. Arguments are checked here either way.
+        #[key(default = None, unset = "`true` at OpenAI's own address, else `false`")]
+        pub strict_tools: Option<bool>,
         /// Further headers of every request.
         #[key(default = BTreeMap::new(), unset = "none")]
         pub headers: BTreeMap<String, String>,

@@ -306,7 +306,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
     unknown key `retry.max_try`
       user.toml:11 `max_try` help: did you mean `max_tries`?
     unknown key `providers.x.url`
-      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `key_command`, `tool_calls`, `headers`, `idle_timeout`, `total_timeout`
+      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `key_command`, `tool_calls`, `strict_tools`, `headers`, `idle_timeout`, `total_timeout`
     `providers.x.headers.A` must be text, not the number `1`
       user.toml:14 `1` help: -
     `providers.y` must be a table, not the number `1`
@@ -445,6 +445,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("providers.x.key_env", "\"K\""),
         ("providers.x.key_command", "\"pass x\""),
         ("providers.x.tool_calls", "\"schema\""),
+        ("providers.x.strict_tools", "true"),
         ("providers.x.headers.A", "\"b\""),
         ("providers.x.idle_timeout", "1"),
         ("providers.x.total_timeout", "1"),

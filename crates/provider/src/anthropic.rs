@@ -19,6 +19,7 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
+use crate::held::StrictTools;
 use crate::listing::{self, Listed};
 use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport};
 
@@ -50,7 +51,16 @@ impl Anthropic {
 impl Provider for Anthropic {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
         let schemas = claude::takes_schemas(epoch.model.model()).then_some(Dialect::Anthropic);
-        let plan = Plan::new(epoch, Means { schemas, beside_tools: true, json: false });
+        // Never by itself: the server makes one grammar of all strict tools of a request, and refuses the request where
+        // that passes a limit that is not documented; seven plain tools have been too many
+        // (https://github.com/anthropics/anthropic-sdk-typescript/issues/885).
+        let strict_tools = match self.line.strict_tools {
+            Some(true) if claude::takes_strict_tools(epoch.model.model()) => {
+                StrictTools::Each(Dialect::Anthropic)
+            }
+            _ => StrictTools::Never,
+        };
+        let plan = Plan::new(epoch, Means { schemas, beside_tools: true, json: false, strict_tools });
         let body = Body::new(&plan.epoch, plan.ask());
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }

@@ -225,7 +225,9 @@ impl<S: Script> Conversation<S> {
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
             let body = read_start(response, &line.blame).await;
-            Err(line.blame.status(status, &headers, &body, self.plan.epoch.model.model()))
+            let failure = line.blame.status(status, &headers, &body, self.plan.epoch.model.model());
+            let strict = self.plan.has_strict_tools();
+            Err(if strict { line.blame.of_strict_tools(failure) } else { failure })
         } else if media_type.starts_with(b"text/html") {
             Err(line.blame.protocol(WEB_PAGE))
         } else {

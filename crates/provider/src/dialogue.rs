@@ -51,6 +51,9 @@ pub struct ToolDeclaration {
     pub description: String,
     /// JSON Schema of its arguments.
     pub schema: Value,
+    /// Whether the server holds the model to the schema, which then is written as the server takes it. A dialogue sees
+    /// to both where its endpoint does that; whoever begins one leaves it `false`.
+    pub strict: bool,
 }
 
 /// A growing conversation with one model: a cache of wire bytes that only grow, so that the prefix of each

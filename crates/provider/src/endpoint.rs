@@ -37,6 +37,9 @@ pub struct Endpoint {
     pub idle_timeout: Option<Duration>,
     /// Longest time of an attempt; without it there is no limit but that of silence.
     pub total_timeout: Option<Duration>,
+    /// Whether the server is told to hold the model to the schemas of tools, where that loses nothing. Without it: as
+    /// its vendor advises.
+    pub strict_tools: Option<bool>,
 }
 
 /// How a wire addresses its servers.
@@ -67,6 +70,8 @@ pub(crate) struct Line {
     pub(crate) blame: Blame,
     idle_timeout: Option<Duration>,
     pub(crate) total_timeout: Duration,
+    /// What the settings say of strict tools.
+    pub(crate) strict_tools: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -90,6 +95,7 @@ impl Line {
             blame,
             idle_timeout: endpoint.idle_timeout.map(|time| time.min(TIMEOUT_MAX)),
             total_timeout: endpoint.total_timeout.unwrap_or(TIMEOUT_MAX).min(TIMEOUT_MAX),
+            strict_tools: endpoint.strict_tools,
         }
     }
 
@@ -259,6 +265,7 @@ mod tests {
             headers: Vec::new(),
             idle_timeout: None,
             total_timeout: Some(Duration::MAX),
+            strict_tools: None,
         }
     }
 

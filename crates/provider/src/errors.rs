@@ -116,6 +116,20 @@ impl Blame {
         ProviderFailure { message: shown(&self.redactor.redact(&message)), ..failure }
     }
 
+    /// A refusal of a request with strict tools, with the way out where its words may be about them.
+    pub(crate) fn of_strict_tools(&self, failure: ProviderFailure) -> ProviderFailure {
+        const WORDS: [&str; 3] = ["strict", "schema", "grammar"];
+        let said = failure.message.to_ascii_lowercase();
+        if failure.kind != Kind::BadRequest || !WORDS.iter().any(|word| said.contains(word)) {
+            return failure;
+        }
+        let way = format!(" (`strict_tools = false` in `[providers.{}]` asks for less)", self.name);
+        let at = failure.message.rfind(REQUEST).unwrap_or(failure.message.len());
+        let mut message = failure.message;
+        message.insert_str(at, &way);
+        ProviderFailure { message, ..failure }
+    }
+
     /// A failure after some of the answer has come.
     pub(crate) fn begun(&self, failure: ProviderFailure) -> ProviderFailure {
         let kind = if failure.kind == Kind::Connection { Kind::Cut } else { failure.kind };

@@ -1,7 +1,7 @@
 //! Answers that must have a form: how a wire is made to give one, and what came of it. The surest way that the wire, the
 //! schema and the tools beside it allow is taken: the provider enforces the schema; or the answer is the call of a tool;
 //! or the provider enforces JSON; or it is only told. Sends nothing; whatever the way, answers are checked here, with the
-//! schema as it was given.
+//! schema as it was given. How the arguments of tools are held to theirs, `held` says.
 
 use codetether_event::{
     ContentPart, Message, Reading, ResponseFormat, StopReason, Structured, ToolName, Way,
@@ -9,6 +9,7 @@ use codetether_event::{
 use codetether_schema::{self as schema, Answer, Dialect, Lowered, Unusable, Validator};
 use serde_json::{Value, json};
 
+use crate::held::{Held, StrictTools};
 use crate::{Epoch, ToolDeclaration};
 
 /// What the tool is called whose arguments are the answer.
@@ -23,6 +24,8 @@ pub(crate) struct Means {
     pub(crate) beside_tools: bool,
     /// Whether it enforces JSON of any form.
     pub(crate) json: bool,
+    /// Which tools' schemas it is told to hold the model to.
+    pub(crate) strict_tools: StrictTools,
 }
 
 /// What the wire has to say of it.
@@ -46,6 +49,8 @@ pub(crate) struct Plan {
     form: Option<Form>,
     /// Why nothing can be asked.
     problem: Option<String>,
+    /// The tools that the server holds the model to.
+    held: Held,
 }
 
 /// A form and the way to it.
@@ -64,7 +69,7 @@ struct Form {
 impl Plan {
     /// Chooses the way.
     pub(crate) fn new(epoch: &Epoch, means: Means) -> Self {
-        let mut plan = Self { epoch: epoch.clone(), form: None, problem: None };
+        let mut plan = Self { epoch: epoch.clone(), form: None, problem: None, held: Held::default() };
         let held = epoch.tools.is_empty() || means.beside_tools;
         match &epoch.format {
             ResponseFormat::Text => {}
@@ -81,6 +86,9 @@ impl Plan {
                 }
             },
         }
+        let answer = plan.form.as_ref().filter(|form| form.way == Way::Native);
+        let answer = answer.and_then(|form| form.lowered.as_ref());
+        plan.held = Held::new(means.strict_tools, &mut plan.epoch.tools, answer);
         plan
     }
 
@@ -122,6 +130,7 @@ impl Plan {
                 name: name.clone(),
                 description: "Gives the answer, which ends the work. Call it once, alone, and last.".into(),
                 schema: arguments.as_ref().map_or_else(|| schema.clone(), |lowered| lowered.schema.clone()),
+                strict: false,
             });
             form.lowered = arguments;
             form.tool = Some(name);
@@ -176,8 +185,15 @@ impl Plan {
         self.form.as_ref().map(|form| form.way)
     }
 
-    /// Reads an answer. One that was given by the call of the tool becomes text, as if it had been said.
+    /// Whether the server was told to hold the model to the schemas of tools.
+    pub(crate) fn has_strict_tools(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Reads an answer. Arguments become what the tools' own schemas say. An answer that was given by the call of the
+    /// tool becomes text, as if it had been said.
     pub(crate) fn read(&self, message: &mut Message, stop: &mut StopReason) -> Option<Structured> {
+        self.held.raise(message);
         let form = self.form.as_ref()?;
         let given = form.tool.as_ref().and_then(|tool| take_answer(message, tool));
         if given.is_some() && *stop == StopReason::ToolUse {

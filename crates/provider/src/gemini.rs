@@ -20,6 +20,7 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
+use crate::held::StrictTools;
 use crate::listing::{self, Listed};
 use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport};
 
@@ -51,7 +52,13 @@ impl Provider for Gemini {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
         // Earlier models call no tools while they are held to a form.
         let beside_tools = named::is_third(epoch.model.model());
-        let plan = Plan::new(epoch, Means { schemas: Some(Dialect::Gemini), beside_tools, json: true });
+        // One switch for all tools of a request, which is not said to be finished, so never by itself.
+        let strict_tools = match self.line.strict_tools {
+            Some(true) => StrictTools::Together(Dialect::Gemini),
+            _ => StrictTools::Never,
+        };
+        let schemas = Some(Dialect::Gemini);
+        let plan = Plan::new(epoch, Means { schemas, beside_tools, json: true, strict_tools });
         let body = Body::new(&plan.epoch, plan.ask());
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }

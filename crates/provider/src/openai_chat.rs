@@ -22,6 +22,7 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
+use crate::held::StrictTools;
 use crate::listing::{self, Listed};
 use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport, vendors};
 
@@ -91,10 +92,19 @@ impl OpenAiChat {
         let knows = |host| self.line.is_at(host);
         let schemas = if self.line.is_local() { Dialect::Ollama } else { Dialect::OpenAi };
         let beside_tools = knows("api.openai.com") || knows("openrouter.ai") || knows("api.x.ai");
+        // OpenAI advises it for all models and tools. Other servers take the field, and then hold the model to the
+        // schema, or to some of it, or refuse it, so that is for the settings to say; the field is OpenAI's, so what
+        // stands beside it is what OpenAI takes, whoever reads it.
+        let strict_tools = self.line.strict_tools.unwrap_or_else(|| knows("api.openai.com"));
+        let strict_tools = match self.tool_calls {
+            ToolCalls::Native if strict_tools => StrictTools::Each(Dialect::OpenAi),
+            ToolCalls::Native | ToolCalls::Schema => StrictTools::Never,
+        };
         Means {
             schemas: Some(schemas),
             beside_tools: beside_tools && self.tool_calls == ToolCalls::Native,
             json: true,
+            strict_tools,
         }
     }
 }
@@ -118,7 +128,32 @@ fn path(base: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use super::*;
+
+    #[test]
+    fn strict_tools_are_usual_at_openai_alone_and_as_the_settings_say_elsewhere() {
+        let means = |base_url: &str, strict_tools, tool_calls| {
+            let endpoint = Endpoint {
+                name: "openai".into(),
+                base_url: base_url.into(),
+                key: None,
+                headers: Vec::new(),
+                idle_timeout: None,
+                total_timeout: None,
+                strict_tools,
+            };
+            let client = codetether_net::client(base_url).unwrap();
+            OpenAiChat::new(&endpoint, tool_calls, client).means().strict_tools
+        };
+        let (each, never) = (StrictTools::Each(Dialect::OpenAi), StrictTools::Never);
+        let (openai, other) = ("https://api.openai.com/v1", "https://openrouter.ai/api/v1");
+        assert_eq!(means(openai, None, ToolCalls::Native), each);
+        assert_eq!(means(openai, Some(false), ToolCalls::Native), never);
+        assert_eq!(means(other, None, ToolCalls::Native), never);
+        assert_eq!(means(other, Some(true), ToolCalls::Native), each);
+        assert_eq!(means("http://127.0.0.1:1/v1", Some(true), ToolCalls::Native), each);
+        assert_eq!(means(openai, None, ToolCalls::Schema), never, "the answer is held to them all");
+    }
 
     #[test]
     fn a_path_that_is_whole_is_kept() {

@@ -17,11 +17,9 @@ use self::request::Body;
 use crate::attempt::Conversation;
 use crate::endpoint::{Line, Protocol};
 use crate::form::{Means, Plan};
+use crate::held::StrictTools;
 use crate::listing::{self, Listed};
 use crate::{BoxFuture, Dialogue, Endpoint, Epoch, Provider, Transport};
-
-/// What holds a model to a schema lets it call tools all the same.
-const MEANS: Means = Means { schemas: Some(Dialect::OpenAi), beside_tools: true, json: true };
 
 const PROTOCOL: Protocol = Protocol {
     answer: "a response",
@@ -48,8 +46,16 @@ impl OpenAiResponses {
 
 impl Provider for OpenAiResponses {
     fn dialogue(&self, epoch: &Epoch) -> Box<dyn Dialogue> {
-        let plan = Plan::new(epoch, MEANS);
-        let body = Body::new(&plan.epoch, plan.ask(), self.line.is_at("api.openai.com"));
+        let official = self.line.is_at("api.openai.com");
+        // OpenAI advises it for all models and tools; what other servers make of it is for the settings to say.
+        let strict_tools = match self.line.strict_tools.unwrap_or(official) {
+            true => StrictTools::Each(Dialect::OpenAi),
+            false => StrictTools::Never,
+        };
+        // What holds a model to a schema lets it call tools all the same.
+        let means = Means { schemas: Some(Dialect::OpenAi), beside_tools: true, json: true, strict_tools };
+        let plan = Plan::new(epoch, means);
+        let body = Body::new(&plan.epoch, plan.ask(), official);
         Box::new(Conversation::new(Arc::clone(&self.line), plan, body))
     }
 

@@ -12,16 +12,32 @@ pub(crate) const STREAM_MAX: usize = 64 << 20;
 
 /// The stream is longer than any answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TooLong {
+pub enum TooLong {
+    /// One event, or one line.
     #[error("one event of the answer is longer than {} MiB", EVENT_MAX >> 20)]
     Event,
+    /// All of it.
     #[error("the answer is longer than {} MiB", STREAM_MAX >> 20)]
     Stream,
 }
 
 /// The state between two reads.
+///
+/// ```
+/// use codetether_provider::{EventStream, TooLong};
+///
+/// let (mut stream, mut seen) = (EventStream::default(), Vec::new());
+/// let mut event = |data: &[u8]| -> Result<(), TooLong> {
+///     seen.push(data.to_vec());
+///     Ok(())
+/// };
+/// stream.feed(b"data: one\n\nda", &mut event)?;
+/// stream.feed(b"ta: two\n\n", &mut event)?;
+/// assert_eq!(seen, [b"one".to_vec(), b"two".to_vec()]);
+/// # Ok::<(), TooLong>(())
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct EventStream {
+pub struct EventStream {
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     /// Data of an event whose end has not come.
@@ -36,7 +52,10 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     /// Takes in what was read, and hands out the data of each event that is whole by now.
-    pub(crate) fn feed<E: From<TooLong>>(
+    ///
+    /// # Errors
+    /// When it is too long, and whatever `event` says.
+    pub fn feed<E: From<TooLong>>(
         &mut self,
         bytes: &[u8],
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
@@ -81,7 +100,10 @@ impl EventStream {
     }
 
     /// Hands out what is left when the stream has ended: servers forget the last line's end.
-    pub(crate) fn finish<E: From<TooLong>>(
+    ///
+    /// # Errors
+    /// When it is too long, and whatever `event` says.
+    pub fn finish<E: From<TooLong>>(
         &mut self,
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {

@@ -169,6 +169,8 @@ pub(crate) struct Limits {
     pub(crate) optional: usize,
     /// Properties of a union type.
     pub(crate) unions: usize,
+    /// Strict tools in one request, in which the two above count together.
+    pub(crate) strict_tools: usize,
 }
 
 const NO_LIMITS: Limits = Limits {
@@ -181,6 +183,7 @@ const NO_LIMITS: Limits = Limits {
     long_enum_text: usize::MAX,
     optional: usize::MAX,
     unions: usize::MAX,
+    strict_tools: usize::MAX,
 };
 
 /// <https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>
@@ -240,7 +243,7 @@ const ANTHROPIC: Rules = Rules {
     patterns: Patterns::Regular,
     most_min_items: 1,
     most_repetition: u64::MAX,
-    limits: Limits { optional: 24, unions: 16, ..NO_LIMITS },
+    limits: Limits { optional: 24, unions: 16, strict_tools: 20, ..NO_LIMITS },
 };
 
 /// <https://ai.google.dev/api/generate-content#generationconfig>, `responseJsonSchema`.

@@ -14,7 +14,7 @@ mod validate;
 pub use codetether_event::Rung;
 pub use dialect::Dialect;
 pub use loss::{Loss, LossKind};
-pub use lower::{Lowered, lower, lower_tool};
+pub use lower::{Lowered, lower, lower_tool, lower_tools};
 pub use of::of;
 pub use partial::{Partial, PartialError, Prefix, Problem};
 pub use read::{Answer, Mended, Unrepairable, Unusable, read_answer, read_arguments, repair};

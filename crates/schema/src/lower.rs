@@ -15,6 +15,7 @@ mod object;
 mod out;
 mod scalar;
 mod shape;
+mod together;
 mod types;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,8 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+pub use self::together::lower_tools;
 
 pub(crate) use self::guide::{Guide, Place};
 
@@ -204,24 +207,50 @@ fn definitions(
 
 /// Notes where there are more optional properties, or properties of union types, than the provider takes.
 fn count(schema: &Value, limits: &Limits, emitter: &mut Emitter<'_, '_>) {
-    if limits.optional == usize::MAX && limits.unions == usize::MAX {
-        return;
+    for (most, found, what) in Tally::of(schema, limits).past(limits) {
+        let why = format!("the provider takes {most} {what}, and there are {found}");
+        emitter.loses(&"".into(), "properties", LossKind::Limit, why);
     }
-    let (mut optional, mut unions) = (0_usize, 0_usize);
-    each_schema(schema, &mut |schema| {
-        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-        let required = schema.get("required").and_then(Value::as_array).map_or(0, Vec::len);
-        optional += properties.len().saturating_sub(required);
-        unions += properties.values().filter(|schema| schema.get("anyOf").is_some()).count();
-    });
-    for (found, most, what) in [
-        (optional, limits.optional, "optional properties"),
-        (unions, limits.unions, "properties of a union type"),
-    ] {
-        if found > most {
-            let why = format!("the provider takes {most} {what}, and there are {found}");
-            emitter.loses(&"".into(), "properties", LossKind::Limit, why);
+}
+
+/// What some providers count in all schemas of a request.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    optional: usize,
+    unions: usize,
+}
+
+impl Tally {
+    /// Counts, where it matters.
+    fn of(schema: &Value, limits: &Limits) -> Self {
+        let mut tally = Self::default();
+        if limits.optional == usize::MAX && limits.unions == usize::MAX {
+            return tally;
         }
+        each_schema(schema, &mut |schema| {
+            let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+            let required = schema.get("required").and_then(Value::as_array).map_or(0, Vec::len);
+            tally.optional += properties.len().saturating_sub(required);
+            tally.unions += properties.values().filter(|schema| schema.get("anyOf").is_some()).count();
+        });
+        tally
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            optional: self.optional.saturating_add(other.optional),
+            unions: self.unions.saturating_add(other.unions),
+        }
+    }
+
+    /// The limits that are passed: how many there may be, how many there are, and of what.
+    fn past(self, limits: &Limits) -> impl Iterator<Item = (usize, usize, &'static str)> {
+        [
+            (limits.optional, self.optional, "optional properties"),
+            (limits.unions, self.unions, "properties of a union type"),
+        ]
+        .into_iter()
+        .filter(|(most, found, _)| found > most)
     }
 }
 

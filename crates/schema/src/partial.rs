@@ -159,16 +159,31 @@ impl Partial {
     /// A string member of the outermost object, as far as it is known.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Prefix<'_>> {
-        if let Some(Value::Object(map)) = &self.root {
-            return map.get(name)?.as_str().map(|text| Prefix { text, whole: true });
+        self.find(&[name])
+    }
+
+    /// A string member of an object in an object …, as far as it is known: the names of the members that lead to it,
+    /// from the outermost object on.
+    #[must_use]
+    pub fn find(&self, names: &[&str]) -> Option<Prefix<'_>> {
+        if let Some(root) = &self.root {
+            return whole(root, names);
         }
-        let Some(Frame::Object { map, open }) = self.frames.first() else { return None };
-        let value = map.get(name)?;
-        if *open && map.keys().next_back().is_some_and(|last| last == name) {
-            let reading = self.frames.len() == 1 && self.in_string_value();
-            return reading.then_some(Prefix { text: &self.text, whole: false });
+        let mut names = names;
+        for (depth, frame) in self.frames.iter().enumerate() {
+            let Frame::Object { map, open } = frame else { return None };
+            let (name, inner) = names.split_first()?;
+            let value = map.get(*name)?;
+            if !*open || map.keys().next_back().is_none_or(|last| last != name) {
+                return whole(value, inner);
+            }
+            if inner.is_empty() {
+                let reading = self.frames.len() == depth + 1 && self.in_string_value();
+                return reading.then_some(Prefix { text: &self.text, whole: false });
+            }
+            names = inner;
         }
-        value.as_str().map(|text| Prefix { text, whole: true })
+        None
     }
 
     /// What is known, without what is not whole but for strings and containers; nothing before a value has begun.
@@ -484,6 +499,12 @@ impl Partial {
     }
 }
 
+/// A string in a value that is whole.
+fn whole<'v>(value: &'v Value, names: &[&str]) -> Option<Prefix<'v>> {
+    let value = names.iter().try_fold(value, |value, name| value.as_object()?.get(*name))?;
+    value.as_str().map(|text| Prefix { text, whole: true })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -528,10 +549,30 @@ mod tests {
         assert_eq!(partial.member("path"), Some(Prefix { text: "a/b.rs", whole: true }));
         assert_eq!(partial.member("content"), Some(Prefix { text: "line\n é 😀", whole: false }));
         assert_eq!(partial.member("deep"), None);
+        assert_eq!(partial.find(&["deep", "path"]), Some(Prefix { text: "no", whole: true }));
         assert_eq!(partial.path(), "/content");
         partial.push(b"\"}").unwrap();
         assert_eq!(partial.member("content"), Some(Prefix { text: "line\n é 😀", whole: true }));
         assert_eq!(partial.finish().unwrap()["deep"], json!({"path": "no"}));
+    }
+
+    #[test]
+    fn a_member_of_a_member_is_found_while_and_after_it_streams() {
+        let mut partial = Partial::new();
+        partial.push(br#"{"tool":"write","arguments":{"path":"a.r"#).unwrap();
+        let found = |partial: &Partial| {
+            partial.find(&["arguments", "path"]).map(|path| (path.text.to_owned(), path.whole))
+        };
+        assert_eq!(found(&partial), Some(("a.r".into(), false)));
+        assert_eq!(
+            (partial.member("path"), partial.member("arguments"), partial.find(&[])),
+            (None, None, None)
+        );
+        partial.push(br#"s","content":["#).unwrap();
+        assert_eq!(found(&partial), Some(("a.rs".into(), true)));
+        assert_eq!(partial.find(&["arguments", "content", "x"]), None);
+        partial.push(br#"]}}"#).unwrap();
+        assert_eq!(found(&partial), Some(("a.rs".into(), true)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::arguments::strict;
 use crate::lower::Lowered;
 use crate::lower::document::push;
 
@@ -22,6 +23,19 @@ impl Lowered {
             },
             _ => answer,
         }
+    }
+
+    /// The text of a call's arguments as the tool's own schema has them; nothing where that is the text as it is, or
+    /// where it cannot be read, which is for the check to say.
+    #[must_use]
+    pub fn raise_arguments(&self, text: &str) -> Option<String> {
+        // Most have nothing to undo, and some are long.
+        if !self.wrapped && !text.contains("null") {
+            return None;
+        }
+        let written = strict(text).ok()?;
+        let raised = self.raise(written.clone());
+        (raised != written && raised.is_object()).then(|| raised.to_string())
     }
 
     fn restore(&self, value: &mut Value, schema: &Value, at: &str) {
@@ -192,7 +206,7 @@ fn in_bounds(value: &Value, schema: &Value) -> bool {
 mod tests {
     use serde_json::json;
 
-    use crate::{Dialect, lower};
+    use crate::{Dialect, lower, lower_tool};
 
     #[test]
     fn null_that_stands_for_nothing_is_dropped_and_null_that_was_asked_for_stays() {
@@ -237,6 +251,41 @@ mod tests {
         let raised = |kind| lowered.raise(json!({"shape": {"kind": kind, "x": null}}));
         assert_eq!(raised("a"), json!({"shape": {"kind": "a"}}));
         assert_eq!(raised("b"), json!({"shape": {"kind": "b", "x": null}}));
+    }
+
+    #[test]
+    fn the_arguments_of_a_call_are_written_anew_only_where_something_is_undone() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "path": {"type": "string"},
+                "range": {"type": "object", "properties": {"first": {"type": "integer"}, "last": {"type": "integer"}},
+                          "required": ["first"]},
+                "limit": {"type": "integer"}
+            },
+            "required": ["path"]
+        });
+        let lowered = lower_tool(&schema, Dialect::OpenAi);
+        assert!(lowered.strict, "{:?}", lowered.losses);
+        let raised = |text: &str| lowered.raise_arguments(text);
+        assert_eq!(
+            raised(r#"{"path": "null", "range": {"first": 1, "last": null}, "limit": null}"#).as_deref(),
+            Some(r#"{"path":"null","range":{"first":1}}"#)
+        );
+        assert_eq!(raised(r#"{"path": "a", "limit": 1}"#), None);
+        assert_eq!(raised(r#"{"path": null, "limit": 1}"#), None, "it is not to be left out");
+        assert_eq!(raised(r#"{"path": "a", "limit": null, "limit": 1}"#), None, "which is meant?");
+        assert_eq!(raised(r#"{"path": "a", "limit": nul"#), None);
+        let either = json!({"anyOf": [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+            {"type": "object", "properties": {"b": {"type": "string"}, "c": {"type": "string"}}, "required": ["b"]}
+        ]});
+        let lowered = lower_tool(&either, Dialect::OpenAi);
+        assert_eq!(
+            lowered.raise_arguments(r#"{"value": {"b": "x", "c": null}}"#).as_deref(),
+            Some(r#"{"b":"x"}"#)
+        );
+        assert_eq!(lowered.raise_arguments(r#"{"value": 1}"#), None);
     }
 
     #[test]

@@ -13,9 +13,12 @@ use serde_json::Value;
 
 use crate::printer;
 use crate::run::figures::Figures;
+use crate::run::writing::Writing;
 
 /// Time between two pictures of the spinner.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// How old a wait must be to be drawn: by then, what ends the line before it is on the screen.
+const SETTLED: Duration = Duration::from_millis(50);
 const SPINNER: [&str; 4] = ["|", "/", "-", "\\"];
 /// Characters of a call's arguments that are shown.
 const SHOWN: usize = 100;
@@ -27,6 +30,8 @@ pub(crate) struct Progress {
     session: SessionId,
     calls: HashMap<ItemId, (String, Instant)>,
     waiting: Option<(String, Instant)>,
+    /// The calls of the answer that is coming.
+    writing: Option<Writing>,
     /// Why the last request failed; said once, however often it is tried again.
     problem: Option<String>,
     frame: usize,
@@ -44,6 +49,7 @@ impl Progress {
             session,
             calls: HashMap::new(),
             waiting: None,
+            writing: None,
             problem: None,
             frame: 0,
             drawn: false,
@@ -65,9 +71,11 @@ impl Progress {
                 Event::Sample(SampleEvent::Started { retry_of, .. }) => {
                     let what = if retry_of.is_some() { "trying again" } else { "thinking" };
                     self.waiting = Some((what.into(), Instant::now()));
+                    self.writing = None;
                 }
                 Event::Sample(SampleEvent::Ended { outcome, message, structured, .. }) => {
                     self.waiting = None;
+                    self.writing = None;
                     if let SampleOutcome::Failed { failure } = outcome {
                         let problem = printer::plain(&failure.message);
                         if self.problem.as_ref() != Some(&problem) {
@@ -104,13 +112,28 @@ impl Progress {
                 Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
                 _ => {}
             },
+            Frame::Delta(delta) if self.terminal => self.stream(delta),
+            Frame::Delta(_) | Frame::CaughtUp(_) => {}
+        }
+    }
+
+    fn stream(&mut self, delta: &Delta) {
+        match delta.piece {
             // The answer's text may share the line with the spinner, which must not wipe it out.
-            Frame::Delta(Delta { piece: Piece::Text(_), .. }) => {
+            Piece::Text(_) => {
                 self.clear();
                 self.waiting = None;
             }
-            Frame::Delta(_) => {}
-            Frame::CaughtUp(_) => {}
+            // Behind a text, the line is ended by who shows it.
+            Piece::Arguments(_) => {
+                self.waiting.get_or_insert_with(|| (String::new(), Instant::now()));
+            }
+            Piece::Reasoning(_) => {}
+            Piece::Output(_) => return,
+        }
+        match &mut self.writing {
+            Some(writing) if writing.item() == delta.item => writing.see(delta),
+            slot => slot.insert(Writing::new(delta.item)).see(delta),
         }
     }
 
@@ -169,7 +192,10 @@ impl Progress {
     }
 
     pub(crate) fn tick(&mut self) {
-        let Some((what, since)) = self.waiting.as_ref().filter(|_| self.held.is_none()) else { return };
+        let shown = |(_, since): &&(String, Instant)| self.held.is_none() && since.elapsed() >= SETTLED;
+        let Some((what, since)) = self.waiting.as_ref().filter(shown) else { return };
+        let writing = self.writing.as_ref().filter(|writing| writing.has_begun()).map(Writing::said);
+        let what = writing.as_ref().unwrap_or(what);
         let picture = SPINNER.get(self.frame % SPINNER.len()).copied().unwrap_or_default();
         self.frame += 1;
         let line = format!(
@@ -225,7 +251,8 @@ fn title(call: &ToolCall) -> String {
     shortened(&format!("{} {}", call.name, first.unwrap_or_default()))
 }
 
-fn shortened(text: &str) -> String {
+/// One line without control characters, or its beginning.
+pub(crate) fn shortened(text: &str) -> String {
     let line = printer::plain(text).replace(['\n', '\t'], " ");
     match line.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),

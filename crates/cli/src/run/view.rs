@@ -99,6 +99,10 @@ impl View {
         if matches!(delta.piece, Piece::Output(_)) {
             return;
         }
+        if self.terminal && matches!(delta.piece, Piece::Arguments(_)) {
+            // Standard error shows how far the call has come, on a line of its own.
+            self.end_line(out);
+        }
         let fresh = Shown { item: delta.item, text: String::new(), end: 0, gap: false };
         let shown = match &mut self.open {
             Some(shown) if shown.item == delta.item => shown,
@@ -294,6 +298,25 @@ mod tests {
             assert_eq!(printed(samples, false), wanted, "{samples:?}");
         }
         assert_eq!(printed(&[&["one t"], &["one two"]], true), "one t\nwo\n", "the failure is said between");
+    }
+
+    #[test]
+    fn at_a_terminal_a_text_before_a_call_ends_its_line_once() {
+        for (terminal, wanted) in [(true, "I write.\n"), (false, "I write.")] {
+            let mut view = View { terminal, ..View::new(Format::Text, false) };
+            let (item, mut out) = (ItemId::at(Seq(1)), String::new());
+            let pieces =
+                [Piece::Text("I write.".into()), Piece::Arguments("{".into()), Piece::Arguments("}".into())];
+            let mut offset = 0;
+            for piece in pieces {
+                let length = piece.text().len() as u64;
+                view.see(&Frame::Delta(Delta { item, offset, piece }), &mut out).unwrap();
+                offset += length;
+            }
+            assert_eq!(out, wanted);
+            view.answer_ended("I write.", &mut out);
+            assert_eq!(out, "I write.\n");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod permissions;
 mod run;
 mod session;
 mod settings;
+mod strict;
 mod structured;
 mod terminal;
 mod trust;

@@ -16,6 +16,11 @@ const INTERRUPT: &str = "^C";
 
 /// Runs at a pseudo-terminal; each answer is typed once its question was seen.
 fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
+    answered(bench, args, QUESTION, answers)
+}
+
+/// The same, where something else is waited for.
+fn answered(bench: &Bench, args: &[&str], awaited: &str, answers: &[&str]) -> (i32, String) {
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&controller).unwrap();
@@ -32,7 +37,7 @@ fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) 
     // Reading fails once the last end of the terminal is closed.
     while let Ok(n) = controller.read(&mut buffer) {
         screen.push_str(&String::from_utf8_lossy(&buffer[..n]));
-        if let Some(at) = screen[seen..].find(QUESTION) {
+        if let Some(at) = screen[seen..].find(awaited) {
             seen += at + 1;
             match answers.next() {
                 Some(&INTERRUPT) => {
@@ -122,6 +127,28 @@ fn two_calls_are_asked_about_one_after_the_other() {
         "the second shows what it would change: {screen}"
     );
     assert_eq!(bench.read("new.txt"), "two\n");
+}
+
+#[test]
+fn what_a_call_writes_is_shown_while_it_streams() {
+    for format in ["text", "json"] {
+        let write = json!({ "path": "notes/\u{1b}[2Ja.txt", "content": "x".repeat(4_000) });
+        let reply = Reply::text("I write it.").and_call("write", write).stall_after(5_000);
+        let bench = Bench::new([reply]);
+        let awaited = r"writing notes/\u{1b}[2Ja.txt, ";
+        let (code, screen) = answered(&bench, &["go", "--format", format], awaited, &[INTERRUPT]);
+        assert_eq!(code, 130, "{screen}");
+        let (before, after) = screen.split_once(awaited).unwrap();
+        assert!(after.split_once(' ').unwrap().0.parse::<u32>().is_ok_and(|n| n > 20), "{screen}");
+        match format {
+            "text" => assert!(before.contains("I write it.\r\n"), "its line is its own: {screen}"),
+            _ => assert!(!before.contains("I write it."), "{screen}"),
+        }
+        if format == "json" {
+            let (_, summary) = screen.split_once("{\"session\"").unwrap();
+            assert!(summary.contains("\"text\":\"I write it.\"") && !summary.contains("writing"), "{screen}");
+        }
+    }
 }
 
 #[test]

@@ -104,6 +104,12 @@ pub(super) fn takes_schemas(model: &str) -> bool {
     version(model).is_some_and(|version| version >= SCHEMAS)
 }
 
+/// Whether the model takes strict tools, where the settings want them: one of Anthropic's does that holds its answers to
+/// a schema. Of others, which are behind compatible servers, nothing is known here that the settings do not know.
+pub(super) fn takes_strict_tools(model: &str) -> bool {
+    version(model).is_none_or(|version| version >= SCHEMAS)
+}
+
 /// Whether the model goes on from the beginning of an answer: one before 4.6 does, unless it thinks.
 pub(super) fn goes_on(model: &str, spec: &SampleSpec) -> bool {
     let older = version(model).is_some_and(|version| version < ADAPTIVE);

@@ -70,6 +70,7 @@ impl Body {
                 name: tool.name.as_str(),
                 description: &tool.description,
                 input_schema: &tool.schema,
+                strict: tool.strict,
             });
             marks.tools = Some(append_list(&mut bytes, tools));
         }
@@ -287,6 +288,8 @@ struct Tool<'a> {
     name: &'a str,
     description: &'a str,
     input_schema: &'a serde_json::Value,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    strict: bool,
 }
 
 /// Appends an object; gives where its mark would go.

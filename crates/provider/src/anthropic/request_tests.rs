@@ -10,6 +10,7 @@ fn epoch() -> Epoch {
         name: ToolName::new(name),
         description: "Does.".into(),
         schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+        strict: false,
     };
     let tools = vec![tool("list"), tool("read")];
     Epoch {

@@ -65,12 +65,18 @@ impl Body {
         let format = match ask {
             Ask::Schema { schema, .. } => Some(Format { schema: Some(schema.clone()) }),
             Ask::Json => Some(Format { schema: None }),
-            Ask::Call { .. } => {
-                bytes.extend_from_slice(br#""toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"#);
-                None
-            }
-            Ask::Nothing => None,
+            Ask::Call { .. } | Ask::Nothing => None,
         };
+        let mode = match ask {
+            // Which holds the model to the schemas too.
+            Ask::Call { .. } => Some("ANY"),
+            _ if epoch.tools.iter().any(|tool| tool.strict) => Some("VALIDATED"),
+            _ => None,
+        };
+        if let Some(mode) = mode {
+            let mode = format!(r#""toolConfig":{{"functionCallingConfig":{{"mode":"{mode}"}}}},"#);
+            bytes.extend_from_slice(mode.as_bytes());
+        }
         bytes.extend_from_slice(br#""contents":["#);
         Self {
             third: named::is_third(epoch.model.model()),

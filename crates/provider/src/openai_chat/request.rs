@@ -224,10 +224,12 @@ impl Body {
 }
 
 fn declaration(tool: &crate::ToolDeclaration) -> Value {
-    json!({
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
-    })
+    let mut function = json!({"name": tool.name, "description": tool.description, "parameters": tool.schema});
+    // Servers that know nothing of it are not told that it is not wanted.
+    if tool.strict {
+        function["strict"] = json!(true);
+    }
+    json!({"type": "function", "function": function})
 }
 
 /// A message on the wire.
@@ -338,6 +340,7 @@ mod tests {
             name: ToolName::new("read"),
             description: "Reads.".into(),
             schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+            strict: false,
         };
         Epoch {
             model: ModelId::new("acme/m-1"),

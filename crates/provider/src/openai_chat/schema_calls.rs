@@ -183,6 +183,7 @@ mod tests {
                 "required": ["path"],
                 "additionalProperties": false,
             }),
+            strict: false,
         }]
     }
 

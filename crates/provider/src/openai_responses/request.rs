@@ -273,7 +273,8 @@ fn declaration(tool: &ToolDeclaration) -> Value {
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.schema,
-        "strict": false,
+        // Said either way: the server takes it for wanted where nothing is said.
+        "strict": tool.strict,
     })
 }
 

@@ -7,6 +7,7 @@ fn epoch(model: &str) -> Epoch {
         name: ToolName::new("read"),
         description: "Reads.".into(),
         schema: json!({"type": "object"}),
+        strict: false,
     };
     Epoch {
         model: ModelId::new(model),

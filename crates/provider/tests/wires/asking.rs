@@ -175,6 +175,7 @@ pub(crate) fn endpoint_at(base_url: &str) -> Endpoint {
         headers: vec![("x-team".into(), "blue".into())],
         idle_timeout: Some(PATIENT),
         total_timeout: Some(PATIENT),
+        strict_tools: None,
     }
 }
 
@@ -185,7 +186,12 @@ pub(crate) fn epoch() -> Epoch {
         "required": ["path"],
         "additionalProperties": false,
     });
-    let tool = ToolDeclaration { name: ToolName::new("read"), description: "Reads a file.".into(), schema };
+    let tool = ToolDeclaration {
+        name: ToolName::new("read"),
+        description: "Reads a file.".into(),
+        schema,
+        strict: false,
+    };
     Epoch {
         model: ModelId::new("acme/m-1"),
         system: "Be brief.".into(),

@@ -11,3 +11,4 @@ mod listing;
 mod openai_chat;
 mod openai_responses;
 mod openrouter;
+mod strict;

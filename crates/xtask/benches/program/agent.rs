@@ -8,9 +8,15 @@ use codetether_testkit::{Home, Server};
 
 /// `codetether run` in a project, against a scripted server, with everything allowed and no text kept.
 pub(crate) fn run(binary: &Path, home: &Home, server: &Server, project: &Path) -> Command {
+    let mut command = of(binary, home, "openai/bench", project);
+    command.env("OPENAI_BASE_URL", server.base_url());
+    command
+}
+
+/// The same with another model.
+pub(crate) fn of(binary: &Path, home: &Home, model: &str, project: &Path) -> Command {
     let mut command = home.command(binary);
-    command.args(["run", "go on", "--model", "openai/bench", "--yes", "--max-steps", "1000"]);
-    command.env("OPENAI_BASE_URL", server.base_url()).current_dir(project);
+    command.args(["run", "go on", "--model", model, "--yes", "--max-steps", "1000"]).current_dir(project);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

@@ -16,6 +16,7 @@ pub(crate) struct Figure {
 pub(crate) enum Aim {
     Below(f64),
     AtLeast(f64),
+    Within(f64, f64),
 }
 
 impl Figure {
@@ -31,10 +32,25 @@ impl Figure {
         Self::new(what, Aim::Below(below), bytes as f64 / 1e6, "MB")
     }
 
+    pub(crate) fn microseconds(what: &'static str, below: f64, measured: Duration) -> Self {
+        Self::new(what, Aim::Below(below), measured.as_secs_f64() * 1e6, "µs")
+    }
+
+    /// How much of so many bytes is gone through in a second.
+    pub(crate) fn megabytes_a_second(
+        what: &'static str,
+        at_least: f64,
+        bytes: usize,
+        measured: Duration,
+    ) -> Self {
+        Self::new(what, Aim::AtLeast(at_least), bytes as f64 / 1e6 / measured.as_secs_f64(), "MB/s")
+    }
+
     pub(crate) fn is_met(&self) -> bool {
         match self.aim {
             Aim::Below(aim) => self.measured < aim,
             Aim::AtLeast(aim) => self.measured >= aim,
+            Aim::Within(least, most) => (least..=most).contains(&self.measured),
         }
     }
 
@@ -48,6 +64,7 @@ impl fmt::Display for Figure {
         let aim = match self.aim {
             Aim::Below(aim) => format!("< {aim} {}", self.unit),
             Aim::AtLeast(aim) => format!("≥ {aim} {}", self.unit),
+            Aim::Within(least, most) => format!("{least} – {most}"),
         };
         let measured = format!("{:.2} {}", self.measured, self.unit);
         let verdict = if self.is_met() { "met" } else { "MISSED" };

@@ -16,6 +16,7 @@ mod figure;
 mod journal;
 mod many;
 mod models;
+mod pieces;
 mod start;
 mod stream;
 mod turns;
@@ -25,13 +26,14 @@ use figure::Figure;
 /// What measures one group of figures with the binary at a path.
 type Group = fn(&std::path::Path) -> Vec<Figure>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("start", start::measure),
     ("turns", turns::measure),
     ("stream", stream::measure),
     ("many", many::measure),
     ("journal", journal::measure),
     ("models", models::measure),
+    ("pieces", pieces::measure),
 ];
 
 fn main() {
