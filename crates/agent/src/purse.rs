@@ -67,9 +67,21 @@ pub(crate) struct Grant {
     pub(crate) warning: Option<String>,
 }
 
+/// What is told of a sample that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told {
+    pub(crate) usage: Usage,
+    /// What the provider itself says that it cost.
+    pub(crate) cost: Option<Money>,
+}
+
+/// The version of a price that the provider told itself.
+const PROVIDERS: &str = "provider";
+
 /// What a sample did cost.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Bill {
+    pub(crate) usage: Usage,
     pub(crate) cost: Option<Money>,
     pub(crate) prices: Option<String>,
     pub(crate) warning: Option<String>,
@@ -79,6 +91,10 @@ impl Bill {
     /// Of a request that was never sent.
     pub(crate) fn free() -> Self {
         Self { cost: Some(Money(0)), ..Self::default() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.usage.total() == 0 && self.cost.is_none_or(|cost| cost == Money(0))
     }
 }
 
@@ -115,18 +131,10 @@ impl Purse {
     }
 
     /// Records what the request came to. Blocks.
-    pub(crate) fn settle(&self, grant: Grant, at: UnixMillis, usage: &Usage) -> Bill {
-        let Grant { request, lease, facts, .. } = grant;
-        let prices = facts.as_ref().and_then(|facts| facts.prices.as_ref());
-        let mut bill = match (usage.total(), prices) {
-            (0, _) => Bill::free(),
-            (_, Some(prices)) => Bill {
-                cost: Some(prices.cost(usage)),
-                prices: facts.as_ref().map(|facts| facts.price_version().to_owned()),
-                warning: None,
-            },
-            (_, None) => Bill::default(),
-        };
+    pub(crate) fn settle(&self, grant: Grant, at: UnixMillis, told: Told) -> Bill {
+        let mut bill = grant.bill(told);
+        let usage = &bill.usage;
+        let Grant { request, lease, .. } = grant;
         let mut book = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let Book::Open(ledger) = &mut *book else { return bill };
         let spent = Spent {
@@ -141,9 +149,9 @@ impl Purse {
             price_version: bill.prices.clone(),
         };
         let settled = match lease {
-            Some(lease) if usage.total() == 0 => ledger.release(lease),
+            Some(lease) if bill.is_nothing() => ledger.release(lease),
             Some(lease) => ledger.settle(lease, &spent),
-            None if usage.total() == 0 => Ok(()),
+            None if bill.is_nothing() => Ok(()),
             None => ledger.record(&spent),
         };
         if let Err(error) = settled {
@@ -215,6 +223,46 @@ impl Grant {
             }
         }
         Err("other sessions spend what is left".into())
+    }
+
+    /// What the request came to: as the provider says, else by its tokens. One that may be billed although nothing was
+    /// heard of it counts as what it can cost at most.
+    fn bill(&self, Told { usage, cost }: Told) -> Bill {
+        let prices = self.facts.as_ref().and_then(|facts| facts.prices.as_ref());
+        let version = || self.facts.as_ref().map(|facts| facts.price_version().to_owned());
+        let most_input = self.request.most_input;
+        match (usage.total(), cost, prices) {
+            (_, Some(cost), _) => {
+                Bill { usage, cost: Some(cost), prices: Some(PROVIDERS.to_owned()), warning: None }
+            }
+            (0, None, Some(prices)) if usage.estimated => {
+                let output = self.most_output();
+                let cost = Some(prices.worst(most_input, output));
+                let usage = Usage { input: most_input, output, ..usage };
+                Bill { usage, cost, prices: version(), warning: None }
+            }
+            (0, None, None) if usage.estimated => {
+                Bill { usage: Usage { input: most_input, ..usage }, ..Bill::default() }
+            }
+            (0, None, _) => Bill::free(),
+            (_, None, Some(prices)) => {
+                Bill { usage, cost: Some(prices.cost(&usage)), prices: version(), warning: None }
+            }
+            (_, None, None) => Bill { usage, ..Bill::default() },
+        }
+    }
+
+    /// What there is to say of an answer that was cut where the limit of money, and nothing else, had its end.
+    pub(crate) fn lowered(&self) -> Option<String> {
+        let limit = self.request.limit?;
+        let most = self.max_output?;
+        let usual = self.request.max_output.or(self.facts.as_ref().and_then(|facts| facts.max_output));
+        (most < usual.unwrap_or(ANSWER_MAX)).then(|| {
+            format!(
+                "the answer was cut at {most} tokens: what was left of {} was not enough for more",
+                limit.max
+            )
+        })
     }
 
     /// Most tokens of the answer.
@@ -298,8 +346,8 @@ mod tests {
         }
     }
 
-    fn usage(input: u64, output: u64) -> Usage {
-        Usage { input, output, ..Usage::default() }
+    fn told(input: u64, output: u64) -> Told {
+        Told { usage: Usage { input, output, ..Usage::default() }, cost: None }
     }
 
     #[test]
@@ -308,7 +356,7 @@ mod tests {
         let purse = purse(dir.path());
         let grant = purse.reserve(request(1, "known/m", Some(6_000))).unwrap();
         assert_eq!(grant.max_output, Some(5_000));
-        let bill = purse.settle(grant, UnixMillis(6), &usage(900, 1_100));
+        let bill = purse.settle(grant, UnixMillis(6), told(900, 1_100));
         assert_eq!((bill.cost, bill.warning), (Some(Money(2_000)), None));
         let grant = purse.reserve(request(2, "known/m", Some(6_000))).unwrap();
         assert_eq!(grant.max_output, Some(3_000));
@@ -318,7 +366,7 @@ mod tests {
             problem,
             "$0.00 of $0.006 is left, and a prompt of up to 1000 tokens with an answer of 1024 could cost $0.002024"
         );
-        let bill = purse.settle(grant, UnixMillis(7), &Usage::default());
+        let bill = purse.settle(grant, UnixMillis(7), Told::default());
         assert_eq!(bill.cost, Some(Money(0)), "it was never sent");
         assert!(purse.reserve(request(4, "known/m", Some(6_000))).is_ok());
     }
@@ -328,7 +376,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let purse = purse(dir.path());
         let grant = purse.reserve(request(1, "own/m", None)).unwrap();
-        assert_eq!(purse.settle(grant, UnixMillis(6), &usage(1, 1)), Bill::default());
+        assert_eq!(
+            purse.settle(grant, UnixMillis(6), told(1, 1)),
+            Bill { usage: told(1, 1).usage, ..Bill::default() }
+        );
         let problem = purse.reserve(request(2, "own/m", Some(9))).err().unwrap();
         assert!(problem.contains("the price of `own/m` is not known"), "{problem}");
         let mut allowed = request(3, "own/m", Some(9));
@@ -343,9 +394,52 @@ mod tests {
         let purse = purse(dir.path());
         let grant = purse.reserve(request(1, "known/m", None)).unwrap();
         assert!(grant.warning.as_ref().unwrap().contains("not recorded in the ledger"));
-        assert_eq!(purse.settle(grant, UnixMillis(6), &usage(1, 1)).cost, Some(Money(2)));
+        assert_eq!(purse.settle(grant, UnixMillis(6), told(1, 1)).cost, Some(Money(2)));
         assert_eq!(purse.reserve(request(2, "known/m", None)).unwrap().warning, None, "it is said once");
         assert!(purse.reserve(request(3, "known/m", Some(9))).is_err());
+    }
+
+    #[test]
+    fn what_the_provider_says_it_cost_is_what_it_cost() {
+        let dir = tempfile::tempdir().unwrap();
+        let purse = purse(dir.path());
+        for model in ["known/m", "own/m"] {
+            let grant = purse.reserve(request(1, model, None)).unwrap();
+            let bill = purse.settle(grant, UnixMillis(6), Told { cost: Some(Money(77)), ..told(1, 1) });
+            assert_eq!((bill.cost, bill.prices.as_deref()), (Some(Money(77)), Some("provider")));
+        }
+    }
+
+    #[test]
+    fn a_request_that_nobody_answered_counts_as_what_it_can_cost() {
+        let dir = tempfile::tempdir().unwrap();
+        let purse = purse(dir.path());
+        let unheard = Told { usage: Usage { estimated: true, ..Usage::default() }, cost: None };
+        let grant = purse.reserve(request(1, "known/m", Some(6_000))).unwrap();
+        let bill = purse.settle(grant, UnixMillis(6), unheard);
+        let usage = Usage { input: 1_000, output: 5_000, estimated: true, ..Usage::default() };
+        assert_eq!((bill.usage, bill.cost), (usage, Some(Money(6_000))));
+        assert!(purse.reserve(request(2, "known/m", Some(6_000))).is_err(), "it is spent");
+        let grant = purse.reserve(request(3, "own/m", None)).unwrap();
+        let bill = purse.settle(grant, UnixMillis(7), unheard);
+        assert_eq!((bill.usage.total(), bill.usage.estimated, bill.cost), (1_000, true, None));
+    }
+
+    #[test]
+    fn only_a_limit_that_money_lowered_is_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let purse = purse(dir.path());
+        let lowered = |item, max_output, max| {
+            let grant = purse.reserve(Request { max_output, ..request(item, "known/m", max) }).unwrap();
+            let lowered = grant.lowered();
+            purse.settle(grant, UnixMillis(6), Told::default());
+            lowered
+        };
+        let cut = "the answer was cut at 5000 tokens: what was left of $0.006 was not enough for more";
+        assert_eq!(lowered(1, None, Some(6_000)).as_deref(), Some(cut));
+        assert_eq!(lowered(2, Some(5_000), Some(6_000)), None);
+        assert_eq!(lowered(3, None, Some(6_000_000)), None);
+        assert_eq!(lowered(4, Some(5_001), None), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::hub::Hub;
 use crate::live::{End, FindProvider, millis, now};
 use crate::prepare;
-use crate::purse::{Bill, Grant, Purse, Request};
+use crate::purse::{Bill, Grant, Purse, Request, Told};
 
 /// A dialogue and how much of the context it has.
 pub(crate) struct Held {
@@ -110,12 +110,17 @@ impl Sampling {
         let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
         let outcome = something(outcome, first_step);
         let timing = timing(first);
-        let usage = spent(&outcome);
-        let settled = tokio::task::spawn_blocking(move || purse.settle(grant, now(), &usage));
-        let mut bill = settled.await.unwrap_or_default();
+        let told = Told { usage: spent(&outcome), cost: held.dialogue.told_cost() };
+        let cut = if is_cut(&outcome) { grant.lowered() } else { None };
+        let settled = tokio::task::spawn_blocking(move || purse.settle(grant, now(), told));
+        let mut bill = settled.await.unwrap_or_else(|_| Bill { usage: told.usage, ..Bill::default() });
         let warnings = warning.into_iter().chain(bill.warning.take());
         let mut facts: Vec<Event> = warnings.map(|text| Event::Note(NoteEvent::Warned { text })).collect();
         facts.push(Event::Sample(ended(item, outcome, held.dialogue.way(), bill, timing)));
+        if let Some(problem) = cut {
+            let reason = InterruptReason::CostLimit(problem);
+            facts.push(Event::Turn(TurnEvent::Interrupted { reason }));
+        }
         End { item, facts, held: Some(held) }
     }
 }
@@ -149,7 +154,7 @@ impl Asking {
 async fn give_back(ready: JoinHandle<Result<(Held, Grant), Unasked>>, purse: Purse) {
     if let Ok(Ok((_, grant))) = ready.await {
         // Nobody is left to tell what goes wrong with it.
-        let _ = tokio::task::spawn_blocking(move || purse.settle(grant, now(), &Usage::default())).await;
+        let _ = tokio::task::spawn_blocking(move || purse.settle(grant, now(), Told::default())).await;
     }
 }
 
@@ -171,6 +176,16 @@ fn something(outcome: Result<Sampled, SampleError>, first_step: bool) -> Result<
     }
 }
 
+/// Whether an answer ended at its limit of tokens, with nothing in it that the turn could go on with.
+fn is_cut(outcome: &Result<Sampled, SampleError>) -> bool {
+    match outcome {
+        Ok(Sampled { message, stop, .. }) => {
+            *stop == StopReason::MaxOutput && message.calls().next().is_none()
+        }
+        Err(_) => false,
+    }
+}
+
 /// The tokens that a sample took.
 fn spent(outcome: &Result<Sampled, SampleError>) -> Usage {
     match outcome {
@@ -183,20 +198,18 @@ fn ended(
     item: ItemId,
     outcome: Result<Sampled, SampleError>,
     way: Option<Way>,
-    Bill { cost, prices, .. }: Bill,
+    Bill { usage, cost, prices, .. }: Bill,
     timing: Timing,
 ) -> SampleEvent {
     let asked = way.map(|way| Structured { way, reading: None });
-    let (outcome, message, structured, usage, jitter) = match outcome {
-        Ok(Sampled { message, structured, stop, usage }) => {
-            (SampleOutcome::Answered { stop }, Some(message), structured, usage, None)
+    let (outcome, message, structured, jitter) = match outcome {
+        Ok(Sampled { message, structured, stop, .. }) => {
+            (SampleOutcome::Answered { stop }, Some(message), structured, None)
         }
-        Err(SampleError::Failed { failure, usage }) => {
-            (SampleOutcome::Failed { failure }, None, asked, usage, Some(jitter()))
+        Err(SampleError::Failed { failure, .. }) => {
+            (SampleOutcome::Failed { failure }, None, asked, Some(jitter()))
         }
-        Err(SampleError::Interrupted { partial, usage }) => {
-            (SampleOutcome::Interrupted, partial, asked, usage, None)
-        }
+        Err(SampleError::Interrupted { partial, .. }) => (SampleOutcome::Interrupted, partial, asked, None),
     };
     SampleEvent::Ended { item, outcome, message, structured, usage, cost, prices, timing, jitter }
 }

@@ -1,7 +1,7 @@
 //! Sessions hosted in process, on a provider that answers from a list: the runner, the gate, subscriptions.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -153,12 +153,14 @@ fn settings(mode: Mode) -> TurnSettings {
         max_cost: None,
         allow_unknown_price: false,
         fallback: Vec::new(),
+        manners: BTreeMap::new(),
         tools: None,
         allow: Vec::new(),
         ask: Vec::new(),
         deny: Vec::new(),
         format: codetether_event::ResponseFormat::Text,
         retry: Retry::default(),
+        replayed: false,
     }
 }
 

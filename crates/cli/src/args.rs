@@ -53,9 +53,14 @@ pub(crate) enum Command {
     /// project's own file (which can mostly only narrow), CODETETHER_* variables, flags.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at what is known of models: windows, prices, what they can do.
+    /// Look at what models there are: windows, prices, what they can do.
     ///
-    /// A table that is part of this binary, with what `[models."PROVIDER/MODEL"]` in your settings says over it.
+    /// A model is named `PROVIDER/MODEL`, such as `openai/gpt-5`: `run -m` asks it once, `model = "…"` in the settings
+    /// always. Where none is chosen, the usual one of the first vendor whose key is there is asked; `models list` says
+    /// which one that is.
+    ///
+    /// What is known is in a table that is part of this binary, with what `[models."PROVIDER/MODEL"]` in your settings
+    /// says over it, joined with what your endpoints offer.
     #[command(subcommand)]
     Models(ModelsCommand),
     /// Say what may run, and why; look at rules, or change them.

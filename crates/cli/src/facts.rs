@@ -5,16 +5,21 @@ use std::collections::BTreeSet;
 
 use codetether_config::{Dollars, ModelSettings, Settings};
 use codetether_event::ModelId;
-use codetether_provider::{ModelFacts, Prices, Rates, Source, undated};
+use codetether_provider::{ModelFacts, Prices, Rates, Source};
 
 /// What is known of a model; `None` where neither the table nor the settings name it.
 pub(crate) fn facts(settings: &Settings, model: &ModelId) -> Option<ModelFacts> {
-    let rows = &settings.models;
-    let row = rows.get(model.as_str()).or_else(|| rows.get(undated(model.as_str())?));
-    match (codetether_provider::facts(model), row) {
+    match (codetether_provider::facts(model), settings.of_model(model)) {
         (known, None) => known,
         (known, Some(row)) => Some(with(known.unwrap_or_else(|| ModelFacts::unknown(model)), row)),
     }
+}
+
+/// The models that the user's settings name: as known, or as what an endpoint offers.
+pub(crate) fn named(settings: &Settings) -> Vec<ModelId> {
+    let lists = settings.providers.iter().filter_map(|(name, row)| Some((name, row.models.as_ref()?)));
+    let offered = lists.flat_map(|(name, ids)| ids.0.iter().map(move |id| format!("{name}/{id}")));
+    settings.models.keys().cloned().chain(offered).map(ModelId::new).collect()
 }
 
 /// All models that are known, of one provider or of all, in the order of their ids.

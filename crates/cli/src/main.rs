@@ -10,6 +10,7 @@ mod exit;
 mod facts;
 mod keys;
 mod models;
+mod offers;
 mod place;
 mod printer;
 mod run;

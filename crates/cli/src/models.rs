@@ -55,16 +55,80 @@ pub(crate) struct Found {
 /// Checks, before anything is written, that the model's endpoint is known and its key there.
 pub(crate) fn check(settings: &Settings, model: &ModelId, cassettes: &Cassettes) -> Result<Found, Failure> {
     let keys = keys::of(settings);
-    find(&settings.providers, model, &keys::variable, &|wanted| key(keys, wanted, cassettes))
-        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+    let found = find(&settings.providers, model, &keys::variable, &|wanted| key(keys, wanted, cassettes))
+        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))?;
+    check_offered(settings, model)?;
+    Ok(found)
+}
+
+/// A model that is not in the user's own list of what its endpoint offers is a slip.
+fn check_offered(settings: &Settings, model: &ModelId) -> Result<(), Failure> {
+    let name = model.provider();
+    let Some(offered) = settings.providers.get(name).and_then(|row| row.models.as_ref()) else {
+        return Ok(());
+    };
+    if offered.0.iter().any(|offered| offered == model.model()) {
+        return Ok(());
+    }
+    let ids: Vec<ModelId> = offered.0.iter().map(|id| ModelId::new(format!("{name}/{id}"))).collect();
+    let mut near = codetether_provider::nearest(model, &ids);
+    near.retain(|near| ids.contains(near));
+    let hint = match near.is_empty() {
+        false => did_you_mean(&near),
+        true => {
+            let ids: Vec<String> = ids.iter().take(6).map(|id| format!("`{id}`")).collect();
+            format!("it offers {}", ids.join(", "))
+        }
+    };
+    Err(Failure::with_help(
+        Exit::Usage,
+        format!("`{name}` offers no model `{}`", model.model()),
+        format!("{hint}; or add it to `models` of `[providers.{name}]`"),
+    ))
+}
+
+/// A question that names models.
+pub(crate) fn did_you_mean(near: &[ModelId]) -> String {
+    let near: Vec<String> = near.iter().map(|near| format!("`{near}`")).collect();
+    format!("did you mean {}?", near.join(" or "))
 }
 
 /// Checks that the endpoint of a model that may be asked later is known. Its key is looked for only then.
 pub(crate) fn check_known(settings: &Settings, model: &ModelId) -> Result<(), Failure> {
     let unasked = |_: &Wanted<'_>| Ok(Some(Secret::from("none".to_owned())));
     find(&settings.providers, model, &keys::variable, &unasked)
-        .map(drop)
-        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))
+        .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))?;
+    check_offered(settings, model)
+}
+
+/// A provider to ask which models it offers.
+pub(crate) fn reach(settings: &Settings, name: &str) -> Result<Arc<dyn Provider>, String> {
+    let (keys, cassettes) = (keys::of(settings), Cassettes::default());
+    let any = ModelId::new(format!("{name}/any"));
+    let found = find(&settings.providers, &any, &keys::variable, &|wanted| key(keys, wanted, &cassettes));
+    provider(name, found.map_err(|missing| missing.message)?, &cassettes)
+}
+
+/// Whether there is an endpoint of this name.
+pub(crate) fn is_known(settings: &Settings, name: &str) -> bool {
+    settings.providers.contains_key(name) || VENDORS.iter().any(|vendor| vendor.name == name)
+}
+
+/// The providers that someone set up: they have a row in the settings, a model of theirs is chosen there, the
+/// environment has their address or key, or `keys.toml` has it.
+pub(crate) fn set_up(settings: &Settings) -> Result<Vec<String>, Failure> {
+    let kept = keys::of(settings).file().map(KeyFile::names).transpose()?.unwrap_or_default();
+    let chosen = settings.model.iter().chain(&settings.fallback).map(|model| model.provider());
+    let set = |names: &[&str]| names.iter().any(|name| keys::variable(name).is_some());
+    // Where there is no usual model, the key is there for other things too.
+    let has_key = |vendor: &Vendor| vendor.default.is_some() && set(vendor.keys);
+    let vendors = VENDORS.iter().filter(|vendor| set(vendor.bases) || has_key(vendor));
+    let rows = settings.providers.keys().map(String::as_str);
+    let named = rows.chain(vendors.map(|vendor| vendor.name)).chain(chosen);
+    let mut names: Vec<String> = named.map(str::to_owned).chain(kept).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 /// The key of an endpoint. Where cassettes answer none is looked for, and what stands for it is sent to nobody.
@@ -123,8 +187,21 @@ pub(crate) fn where_to_ask(model: &str) -> String {
         names = VENDORS.iter().take(4).map(|vendor| vendor.name).chain(["ollama"]).collect();
     }
     let model: String = model.chars().take(80).collect();
+    let known = knowing(&model);
+    if !known.is_empty() {
+        names = known;
+    }
     let ways: Vec<String> = names.iter().take(6).map(|name| format!("`{name}/{model}`")).collect();
     format!("write it with its provider, such as {}", ways.join(", "))
+}
+
+/// The vendors whose model of this name is known, those whose keys are set first.
+fn knowing(model: &str) -> Vec<&'static str> {
+    let id = |vendor: &&Vendor| ModelId::new(format!("{}/{model}", vendor.name));
+    let mut known: Vec<&Vendor> =
+        VENDORS.iter().filter(|vendor| codetether_provider::facts(&id(vendor)).is_some()).collect();
+    known.sort_by_key(|vendor| vendor.keys.iter().all(|name| keys::variable(name).is_none()));
+    known.into_iter().map(|vendor| vendor.name).collect()
 }
 
 /// Finds providers by these settings; each is made once, so that its connections are shared.
@@ -255,13 +332,10 @@ fn find(
         row.wire.get_or_insert(wire_of(vendor));
     }
     let Some(row) = row else {
-        let known = rows.keys().map(String::as_str).chain(VENDORS.iter().map(|vendor| vendor.name));
-        let mut near: Vec<(f64, &str)> = known.map(|known| (strsim::jaro(known, name), known)).collect();
-        near.retain(|(likeness, _)| *likeness > 0.8);
-        near.sort_by(|one, other| other.0.total_cmp(&one.0));
-        near.dedup();
-        let near: Vec<String> =
-            near.iter().take(3).map(|(_, near)| format!("`{near}/{}`", model.model())).collect();
+        // Some vendors' own names of models begin as if with a provider's.
+        let whole = knowing(model.as_str()).into_iter().map(|vendor| format!("`{vendor}/{model}`"));
+        let near = near(rows, name).into_iter().map(|near| format!("`{near}/{}`", model.model()));
+        let near: Vec<String> = whole.chain(near).take(3).collect();
         let help = match near.is_empty() {
             false => format!("did you mean {}?", near.join(" or ")),
             true => {
@@ -326,6 +400,31 @@ fn find(
         }),
         _ => Ok(Found { base_url, key, wire, row }),
     }
+}
+
+/// Up to three providers whose names are like this one, the likest first.
+fn near<'a>(rows: &'a BTreeMap<String, Row>, name: &str) -> Vec<&'a str> {
+    let known = rows.keys().map(String::as_str).chain(VENDORS.iter().map(|vendor| vendor.name));
+    let mut near: Vec<(f64, &str)> = known.map(|known| (strsim::jaro(known, name), known)).collect();
+    near.retain(|(likeness, _)| *likeness > 0.8);
+    near.sort_by(|one, other| other.0.total_cmp(&one.0));
+    near.dedup();
+    near.into_iter().take(3).map(|(_, near)| near).collect()
+}
+
+/// Why there is nobody to keep a key for, with what may have been meant.
+pub(crate) fn no_provider(settings: &Settings, name: &str) -> Failure {
+    let near: Vec<String> = near(&settings.providers, name).iter().map(|near| format!("`{near}`")).collect();
+    let name: String = name.chars().take(80).collect();
+    let help = match near.is_empty() {
+        false => format!("did you mean {}?", near.join(" or ")),
+        true => {
+            let names: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name).collect();
+            format!("known without settings: {}", names.join(", "))
+        }
+    };
+    let help = format!("{help}; `[providers.NAME]` with a `base_url` in the settings makes another known");
+    Failure::with_help(Exit::Usage, format!("there is no provider `{}`", crate::printer::plain(&name)), help)
 }
 
 #[cfg(test)]
@@ -453,6 +552,8 @@ mod tests {
         assert!(look("olama/x", None, &[]).unwrap_err().contains("did you mean `ollama/x`"));
         assert!(look("grok/x", None, &[]).unwrap_err().contains("`groq/x`"));
         assert!(look("nobody/x", None, &[]).unwrap_err().contains("cerebras"));
+        let text = look("meta-llama/llama-3.1-70b-instruct", None, &[]).unwrap_err();
+        assert!(text.contains("did you mean `openrouter/meta-llama/llama-3.1-70b-instruct`"), "{text}");
         let text = look("azure/x", None, &[("AZURE_API_KEY", "k")]).unwrap_err();
         assert!(
             text.ends_with(

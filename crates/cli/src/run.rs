@@ -95,7 +95,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             if let Some(note) = chosen.note.filter(|_| !args.quiet) {
                 printer::err(&format!("{note}\n"));
             }
-            TurnSettings { format, ..settings.turn(chosen.model) }
+            TurnSettings { format, replayed: args.replay.is_some(), ..settings.turn(chosen.model) }
         }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
@@ -151,6 +151,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             Target::Fork(past) => opening.fork(past.id, named).await,
         }?;
         let (model, formed) = (turn.model.clone(), !turn.format.is_text());
+        let named = facts::named(&settings);
         let subscription = hosted.subscribe(Cursor { after: hosted.opened_after(), open: Vec::new() });
         let turn = match prompt {
             Some(prompt) => {
@@ -176,7 +177,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         } else {
             Probe::start(&found, &model)
         };
-        Run { args, hosted, turn, model, formed, started, attended, figures, window }
+        Run { args, hosted, turn, model, named, formed, started, attended, figures, window }
             .watch(subscription, &mut signals)
             .await
     });
@@ -198,7 +199,8 @@ impl Past {
 /// The settings of a turn that goes on: those that it began with.
 fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure> {
     let flags = settings::flags(args) != Layer::default() || !args.set.is_empty();
-    let changes = flags || form::is_asked(args) || !args.file.is_empty() || args.dir.is_some();
+    let replays = args.replay.is_some() != turn.replayed;
+    let changes = flags || replays || form::is_asked(args) || !args.file.is_empty() || args.dir.is_some();
     if changes {
         return Err(Failure::with_help(
             Exit::Usage,

@@ -165,6 +165,10 @@ keys! {
         /// requests whose tools add up to more than it documents. Arguments are checked here either way.
         #[key(default = None, unset = "`true` at OpenAI's own address, else `false`")]
         pub strict_tools: Option<bool>,
+        /// The models that it offers, for an endpoint that does not list them; it is not asked then, and a model that is
+        /// not among them is a slip.
+        #[key(default = None, unset = "what it lists when it is asked")]
+        pub models: Option<Names>,
         /// Further headers of every request.
         #[key(default = BTreeMap::new(), unset = "none")]
         pub headers: BTreeMap<String, String>,
@@ -183,9 +187,17 @@ keys! {
         /// Most tokens of a prompt.
         #[key(default = None, unset = "what is known")]
         pub window: Option<u32>,
-        /// Most tokens of an answer.
-        #[key(default = None, unset = "what is known")]
+        /// Most tokens of an answer. Requests ask for no more, unless a flag says so.
+        #[key(default = None, unset = "what is known; requests ask for what `max_output` for all models says")]
         pub max_output: Option<u32>,
+        /// How hard it thinks: `minimal`, `low`, `medium` or `high`. A flag outranks it; it outranks `effort` for all
+        /// models.
+        #[key(default = None, unset = "`effort` for all models")]
+        pub effort: Option<Effort>,
+        /// How much of its answers is left to chance: a number from 0 to 2. A flag outranks it; it outranks
+        /// `temperature` for all models.
+        #[key(default = None, unset = "`temperature` for all models")]
+        pub temperature: Option<Temperature>,
         /// Dollars of the prompt's tokens, in dollars per million. It holds for prompts of any size.
         #[key(default = None, unset = "what is known")]
         pub input_price: Option<Dollars>,

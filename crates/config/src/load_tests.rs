@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use codetether_event::{Mode, ModelId, ToolName};
+use codetether_event::{Effort, Mode, ModelId, ToolName};
 use codetether_files::{WriteOptions, write_atomic};
 use miette::Diagnostic;
 
@@ -306,7 +306,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
     unknown key `retry.max_try`
       user.toml:11 `max_try` help: did you mean `max_tries`?
     unknown key `providers.x.url`
-      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `key_command`, `tool_calls`, `strict_tools`, `headers`, `idle_timeout`, `total_timeout`
+      user.toml:13 `url` help: known here: `base_url`, `wire`, `key_env`, `key_command`, `tool_calls`, `strict_tools`, `models`, `headers`, `idle_timeout`, `total_timeout`
     `providers.x.headers.A` must be text, not the number `1`
       user.toml:14 `1` help: -
     `providers.y` must be a table, not the number `1`
@@ -446,11 +446,14 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("providers.x.key_command", "\"pass x\""),
         ("providers.x.tool_calls", "\"schema\""),
         ("providers.x.strict_tools", "true"),
+        ("providers.x.models", "[\"m\"]"),
         ("providers.x.headers.A", "\"b\""),
         ("providers.x.idle_timeout", "1"),
         ("providers.x.total_timeout", "1"),
         ("models.\"x/y\".window", "1"),
         ("models.\"x/y\".max_output", "1"),
+        ("models.\"x/y\".effort", "\"low\""),
+        ("models.\"x/y\".temperature", "1"),
         ("models.\"x/y\".input_price", "0.5"),
         ("models.\"x/y\".output_price", "2"),
         ("models.\"x/y\".cache_read_price", "0.1"),
@@ -546,6 +549,35 @@ fn what_the_user_says_of_models_adds_up_key_by_key_and_a_price_has_to_be_one() {
     `models.x/y.tools` must be `true` or `false`, not the number `1`
       user.toml:5 `1` help: -
     "#);
+}
+
+/// How two models are asked: the one that is chosen, and the one that it falls back to.
+fn manners(place: &Place) -> [(Option<Effort>, Option<u32>, Option<u16>); 2] {
+    let turn = place.load().turn(ModelId::new("x/y"));
+    [ModelId::new("x/y"), ModelId::new("x/z-2026-01-01")].map(|model| {
+        let manner = turn.manner(&model);
+        (manner.effort, manner.max_output, manner.temperature.map(codetether_event::Temperature::hundredths))
+    })
+}
+
+#[test]
+fn a_models_own_settings_stand_over_those_of_all_and_below_those_of_a_call() {
+    let all = "fallback = [\"x/z-2026-01-01\"]\neffort = \"low\"\nmax_output = 1000\n";
+    let y = "[models.\"x/y\"]\neffort = \"high\"\nmax_output = 2000\n";
+    let z = "[models.\"x/z\"]\ntemperature = 0.5\n";
+    let user = || Place::new().user(&format!("{all}{y}{z}"));
+    let (low, high) = (Some(Effort::Low), Some(Effort::High));
+    assert_eq!(manners(&user()), [(high, Some(2000), None), (low, Some(1000), Some(50))]);
+    let flag = user().set("effort=medium").variable("CODETETHER_MAX_OUTPUT", "7");
+    let medium = Some(Effort::Medium);
+    assert_eq!(manners(&flag), [(medium, Some(7), None), (medium, Some(7), Some(50))]);
+    let both = user().variable("CODETETHER_EFFORT", "medium").set("models.\"x/y\".effort=minimal");
+    assert_eq!(manners(&both).map(|manner| manner.0), [Some(Effort::Minimal), medium], "the later counts");
+    // A project can narrow the output of any model, and sets nothing over what its user says of one.
+    let project = user().project("max_output = 500\neffort = \"minimal\"", true);
+    assert_eq!(manners(&project), [(high, Some(500), None), (Some(Effort::Minimal), Some(500), Some(50))]);
+    let alike = Place::new().user(&format!("{all}{}", "[models.\"x/y\"]\nwindow = 1\n")).load();
+    assert!(alike.turn(ModelId::new("x/y")).manners.is_empty(), "what is the same is not said twice");
 }
 
 #[test]

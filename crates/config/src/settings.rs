@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use codetether_event::{Effort, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings};
+use codetether_event::{
+    Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
+};
 use codetether_permission::List;
 
 use crate::keys::{Key, Shape, Table};
@@ -164,23 +166,70 @@ impl Settings {
     /// What holds during a turn with this model.
     #[must_use]
     pub fn turn(&self, model: ModelId) -> TurnSettings {
+        let first = self.manner(&model);
+        let others = self.fallback.iter().map(|model| (model.clone(), self.manner(model)));
         TurnSettings {
-            model,
             mode: self.mode,
-            effort: self.effort,
-            max_output: self.max_output,
-            temperature: self.temperature,
+            effort: first.effort,
+            max_output: first.max_output,
+            temperature: first.temperature,
             max_steps: self.max_steps,
             max_time_ms: self.max_time_ms,
             max_cost: self.limits.max_cost.map(crate::Dollars::money),
             allow_unknown_price: self.limits.allow_unknown_price.unwrap_or(false),
             fallback: self.fallback.clone(),
+            manners: others.filter(|(other, manner)| *other != model && *manner != first).collect(),
+            model,
             tools: self.tools.clone(),
             allow: self.list(List::Allow),
             ask: self.list(List::Ask),
             deny: self.list(List::Deny),
             format: ResponseFormat::Text,
             retry: self.retry,
+            replayed: false,
+        }
+    }
+
+    /// What the user says of this model; of one with a date at its end, what is said of the one without.
+    #[must_use]
+    pub fn of_model(&self, model: &ModelId) -> Option<&ModelSettings> {
+        self.named(model).map(|(_, row)| row)
+    }
+
+    fn named(&self, model: &ModelId) -> Option<(&String, &ModelSettings)> {
+        let undated = || codetether_event::undated(model.as_str());
+        self.models.get_key_value(model.as_str()).or_else(|| self.models.get_key_value(undated()?))
+    }
+
+    /// How this model is asked: as the flag or the variable says that stands over its own settings, else as these say,
+    /// else as the settings for all models do. A project's limit holds in any case.
+    fn manner(&self, model: &ModelId) -> Manner {
+        let own = self.named(model);
+        // The layer, and whether it was said by a flag of its own.
+        let rank = |path: &[&str]| {
+            let path: KeyPath = path.iter().map(|&name| name.to_owned()).collect();
+            let origin = self.origins.get(&path);
+            let is_flag =
+                origin.and_then(|origin| origin.name.as_ref()).is_some_and(|name| name.starts_with("--"));
+            (origin.map_or(LayerName::Default, |origin| origin.layer), is_flag)
+        };
+        // What was said for this call alone, later than what was said of the model.
+        let outranks = |key: &str| {
+            let named = own.map(|(name, _)| rank(&["models", name, key]));
+            let all = rank(&[key]);
+            all.0 >= LayerName::Environment && named.is_none_or(|named| all > named)
+        };
+        let own = own.map(|(_, row)| row);
+        let max_output = chosen(self.max_output, own.and_then(|own| own.max_output), outranks("max_output"));
+        let narrowed = self.max_output.filter(|_| rank(&["max_output"]).0 == LayerName::Project);
+        Manner {
+            effort: chosen(self.effort, own.and_then(|own| own.effort), outranks("effort")),
+            max_output: narrowed.map_or(max_output, |most| max_output.map(|tokens| tokens.min(most))),
+            temperature: chosen(
+                self.temperature,
+                own.and_then(|own| own.temperature),
+                outranks("temperature"),
+            ),
         }
     }
 
@@ -252,6 +301,11 @@ impl Settings {
         };
         Entry { path: path.clone(), value, unset, origins }
     }
+}
+
+/// A setting for all models, or that of one of them.
+fn chosen<T>(all: Option<T>, one: Option<T>, all_outranks: bool) -> Option<T> {
+    if all_outranks { all.or(one) } else { one.or(all) }
 }
 
 /// A layer as it would be written.

@@ -247,6 +247,19 @@ impl ModelId {
     }
 }
 
+/// The id of a model without what names a variant by date: `-2026-01-01`, `-20260101` or `-latest` at its end; `None` where
+/// there is nothing like that.
+#[must_use]
+pub fn undated(id: &str) -> Option<&str> {
+    let base = |pattern: &str| {
+        let (base, end) = id.split_at_checked(id.len().checked_sub(pattern.len())?)?;
+        let fits = |(byte, wanted)| if wanted == b'0' { u8::is_ascii_digit(&byte) } else { byte == wanted };
+        end.bytes().zip(pattern.bytes()).all(fits).then_some(base)
+    };
+    let base = base("-latest").or_else(|| base("-0000-00-00")).or_else(|| base("-00000000"))?;
+    (!base.is_empty() && !base.ends_with('/')).then_some(base)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

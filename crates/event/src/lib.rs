@@ -23,10 +23,12 @@ pub use events::{
     SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
 };
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
-pub use ids::{AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, ToolName, TurnId, UnixMillis};
+pub use ids::{
+    AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, ToolName, TurnId, UnixMillis, undated,
+};
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
 pub use record::{Cause, RawJson, Record};
-pub use settings::{Effort, Mode, Retry, Temperature, TurnSettings};
+pub use settings::{Effort, Manner, Mode, Retry, Temperature, TurnSettings};
 pub use touches::Touches;
 pub use usage::{Money, Usage};

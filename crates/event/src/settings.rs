@@ -1,6 +1,7 @@
 //! The settings in force during a turn. They are part of its start, so that no later change of a settings file
 //! alters what a replay decides.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -104,6 +105,20 @@ impl From<Temperature> for f64 {
     }
 }
 
+/// How one model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Manner {
+    /// How hard it should think; the provider's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// Largest number of tokens of one answer; the provider's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output: Option<u32>,
+    /// How much is left to chance; the provider's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Temperature>,
+}
+
 /// The settings of one turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnSettings {
@@ -134,6 +149,9 @@ pub struct TurnSettings {
     /// Models that go on where one before fails for good, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<ModelId>,
+    /// How those of them are asked that are not asked as the first model is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub manners: BTreeMap<ModelId, Manner>,
     /// The tools offered; every one there is when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolName>>,
@@ -152,6 +170,18 @@ pub struct TurnSettings {
     /// How failed requests are tried again.
     #[serde(default)]
     pub retry: Retry,
+    /// Whether the answers come from cassettes, so that nothing is spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+impl TurnSettings {
+    /// How this model of the turn's is asked.
+    #[must_use]
+    pub fn manner(&self, model: &ModelId) -> Manner {
+        let Self { effort, max_output, temperature, .. } = *self;
+        self.manners.get(model).copied().unwrap_or(Manner { effort, max_output, temperature })
+    }
 }
 
 /// How failed requests are tried again: after `base_ms` doubled at each try, or what the server asked for, plus

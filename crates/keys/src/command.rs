@@ -81,43 +81,28 @@ fn get(command: &str, limit: Duration) -> Result<Secret, String> {
     }
 }
 
-/// The words of a command: split at blanks; `'…'` is literal, in `"…"` a backslash takes `"` and `\` literally, as
-/// it does anything outside of quotes.
+/// The words of a command, by the quoting of POSIX shells; nothing is expanded.
 fn words(command: &str) -> Result<Vec<String>, String> {
-    let (mut words, mut word) = (Vec::new(), None::<String>);
-    let mut chars = command.chars();
-    let open = || "a quote in it is not closed".to_owned();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' => words.extend(word.take()),
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next().ok_or_else(open)? {
-                        '\'' => break,
-                        c => word.push(c),
-                    }
-                }
-            }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next().ok_or_else(open)? {
-                        '"' => break,
-                        '\\' => match chars.next().ok_or_else(open)? {
-                            c @ ('"' | '\\') => word.push(c),
-                            c => word.extend(['\\', c]),
-                        },
-                        c => word.push(c),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().extend(chars.next()),
-            c => word.get_or_insert_default().push(c),
-        }
+    if let Some(words) = shlex::split(command) {
+        return Ok(words);
     }
-    words.extend(word);
-    Ok(words)
+    // What stands after the last place where it could have ended was never closed. The text itself is not told, for it
+    // may hold anything.
+    let ends = command.char_indices().enumerate();
+    let (at, open) = ends
+        .filter(|(_, (byte, _))| command.get(..*byte).is_some_and(|start| shlex::split(start).is_some()))
+        .last()
+        .map_or((0, ' '), |(at, (_, open))| (at, open));
+    let at = at.saturating_add(1);
+    Err(match open {
+        '\\' => format!(
+            "the `\\` at its end (character {at}) has nothing to quote: leave it out, or write `\\\\`"
+        ),
+        open => format!(
+            "the quote `{open}` at character {at} is not closed: write another `{open}` where the word ends, or `\\{open}` \
+             where the character itself is meant"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -134,7 +119,18 @@ mod tests {
             words(r#"pass  'a b' "c \"d\\ \e" f\ g '' $HOME;x"#).unwrap(),
             ["pass", "a b", r#"c "d\ \e"#, "f g", "", "$HOME;x"]
         );
-        assert!(words("a 'b").is_err() && words("a \"b").is_err());
+        for (command, wrong) in [
+            ("a 'b", "the quote `'` at character 3 is not closed"),
+            ("ä 'b' \"c 'd' \\\" e", "the quote `\"` at character 7 is not closed"),
+            (
+                "pass it's",
+                "the quote `'` at character 8 is not closed: write another `'` where the word ends",
+            ),
+            ("a b\\", "the `\\` at its end (character 4) has nothing to quote"),
+        ] {
+            let problem = words(command).unwrap_err();
+            assert!(problem.starts_with(wrong), "{command}: {problem}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use codetether_event::{ContentPart, Message, Piece, Role, StopReason, Usage};
+use codetether_event::{ContentPart, Message, Money, Piece, Role, StopReason, Usage};
 use serde::de::IgnoredAny;
 
 use crate::errors;
@@ -79,6 +79,11 @@ pub(crate) trait Reader: Send {
     /// Tokens as reported so far.
     fn usage(&self) -> Option<Usage>;
 
+    /// What the server says that it costs, where it says so.
+    fn cost(&self) -> Option<Money> {
+        None
+    }
+
     /// What it all comes to.
     fn whole(self, out: &mut dyn FnMut(Piece)) -> Result<(Vec<ContentPart>, StopReason), Fault>;
 }
@@ -91,13 +96,15 @@ pub(crate) struct Answer<R> {
     object: Option<Vec<u8>>,
     /// Nothing but white space has come.
     blank: bool,
+    /// How reading the rest went, once the body is at its end.
+    ended: Option<Result<(), Fault>>,
     reader: R,
 }
 
 impl<R: Reader> Answer<R> {
     /// Nothing has come yet.
     pub(crate) fn new(reader: R) -> Self {
-        Self { events: EventStream::default(), object: None, blank: true, reader }
+        Self { events: EventStream::default(), object: None, blank: true, ended: None, reader }
     }
 
     /// Takes in what was read.
@@ -138,10 +145,23 @@ impl<R: Reader> Answer<R> {
         self.reader.is_done()
     }
 
-    /// The body is at its end, or broke off: what is there may be whole all the same.
+    /// The body is at its end, or broke off: nothing more will come.
+    pub(crate) fn end(&mut self, out: &mut dyn FnMut(Piece)) {
+        if self.ended.is_none() {
+            self.ended = Some(self.read_rest(out));
+            self.flush(out);
+        }
+    }
+
+    /// What the server said that it costs.
+    pub(crate) fn cost(&self) -> Option<Money> {
+        self.reader.cost()
+    }
+
+    /// Nothing more will come: what is there may be whole all the same.
     pub(crate) fn finish(mut self, out: &mut dyn FnMut(Piece)) -> Result<Whole, (Fault, Option<Usage>)> {
-        let read = self.read_rest(out);
-        self.flush(out);
+        self.end(out);
+        let read = self.ended.take().unwrap_or(Ok(()));
         let usage = self.usage();
         let whole = read.and_then(|()| self.reader.whole(out));
         let (parts, stop) = whole.map_err(|fault| (fault, usage))?;

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{ContentPart, Message, Piece, ProviderFailure, ProviderFailureKind, Role, Usage, Way};
+use codetether_event::{
+    ContentPart, Message, Money, Piece, ProviderFailure, ProviderFailureKind, Role, Usage, Way,
+};
 use codetether_files::BlobStore;
 use futures_util::FutureExt as _;
 use http::header::CONTENT_TYPE;
@@ -67,11 +69,25 @@ pub(crate) struct Conversation<S> {
     request_id: Option<String>,
     /// The text of the last answer, where it broke off with nothing but text in it.
     cut: Option<String>,
+    /// What the server said that the last answer costs.
+    told_cost: Option<Money>,
+    /// Whether the last request may have reached the server.
+    sent: bool,
 }
 
 impl<S> Conversation<S> {
     pub(crate) fn new(line: Arc<Line>, plan: Plan, script: S) -> Self {
-        Self { line, plan, script, last: None, counted: None, request_id: None, cut: None }
+        Self {
+            line,
+            plan,
+            script,
+            last: None,
+            counted: None,
+            request_id: None,
+            cut: None,
+            told_cost: None,
+            sent: false,
+        }
     }
 }
 
@@ -88,6 +104,10 @@ impl<S: Script> Dialogue for Conversation<S> {
 
     fn way(&self) -> Option<Way> {
         self.plan.way()
+    }
+
+    fn told_cost(&self) -> Option<Money> {
+        self.told_cost
     }
 
     fn sample<'a>(
@@ -116,6 +136,7 @@ impl<S: Script> Conversation<S> {
         out: &mut (dyn FnMut(Piece) + Send),
         cancel: &Cancel,
     ) -> Result<Sampled, SampleError> {
+        (self.told_cost, self.sent) = (None, false);
         if cancel.is_cancelled() {
             return Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
         }
@@ -140,6 +161,11 @@ impl<S: Script> Conversation<S> {
             read = self.ask(spec, body, &mut answer, &mut out) => Some(read),
         };
         let id = self.request_id.take();
+        if matches!(read, Some(Ok(_))) {
+            answer.end(&mut out);
+        }
+        self.told_cost = answer.cost();
+        let sent = self.sent;
         self.cut = answer.text_alone(said.as_deref().unwrap_or_default());
         let mut failed = |failure, spent: Option<Usage>, begun: bool| {
             let failure = self.line.blame.identified(failure, id.as_deref());
@@ -149,8 +175,12 @@ impl<S: Script> Conversation<S> {
                 failure.kind = ProviderFailureKind::Protocol;
                 self.cut = None;
             }
-            // Where nothing came, nothing is known to have been spent.
-            let usage = spent.map_or_else(Usage::default, |spent| usage::complete(Some(spent), prompt));
+            // Where nothing came, nothing is known to have been spent; but one who was asked and is not waited for any
+            // longer may bill it all the same.
+            let unheard = failure.kind == ProviderFailureKind::Timeout && failure.status.is_none();
+            let estimated = sent && unheard;
+            let nothing = Usage { estimated, ..Usage::default() };
+            let usage = spent.map_or(nothing, |spent| usage::complete(Some(spent), prompt));
             Err(SampleError::Failed { failure, usage })
         };
         let Read { last, broken } = match read {
@@ -215,11 +245,17 @@ impl<S: Script> Conversation<S> {
         let reasons = facts(&self.plan.epoch.model).and_then(|facts| facts.reasoning);
         let idle = line.idle_timeout(spec.effort.is_some() || reasons == Some(true));
         self.request_id = None;
+        self.sent = true;
         let request = transport::post(line, url, target.headers.clone(), body);
         let response = match timeout(idle, request).await {
-            Ok(response) => response?,
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => {
+                self.sent = false;
+                return Err(failure);
+            }
             Err(_) => return Err(line.blame.silent(idle)),
         };
+        line.answered();
         self.request_id = errors::request_id(response.headers()).map(str::to_owned);
         let media_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !response.status().is_success() {

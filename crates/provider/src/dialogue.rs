@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use codetether_event::{
-    Effort, Message, ModelId, Piece, ProviderFailure, ResponseFormat, StopReason, Structured, Temperature,
-    ToolName, Usage, Way,
+    Effort, Message, ModelId, Money, Piece, ProviderFailure, ResponseFormat, StopReason, Structured,
+    Temperature, ToolName, Usage, Way,
 };
 use codetether_files::BlobStore;
 use serde_json::Value;
@@ -71,6 +71,11 @@ pub trait Dialogue: Send {
     /// How answers of the epoch's form are asked for; nothing where they are text as the model likes.
     fn way(&self) -> Option<Way>;
 
+    /// What the provider said that the last sample cost, where it says so.
+    fn told_cost(&self) -> Option<Money> {
+        None
+    }
+
     /// Asks for the next answer: one attempt. Pieces go to `out` as they come. The answer is *not* appended.
     ///
     /// # Errors
@@ -117,7 +122,8 @@ pub enum SampleError {
     Failed {
         /// How.
         failure: ProviderFailure,
-        /// Tokens that were spent all the same, as far as known.
+        /// Tokens that were spent all the same, as far as known. None, but `estimated`: the request was sent and not
+        /// answered in time, so that nobody knows what will be billed.
         usage: Usage,
     },
     /// It was cancelled.

@@ -2,6 +2,7 @@
 //! network; knows no wire's words.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use codetether_event::{ProviderFailure, ProviderFailureKind};
@@ -72,6 +73,8 @@ pub(crate) struct Line {
     pub(crate) total_timeout: Duration,
     /// What the settings say of strict tools.
     pub(crate) strict_tools: Option<bool>,
+    /// Whether there may be a connection that was used before, by which the next request goes.
+    answered: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,23 @@ impl Line {
             idle_timeout: endpoint.idle_timeout.map(|time| time.min(TIMEOUT_MAX)),
             total_timeout: endpoint.total_timeout.unwrap_or(TIMEOUT_MAX).min(TIMEOUT_MAX),
             strict_tools: endpoint.strict_tools,
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    /// An answer has begun.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// A request that was not answered. The first after one that was may have gone by a connection that the server was
+    /// just closing, as it does with idle ones: that is no sign of trouble, and there is no reason to wait.
+    pub(crate) fn unanswered(&self, error: &reqwest::Error) -> ProviderFailure {
+        let failure = self.blame.transport(error);
+        let broke = error.is_request() && !error.is_connect() && !error.is_timeout();
+        match self.answered.swap(false, Ordering::Relaxed) && broke {
+            true => ProviderFailure { retry_after_ms: Some(0), ..failure },
+            false => failure,
         }
     }
 

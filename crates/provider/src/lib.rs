@@ -36,7 +36,7 @@ pub use endpoint::Endpoint;
 pub use gemini::Gemini;
 pub use listing::Listed;
 pub use local::{LocalServer, LocalWindow, local_window};
-pub use models::{ModelFacts, Prices, Rates, Source, Tier, all, facts, nearest, price_version, undated};
+pub use models::{ModelFacts, Prices, Rates, Source, Tier, all, facts, nearest, price_version};
 pub use openai_chat::{OpenAiChat, ToolCalls};
 pub use openai_responses::OpenAiResponses;
 pub use sse::{EventStream, TooLong};

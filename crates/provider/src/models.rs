@@ -4,7 +4,9 @@
 mod prices;
 mod table;
 
-use codetether_event::ModelId;
+use std::collections::BTreeSet;
+
+use codetether_event::{ModelId, undated};
 
 pub use prices::{Prices, Rates, Tier};
 
@@ -120,32 +122,22 @@ pub fn price_version() -> &'static str {
     table::head().version
 }
 
-/// The id without what names a variant by date: `-2026-01-01`, `-20260101` or `-latest` at its end; `None` where
-/// there is nothing like that.
-#[must_use]
-pub fn undated(id: &str) -> Option<&str> {
-    let base = |pattern: &str| {
-        let (base, end) = id.split_at_checked(id.len().checked_sub(pattern.len())?)?;
-        let fits = |(byte, wanted)| if wanted == b'0' { u8::is_ascii_digit(&byte) } else { byte == wanted };
-        end.bytes().zip(pattern.bytes()).all(fits).then_some(base)
-    };
-    let base = base("-latest").or_else(|| base("-0000-00-00")).or_else(|| base("-00000000"))?;
-    (!base.is_empty() && !base.ends_with('/')).then_some(base)
-}
-
 /// Least likeness, from 0 to 1, of what is suggested.
 const LIKE: f64 = 0.8;
 
-/// Up to three models of the same provider whose names are like this one, the likest first.
+/// Up to three models of the same provider whose names are like this one, the likest first: of the table, and of
+/// these.
 #[must_use]
-pub fn nearest(model: &ModelId) -> Vec<ModelId> {
-    let names = table::lines(Some(model.provider())).filter_map(|line| line.split('\t').next());
+pub fn nearest<'a>(model: &ModelId, others: impl IntoIterator<Item = &'a ModelId>) -> Vec<ModelId> {
+    let table = table::lines(Some(model.provider())).filter_map(|line| line.split('\t').next());
+    let others = others.into_iter().filter(|other| other.provider() == model.provider());
     // Without the provider's name: both begin with it, which must not make them alike.
-    let ids = names.filter_map(|name| name.split_once('/'));
-    let like = |(provider, id)| (strsim::jaro_winkler(id, model.model()), provider, id);
-    let mut near: Vec<_> = ids.map(like).filter(|(likeness, ..)| *likeness >= LIKE).collect();
+    let ids = table.chain(others.map(ModelId::as_str)).filter_map(|name| name.split_once('/'));
+    let ids: BTreeSet<&str> = ids.map(|(_, id)| id).filter(|id| *id != model.model()).collect();
+    let like = |id| (strsim::jaro_winkler(id, model.model()), id);
+    let mut near: Vec<_> = ids.into_iter().map(like).filter(|(likeness, _)| *likeness >= LIKE).collect();
     near.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let named = |(_, provider, id): (f64, &str, &str)| ModelId::new(format!("{provider}/{id}"));
+    let named = |(_, id): (f64, &str)| ModelId::new(format!("{}/{id}", model.provider()));
     near.into_iter().take(3).map(named).collect()
 }
 
@@ -269,10 +261,13 @@ mod tests {
 
     #[test]
     fn suggestions_are_of_the_same_provider() {
-        let near = nearest(&ModelId::new("anthropic/claude-sonet-4-5"));
+        let near = nearest(&ModelId::new("anthropic/claude-sonet-4-5"), []);
         assert_eq!(near.first(), Some(&ModelId::new("anthropic/claude-sonnet-4-5")));
         assert!(near.len() <= 3 && near.iter().all(|model| model.provider() == "anthropic"));
-        assert_eq!(nearest(&ModelId::new("anthropic/zzz")), []);
-        assert_eq!(nearest(&ModelId::new("nobody/claude-sonnet-4-5")), []);
+        assert_eq!(nearest(&ModelId::new("anthropic/zzz"), []), []);
+        assert_eq!(nearest(&ModelId::new("nobody/claude-sonnet-4-5"), []), []);
+        let own = [ModelId::new("nobody/claude-opus"), ModelId::new("anthropic/zzy")];
+        assert_eq!(nearest(&ModelId::new("nobody/claude-opos"), &own), [own[0].clone()]);
+        assert_eq!(nearest(&ModelId::new("anthropic/zzz"), &own), [own[1].clone()]);
     }
 }

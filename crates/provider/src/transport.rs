@@ -45,12 +45,12 @@ pub(crate) async fn post(
     };
     let Some(recorder) = recorder else {
         let sent = line.client.post(url).headers(headers).body(body).send().await;
-        return sent.map(Response::from).map_err(|error| blame.transport(&error));
+        return sent.map(Response::from).map_err(|error| line.unanswered(&error));
     };
     let unwritten = |error: codetether_files::Error| blame.refused(&error.to_string());
     let mut recording = recorder.begin(asked(&recorder.scrubber)).map_err(unwritten)?;
     let sent = line.client.post(url).headers(headers).body(body).send().await;
-    let mut response = match sent.map_err(|error| blame.transport(&error)) {
+    let mut response = match sent.map_err(|error| line.unanswered(&error)) {
         Ok(response) => response,
         Err(failure) => {
             recording.failed(&failure).map_err(unwritten)?;

@@ -1,5 +1,7 @@
 //! Test part: writes a session's journal sentence by sentence, and plays the runner's part without running.
 
+use std::collections::BTreeMap;
+
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent,
     Event, Input, InterruptReason, ItemId, Message, Mode, ModelId, NoteEvent, OpId, Principal,
@@ -58,12 +60,14 @@ impl Transcript {
             max_cost: None,
             allow_unknown_price: false,
             fallback: Vec::new(),
+            manners: BTreeMap::new(),
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
             deny: Vec::new(),
             format: ResponseFormat::Text,
             retry: Retry::default(),
+            replayed: false,
         }
     }
 

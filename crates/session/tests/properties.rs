@@ -2,6 +2,8 @@
 //! proposes nothing that is under way; any prefix of a journal recovers; the live state equals the replayed one.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use codetether_event::{
     Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input,
     ItemEvent, ItemId, Message, Mode, ModelId, Op, OpId, Principal, ProviderFailure, ProviderFailureKind,
@@ -134,12 +136,14 @@ impl World {
             max_cost: None,
             allow_unknown_price: false,
             fallback: vec![ModelId::new("test/fallback"); usize::from(self.choose(2))],
+            manners: BTreeMap::new(),
             tools: None,
             allow: Vec::new(),
             ask: Vec::new(),
             deny: Vec::new(),
             format: if self.choose(3) == 0 { ResponseFormat::Json } else { ResponseFormat::Text },
             retry: Retry { max_tries: 3, base_ms: 100, max_total_ms: 10_000 },
+            replayed: false,
         };
         self.submit(Op::Prompt { input: Input::text("go"), settings: Box::new(settings) });
     }

@@ -1,11 +1,14 @@
 //! A home of its own for the program under test: empty folders, an environment with nothing of the person's in it, and
-//! a small project. Gone when dropped.
+//! a small project. Gone when dropped, after a look through all that was written there for planted keys.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
+
+use crate::planted;
 
 /// The one author, and the one date, of the project's commit.
 const GIT: [(&str, &str); 6] = [
@@ -26,6 +29,8 @@ const FILES: [(&str, &str); 2] =
 pub struct Home {
     root: TempDir,
     project: OnceLock<PathBuf>,
+    /// The files that may hold a planted key.
+    may_hold: Mutex<HashSet<PathBuf>>,
 }
 
 impl Home {
@@ -37,7 +42,9 @@ impl Home {
     #[expect(clippy::new_without_default, reason = "it makes folders: more than a default value should")]
     pub fn new() -> Self {
         let root = tempfile::Builder::new().prefix("codetether-test-").tempdir().expect("cannot make a home");
-        let home = Self { root, project: OnceLock::new() };
+        let home = Self { root, project: OnceLock::new(), may_hold: Mutex::default() };
+        // Where `auth login` keeps keys, for nobody else to read.
+        home.may_hold_keys(home.data().join("codetether/keys.toml"));
         for folder in [home.path(), home.config(), home.data(), home.cache(), home.state(), home.temp()] {
             std::fs::create_dir_all(folder).expect("cannot make a folder of the home");
         }
@@ -116,8 +123,13 @@ impl Home {
         project
     }
 
+    /// The test itself writes a planted key to this file, or has it written there. No other file may hold one.
+    pub fn may_hold_keys(&self, file: PathBuf) {
+        self.may_hold.lock().unwrap_or_else(PoisonError::into_inner).insert(file);
+    }
+
     /// The program with the environment of this home: `PATH`, folders, an English UTF-8 locale, UTC, no colours, no
-    /// git settings, and nothing else; in the folder `HOME`, with nothing to read from standard input.
+    /// git settings, a planted token, and nothing else; in the folder `HOME`, with nothing to read from standard input.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -128,8 +140,21 @@ impl Home {
         command.env("XDG_CONFIG_DIRS", self.root.path().join("etc"));
         command.env("XDG_CACHE_HOME", self.cache()).env("XDG_STATE_HOME", self.state());
         command.env("LANG", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
+        command.env(planted::VARIABLE, planted::TOKEN);
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command
+    }
+}
+
+impl Drop for Home {
+    /// Fails the test if a planted key is in a file that should hold none.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let may_hold = self.may_hold.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let leaks = planted::leaks(self.root.path(), may_hold);
+        assert!(leaks.is_empty(), "{}", leaks.join("\n"));
     }
 }
 
@@ -164,9 +189,27 @@ mod tests {
         let mut names: Vec<_> =
             shown.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
-        let wanted = "GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM HOME LANG NO_COLOR PATH TMPDIR TZ \
+        let wanted = "GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM HOME LANG NO_COLOR PATH PLANTED_TOKEN TMPDIR TZ \
             XDG_CACHE_HOME XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME";
         assert_eq!(names.join(" "), wanted);
+    }
+
+    #[test]
+    fn a_planted_key_in_a_file_fails_the_test_unless_it_may_be_there() {
+        let leaks = |name: &str, text: &str, may_hold: bool| {
+            let home = Home::new();
+            let file = home.state().join(name);
+            std::fs::write(&file, text).unwrap();
+            if may_hold {
+                home.may_hold_keys(file);
+            }
+            std::panic::catch_unwind(move || drop(home)).is_err()
+        };
+        let text = format!("key = {}", planted::KEY);
+        assert!(leaks("a", &text, false));
+        assert!(!leaks("a", &text, true));
+        assert!(!leaks("a", "key = none", false));
+        assert!(leaks(&planted::TOKEN.replace('/', "%2F"), "", false), "a name tells too");
     }
 
     #[test]

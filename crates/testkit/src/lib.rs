@@ -7,6 +7,7 @@
 
 mod dialect;
 mod home;
+pub mod planted;
 mod redact;
 mod reply;
 mod request;

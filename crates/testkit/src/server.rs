@@ -2,7 +2,7 @@
 //! HTTP/1.1 with connections kept open; an answer is one write, so that it costs the measured program nothing.
 //! Knows nothing of what the requests mean.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::request::Request;
 /// How long [`Server::wait_for`] waits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
+type Handler = dyn Fn(usize, &Request) -> Reply + Send + Sync;
 
 /// The server. Dropping it closes every connection and ends its threads.
 pub struct Server {
@@ -47,10 +47,12 @@ impl Server {
     /// When no port of loopback can be had.
     #[must_use]
     pub fn start(script: impl IntoIterator<Item = Reply>) -> Self {
-        let script: VecDeque<Reply> = script.into_iter().collect();
+        let script: Vec<Option<Reply>> = script.into_iter().map(Some).collect();
         let length = script.len();
         let script = Mutex::new(script);
-        Self::model(move |_| lock(&script).pop_front().unwrap_or_else(|| exhausted(length)))
+        // By the request's number: threads come here in any order.
+        let reply = move |number: usize| lock(&script).get_mut(number).and_then(Option::take);
+        Self::serving(move |number, _| reply(number).unwrap_or_else(|| exhausted(length)), true)
     }
 
     /// A model that answers each request with what the function makes of it; it may be called from several threads at
@@ -60,7 +62,7 @@ impl Server {
     /// When no port of loopback can be had.
     #[must_use]
     pub fn model(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serving(handler, true)
+        Self::serving(move |_, request| handler(request), true)
     }
 
     /// Answers each request with what the function makes of it; it may be called from several threads at once.
@@ -69,10 +71,10 @@ impl Server {
     /// When no port of loopback can be had.
     #[must_use]
     pub fn with(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serving(handler, false)
+        Self::serving(move |_, request| handler(request), false)
     }
 
-    fn serving(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static, scripted: bool) -> Self {
+    fn serving(handler: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static, scripted: bool) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("cannot listen on loopback");
         let address = listener.local_addr().expect("cannot tell the port");
         let shared = Arc::new(Shared {
@@ -218,7 +220,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared, connection: u64) -> io::Result
             requests.len() - 1
         };
         shared.arrived.notify_all();
-        let rendered = (shared.handler)(&request).render(number, Dialect::of(&request.path));
+        let rendered = (shared.handler)(number, &request).render(number, Dialect::of(&request.path));
         stream.write_all(&rendered.bytes)?;
         match rendered.after {
             After::NextRequest => {}

@@ -59,20 +59,16 @@ pub(crate) fn run(command: AuthCommand) -> Result<Exit, Failure> {
 }
 
 fn login(settings: &Settings, keys: &Keys, provider: &str, stdin: bool) -> Result<Exit, Failure> {
-    if !is_name(provider) {
-        return Err(KeyError::Name(provider.to_owned()).into());
-    }
     let endpoint = models::endpoints(settings).into_iter().find(|endpoint| endpoint.name == provider);
-    if endpoint.is_none() {
-        printer::err(&format!(
-            "note: there is no provider `{provider}` yet; `[providers.{provider}]` in the settings makes one\n"
-        ));
+    let Some(endpoint) = endpoint else { return Err(models::no_provider(settings, provider)) };
+    if !is_name(provider) {
+        return Err(Failure::new(Exit::Usage, KeyError::Name(provider.to_owned()).to_string()));
     }
     let key = if stdin { piped()? } else { typed(provider)? };
     keys::redactor().learn([key.clone()]);
     let file = keys.file();
     // A server on this machine is not worth a question of the keyring's, so its key is looked for in the file.
-    let is_local = endpoint.as_ref().is_some_and(|endpoint| endpoint.place == Place::Local);
+    let is_local = endpoint.place == Place::Local;
     let place = if !is_local && keys.keyring().is_there() {
         match keys.keyring().set(provider, &key) {
             Ok(()) => {
@@ -105,7 +101,7 @@ fn login(settings: &Settings, keys: &Keys, provider: &str, stdin: bool) -> Resul
         }
     };
     printer::out(&format!("the key of `{provider}` is in {place}\n"))?;
-    if let Some(name) = endpoint.and_then(|endpoint| endpoint.variable)
+    if let Some(name) = endpoint.variable
         && keys::variable(&name).is_some()
     {
         printer::err(&format!("note: `{name}` is set and outranks it\n"));

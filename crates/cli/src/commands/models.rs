@@ -1,4 +1,4 @@
-//! `codetether models …`: what is known of models, without asking anyone.
+//! `codetether models …`: what is known of models, and what the endpoints that are set up offer of them.
 
 use clap::Subcommand;
 use codetether_config::{Layer, Model, Settings};
@@ -7,25 +7,37 @@ use codetether_provider::{ModelFacts, Prices, Rates, nearest};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
+use crate::offers::{self, Asked, Known, Offers};
 use crate::trust::Project;
-use crate::{args, facts, printer, settings};
+use crate::{args, facts, models, printer, settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
-    /// List models with their windows and prices.
+    /// List the models of the endpoints that are set up, with their windows and prices; of all, where none is.
+    ///
+    /// Standard error names the model that is asked where none is chosen.
     List {
         /// Only those of this provider.
         #[arg(long, value_name = "NAME")]
         provider: Option<String>,
+        /// Ask no endpoint what it offers: list what is known without it.
+        #[arg(long)]
+        offline: bool,
+        /// Also those that are known but not offered, and those of endpoints that are not set up.
+        #[arg(long)]
+        all: bool,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Show what is known of a model, and who says so.
+    /// Show what is known of a model, who says so, and whether its endpoint offers it.
     Show {
         /// The model, as `provider/model`.
         #[arg(value_name = "PROVIDER/MODEL", value_parser = args::model)]
         model: Model,
+        /// Do not ask its endpoint.
+        #[arg(long)]
+        offline: bool,
         /// As one JSON object.
         #[arg(long)]
         json: bool,
@@ -36,71 +48,144 @@ pub(crate) fn run(command: ModelsCommand) -> Result<Exit, Failure> {
     let root = crate::run::folder(None)?;
     let settings = settings::load(&Project::at(&root), Vec::new(), Layer::default())?;
     match command {
-        ModelsCommand::List { provider, json } => list(&settings, provider.as_deref(), json),
-        ModelsCommand::Show { model, json } => show(&settings, &model.id(), json),
+        ModelsCommand::List { provider, offline, all, json } => {
+            list(&settings, &Wish { provider, offline, all, json })
+        }
+        ModelsCommand::Show { model, offline, json } => show(&settings, &model.id(), offline, json),
     }
 }
 
-fn list(settings: &Settings, provider: Option<&str>, json: bool) -> Result<Exit, Failure> {
-    let models = facts::all(settings, provider);
+/// What is to be listed, and how.
+struct Wish {
+    provider: Option<String>,
+    offline: bool,
+    all: bool,
+    json: bool,
+}
+
+fn list(settings: &Settings, wish: &Wish) -> Result<Exit, Failure> {
+    let provider = wish.provider.as_deref();
+    let asked = match provider {
+        _ if wish.offline => Asked::Nobody,
+        Some(name) if models::is_known(settings, name) => Asked::One(name),
+        Some(_) => Asked::Nobody,
+        None => Asked::SetUp,
+    };
+    let offers = offers::ask(settings, asked)?;
+    let mut models = offers.all(settings, provider);
+    tell_silent(&offers);
     if let (Some(provider), []) = (provider, &models[..]) {
-        let known = providers(settings).join(", ");
+        let known = providers(settings, &offers).join(", ");
         return Err(Failure::with_help(
             Exit::Usage,
             format!("no model of a provider `{provider}` is known"),
             format!("there are models of {known}"),
         ));
     }
-    let text: String = match json {
-        true => models.iter().map(|facts| format!("{}\n", as_json(facts))).collect(),
+    let known = models.len();
+    if !wish.all {
+        let narrow = provider.is_none() && !wish.offline && offers.any();
+        models.retain(|known| {
+            let own = settings.models.contains_key(known.facts.model().as_str());
+            match known.offered {
+                Some(offered) => offered,
+                None => own || !narrow || offers.concerns(&known.facts.provider),
+            }
+        });
+    }
+    if !wish.json {
+        if let Ok(chosen) = models::chosen(settings) {
+            let model = printer::plain(chosen.model.as_str());
+            printer::err(&format!("default model: {model} (`-m PROVIDER/MODEL` names another)\n"));
+        }
+        if models.len() < known {
+            printer::err(&format!(
+                "note: {} more are known, but not offered by the endpoints that are set up: `--all` lists them\n",
+                known - models.len()
+            ));
+        }
+    }
+    let text: String = match wish.json {
+        true => models.iter().map(|known| format!("{}\n", as_json(known))).collect(),
         false => table(&models),
     };
     printer::out(&text)?;
     Ok(Exit::Done)
 }
 
-fn show(settings: &Settings, model: &ModelId, json: bool) -> Result<Exit, Failure> {
-    let Some(facts) = facts::facts(settings, model) else { return Err(unknown(settings, model)) };
-    printer::out(&if json { format!("{}\n", as_json(&facts)) } else { told(model, &facts) })?;
+/// Endpoints that do not tell what they offer are told of, and stop nothing.
+fn tell_silent(offers: &Offers) {
+    for problem in offers.silent.values() {
+        printer::err(&format!("note: {}\n", printer::plain(problem)));
+    }
+}
+
+fn show(settings: &Settings, model: &ModelId, offline: bool, json: bool) -> Result<Exit, Failure> {
+    let name = model.provider();
+    let asked = match !offline && models::set_up(settings)?.iter().any(|known| known == name) {
+        true => Asked::One(name),
+        false => Asked::Nobody,
+    };
+    let offers = offers::ask(settings, asked)?;
+    tell_silent(&offers);
+    let Some(known) = offers.of(settings, model) else { return Err(unknown(settings, &offers, model)) };
+    printer::out(&if json { format!("{}\n", as_json(&known)) } else { told(model, &known) })?;
     Ok(Exit::Done)
 }
 
-fn unknown(settings: &Settings, model: &ModelId) -> Failure {
-    let near: Vec<String> = nearest(model).iter().map(|near| format!("`{near}`")).collect();
+fn unknown(settings: &Settings, offers: &Offers, model: &ModelId) -> Failure {
+    let mut own = facts::named(settings);
+    own.extend(offers.models());
+    let near = nearest(model, &own);
     let provider = model.provider();
-    let known = providers(settings);
-    let help = match (&near[..], known.iter().any(|name| name == provider)) {
-        ([], true) => format!("`codetether models list --provider {provider}` lists those of that provider"),
-        ([], false) => format!("there are models of {}", known.join(", ")),
-        (near, _) => format!("did you mean {}?", near.join(" or ")),
+    let known = providers(settings, offers);
+    let help = match (near.is_empty(), known.iter().any(|name| name == provider)) {
+        (false, _) => models::did_you_mean(&near),
+        (true, true) => {
+            format!("`codetether models list --provider {provider}` lists those of that provider")
+        }
+        (true, false) => format!("there are models of {}", known.join(", ")),
     };
     let help = format!("{help}; `[models.\"{model}\"]` in the settings makes a model known");
     Failure::with_help(Exit::Usage, format!("nothing is known of model `{model}`"), help)
 }
 
 /// The providers that models are known of, in order.
-fn providers(settings: &Settings) -> Vec<String> {
-    let mut names: Vec<String> = facts::all(settings, None).into_iter().map(|facts| facts.provider).collect();
+fn providers(settings: &Settings, offers: &Offers) -> Vec<String> {
+    let all = offers.all(settings, None).into_iter();
+    let mut names: Vec<String> = all.map(|known| known.facts.provider).collect();
     names.dedup();
     names
 }
 
 /// A line a model, in columns.
-fn table(models: &[ModelFacts]) -> String {
-    let widest = models.iter().map(|facts| facts.model().as_str().chars().count()).max().unwrap_or_default();
-    let mut text =
-        format!("{:<widest$}  {:>9}  {:>9}  {:<20}  can\n", "model", "window", "output", "$/M in → out");
-    for facts in models {
+fn table(models: &[Known]) -> String {
+    let width = |known: &Known| known.facts.model().as_str().chars().count();
+    let widest = models.iter().map(width).max().unwrap_or_default().max("model".len());
+    // Where all are, or none was asked about, there is nothing to tell apart.
+    let differ = models.windows(2).any(|two| two[0].offered != two[1].offered);
+    let column = |text: &'static str| if differ { format!("{text:<7}  ") } else { String::new() };
+    let mut text = format!(
+        "{:<widest$}  {:>9}  {:>9}  {:<20}  {}can\n",
+        "model",
+        "window",
+        "output",
+        "$/M in → out",
+        column("offered")
+    );
+    for known in models {
+        let facts = &known.facts;
         let price = facts.prices.as_ref().map(|prices| {
             let more = if prices.tiers.is_empty() { "" } else { " and more" };
             format!("{} → {}{more}", amount(prices.base.input), amount(prices.base.output))
         });
         let line = format!(
-            "{:<widest$}  {:>9}  {:>9}  {:<20}  {}",
+            "{:<widest$}  {:>9}  {:>9}  {:<20}  {}{}",
             printer::plain(facts.model().as_str()),
             number(facts.window),
             number(facts.max_output),
             price.as_deref().unwrap_or(PRICE_UNKNOWN),
+            column(offer(known)),
             abilities(facts).join(" "),
         );
         text.push_str(line.trim_end());
@@ -128,7 +213,8 @@ fn named(facts: &ModelFacts) -> [(&'static str, Option<bool>); 5] {
 }
 
 /// What is known, a line each.
-fn told(asked: &ModelId, facts: &ModelFacts) -> String {
+fn told(asked: &ModelId, known: &Known) -> String {
+    let facts = &known.facts;
     let mut text = format!("{}\n", printer::plain(asked.as_str()));
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12}{value}\n"));
     if facts.model() != *asked {
@@ -156,8 +242,20 @@ fn told(asked: &ModelId, facts: &ModelFacts) -> String {
         line(name, can.map_or("unknown", |can| if can { "yes" } else { "no" }));
     }
     let date = facts.date.map(|date| format!(", {date}")).unwrap_or_default();
-    line("source", &format!("{}{date}", facts.source.describe()));
+    line("source", &format!("{}{date}", source(known)));
+    if known.offered.is_some() {
+        line("offered", offer(known));
+    }
     text
+}
+
+fn offer(known: &Known) -> &'static str {
+    known.offered.map_or("", |offered| if offered { "yes" } else { "no" })
+}
+
+/// Who says what is known.
+fn source(known: &Known) -> String {
+    if known.is_new { "its endpoint".to_owned() } else { known.facts.source.describe() }
 }
 
 fn rates(rates: &Rates) -> String {
@@ -186,7 +284,8 @@ fn amount(micros: u64) -> String {
 }
 
 /// Amounts are in millionths of a dollar per million tokens; what is not known is null.
-fn as_json(facts: &ModelFacts) -> Value {
+fn as_json(known: &Known) -> Value {
+    let facts = &known.facts;
     let rates = |rates: &Rates| {
         json!({ "input": rates.input, "output": rates.output, "cache_read": rates.cache_read,
             "cache_write": rates.cache_write })
@@ -212,7 +311,8 @@ fn as_json(facts: &ModelFacts) -> Value {
         "pdfs": facts.pdfs,
         "reasoning": facts.reasoning,
         "schema": facts.schema,
-        "source": facts.source.describe(),
+        "source": source(known),
         "date": facts.date,
+        "offered": known.offered,
     })
 }

@@ -3,7 +3,8 @@
 use codetether_event::{ModelId, ProviderFailure, ProviderFailureKind as Kind, SessionId};
 
 /// What to do, and how to go on.
-pub(crate) fn of(failure: &ProviderFailure, model: &ModelId, id: SessionId) -> String {
+/// `named` are models that the user's settings know of.
+pub(crate) fn of(failure: &ProviderFailure, model: &ModelId, named: &[ModelId], id: SessionId) -> String {
     let provider = model.provider();
     let asked = failure.retry_after_ms.map(|wait| wait.div_ceil(1_000)).filter(|wait| *wait > 0);
     let asked = asked.map(|seconds| format!(" (it asks for {seconds} s)")).unwrap_or_default();
@@ -36,6 +37,15 @@ pub(crate) fn of(failure: &ProviderFailure, model: &ModelId, id: SessionId) -> S
                 "choose a model with a longer context: `codetether run --resume {id} -m PROVIDER/MODEL \"go on\"`, or begin a new session with less to read"
             );
         }
+        Kind::BadRequest if is_of_the_model(failure, model) && !near(model, named).is_empty() => {
+            let near: Vec<String> =
+                near(model, named).iter().map(|near| format!("`-m {near}`")).collect();
+            format!(
+                "nothing is known of `{model}`: did you mean {}? `codetether models list --provider {provider}` shows what it \
+                 offers",
+                near.join(" or ")
+            )
+        }
         Kind::BadRequest => format!(
             "`codetether models list --provider {provider}` shows what it offers; leave out what the model does not take (`effort`, `temperature`, `max_output`)"
         ),
@@ -48,9 +58,44 @@ pub(crate) fn of(failure: &ProviderFailure, model: &ModelId, id: SessionId) -> S
     format!("{cure};\nthen go on with `codetether run --resume {id} \"go on\"`")
 }
 
+/// Whether it may be the model's name that is wrong, and not what else was asked for.
+fn is_of_the_model(failure: &ProviderFailure, model: &ModelId) -> bool {
+    failure.status == Some(404) || failure.message.contains(model.model())
+}
+
+/// The models that may have been meant by one of which nothing is known.
+fn near(model: &ModelId, named: &[ModelId]) -> Vec<ModelId> {
+    if named.contains(model) || codetether_provider::facts(model).is_some() {
+        return Vec::new();
+    }
+    codetether_provider::nearest(model, named)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_nobody_knows_is_a_slip_perhaps() {
+        let id: SessionId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let cure = |model: &str, named: &[&str]| {
+            let failure = ProviderFailure {
+                kind: Kind::BadRequest,
+                status: Some(404),
+                message: "x".into(),
+                retry_after_ms: None,
+            };
+            let named: Vec<ModelId> = named.iter().map(|name| ModelId::new(*name)).collect();
+            of(&failure, &ModelId::new(model), &named, id)
+        };
+        assert!(cure("openai/gtp-5", &[]).contains("did you mean `-m openai/gpt-5`"));
+        assert!(cure("own/larg", &["own/large"]).contains("did you mean `-m own/large`?"));
+        for (model, named) in
+            [("openai/gpt-5", &[][..]), ("own/larg", &["own/large", "own/larg"]), ("own/z", &[])]
+        {
+            assert!(!cure(model, named).contains("did you mean"), "{model}");
+        }
+    }
 
     #[test]
     fn each_class_has_a_cure_of_its_own_that_names_the_session() {
@@ -71,7 +116,7 @@ mod tests {
         ];
         let cure = |kind, retry_after_ms| {
             let failure = ProviderFailure { kind, status: None, message: "x".into(), retry_after_ms };
-            of(&failure, &ModelId::new("acme/m"), id)
+            of(&failure, &ModelId::new("acme/m"), &[], id)
         };
         let mut cures: Vec<String> = kinds.iter().map(|kind| cure(*kind, None)).collect();
         assert!(cures.iter().all(|cure| cure.contains(&format!("--resume {id}"))), "{cures:#?}");

@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     pub(crate) hosted: Hosted,
     pub(crate) turn: TurnId,
     pub(crate) model: ModelId,
+    /// The models that the user's settings name.
+    pub(crate) named: Vec<ModelId>,
     /// Whether the last answer must have a form.
     pub(crate) formed: bool,
     pub(crate) started: Instant,
@@ -173,7 +175,7 @@ impl Run<'_> {
         signals: &mut Signals,
         progress: &mut Progress,
     ) -> Result<Exit, Failure> {
-        let Self { args, hosted, model, started, figures, mut window, .. } = self;
+        let Self { args, hosted, model, named, started, figures, mut window, .. } = self;
         let id = hosted.id();
         let exit = exit_of(outcome, &figures);
         let closed = hosted.close().await;
@@ -208,7 +210,7 @@ impl Run<'_> {
             Outcome::ProviderFailed { failure } => Err(Failure::with_help(
                 exit,
                 format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
-                cure::of(failure, &model, id),
+                cure::of(failure, &model, &named, id),
             )),
             Outcome::Misfit { problem } => Err(Failure::with_help(
                 exit,

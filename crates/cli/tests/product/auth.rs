@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use codetether_testkit::planted::KEY;
 use codetether_testkit::{Reply, Server};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Run};
-
-const KEY: &str = "sk-planted/key+with=all&kinds-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP";
 
 fn with_input(bench: &Bench, args: &[&str], input: &str) -> Run {
     use std::io::Write as _;
@@ -50,7 +49,7 @@ fn a_key_is_kept_told_of_used_and_forgotten() {
     let lines: Vec<Value> = status.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let openai = lines.iter().find(|line| line["provider"] == "openai").unwrap();
     assert_eq!((&openai["used"], &openai["sources"]["environment"]), (&json!("file"), &json!(false)));
-    let run = bench.run(&["go", "--yes"]);
+    let run: Run = bench.run_command(&["go", "--yes"]).env_remove("OPENAI_API_KEY").output().unwrap().into();
     assert_eq!(run.code, 0, "{}", run.shown());
     let header = bench.server.requests()[0].header("authorization").map(str::to_owned);
     assert_eq!(header, Some(format!("Bearer {KEY}")));
@@ -70,6 +69,34 @@ fn what_is_no_key_is_not_kept() {
     let run = bench.bare(&["auth", "login", "openai"]);
     assert!(run.code == 2 && run.stderr.contains("--stdin"), "{}", run.shown());
     assert!(!key_file(&bench).exists());
+}
+
+#[test]
+fn a_key_for_nobody_is_a_slip_with_a_suggestion() {
+    let bench = Bench::new([]);
+    for (name, word) in [
+        ("opnai", "did you mean `openai`?"),
+        ("nobody", "known without settings: "),
+        ("a/b", "there is no provider `a/b`"),
+    ] {
+        let run = with_input(&bench, &["auth", "login", name, "--stdin"], KEY);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.shown());
+        assert!(run.stderr.contains(word) && run.stderr.contains("[providers.NAME]"), "{}", run.shown());
+    }
+    assert!(!key_file(&bench).exists());
+}
+
+#[test]
+fn a_helper_with_a_quote_too_few_is_told_which() {
+    let bench = Bench::new([]);
+    let command = "providers.openai.key_command=\"pass show it's\"";
+    let run: Run =
+        bench.run_command(&["go", "-c", command]).env_remove("OPENAI_API_KEY").output().unwrap().into();
+    assert!(
+        run.code == 2 && run.stderr.contains("the quote `'` at character 13 is not closed"),
+        "{}",
+        run.shown()
+    );
 }
 
 #[test]
@@ -95,7 +122,9 @@ fn no_byte_that_the_program_writes_is_of_a_planted_key() {
             Reply::text("done"),
         ]);
         bench.file("leak", KEY);
+        bench.home.may_hold_keys(bench.path("leak"));
         let mut command = bench.run_command(&["go", "--yes"]);
+        command.env_remove("OPENAI_API_KEY");
         match source {
             "environment" => drop(command.env("OPENAI_API_KEY", KEY)),
             "vault" => drop(command.env("VAULT_ADDR", &vault_url).env("VAULT_TOKEN", "hvs.planted-token")),

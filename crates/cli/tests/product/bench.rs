@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use codetether_event::{Event, Record};
 use codetether_files::BlobStore;
-use codetether_testkit::{Home, Reply, Server, redact};
+use codetether_testkit::{Home, Reply, Server, planted, redact};
 use serde_json::Value;
 
 pub(crate) struct Bench {
@@ -23,6 +23,8 @@ pub(crate) struct Run {
 
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
+        planted::assert_none(&output.stdout, "standard output");
+        planted::assert_none(&output.stderr, "standard error");
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -60,13 +62,15 @@ impl Bench {
     pub(crate) fn run_command(&self, args: &[&str]) -> Command {
         let mut command = self.binary(&["run", "-m", "openai/scripted"]);
         command.args(args).env("OPENAI_BASE_URL", self.server.base_url());
+        command.env("OPENAI_API_KEY", planted::KEY);
         command
     }
 
     /// `codetether run` with no model chosen, as a turn that goes on needs it.
     pub(crate) fn run_as_it_was(&self, args: &[&str]) -> Run {
         let mut command = self.binary(&["run"]);
-        command.args(args).env("OPENAI_BASE_URL", self.server.base_url()).output().unwrap().into()
+        command.args(args).env("OPENAI_BASE_URL", self.server.base_url());
+        command.env("OPENAI_API_KEY", planted::KEY).output().unwrap().into()
     }
 
     pub(crate) fn bare(&self, args: &[&str]) -> Run {
@@ -190,6 +194,17 @@ impl Bench {
                 String::from_utf8_lossy(&before.body),
                 String::from_utf8_lossy(&after.body)
             );
+        }
+    }
+}
+
+impl Drop for Bench {
+    /// A model is never told a key either.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            for request in self.server.requests() {
+                planted::assert_none(&request.body, "a request");
+            }
         }
     }
 }

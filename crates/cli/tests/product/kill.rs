@@ -62,6 +62,7 @@ fn kill_once(records: u64, after: Duration) -> bool {
     }
     child.kill().unwrap();
     stdout.read_to_string(&mut text).unwrap();
+    codetether_testkit::planted::assert_none(text.as_bytes(), "standard output");
     child.wait().unwrap();
     let told: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     if told.is_empty() {

@@ -11,6 +11,7 @@ mod interrupt;
 mod kill;
 mod models;
 mod money;
+mod network;
 mod permissions;
 mod run;
 mod session;

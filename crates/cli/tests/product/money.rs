@@ -123,3 +123,104 @@ fn a_replay_costs_nothing() {
     assert_eq!((replayed.code, replayed.stdout.as_str()), (0, "Done.\n"), "{}", replayed.stderr);
     assert_eq!(bench.bare(&["usage", "--json"]).stdout, before);
 }
+
+#[test]
+fn each_model_is_asked_as_its_own_settings_say_and_a_flag_outranks_them() {
+    let spent = r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota."}}"#;
+    let asked = |flags: &[&str]| -> Vec<Value> {
+        let bench = Bench::new([Reply::status(429).body(spent), Reply::text("Done.")]);
+        let mut args =
+            vec!["go", "--fallback", "openai/second", "-c", "models.\"openai/scripted\".effort=high"];
+        args.extend(["-c", "models.\"openai/scripted\".max_output=3000", "-c", "max_output=2000"]);
+        args.extend(["-c", "models.\"openai/second\".temperature=0.5"]);
+        args.extend(flags);
+        assert_eq!(bench.run(&args).code, 0);
+        (0..2)
+            .map(|at| {
+                let body = bench.server.json(at);
+                ["reasoning_effort", "max_tokens", "temperature"].map(|key| body[key].clone()).into()
+            })
+            .collect()
+    };
+    assert_eq!(asked(&[]), [json!(["high", 3000, null]), json!([null, 2000, 0.5])]);
+    assert_eq!(asked(&["--effort", "low"]), [json!(["low", 3000, null]), json!(["low", 2000, 0.5])]);
+}
+
+#[test]
+fn what_openrouter_says_an_answer_cost_is_what_it_cost() {
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.0123});
+    let bench = Bench::new([Reply::text("Done.").usage(&usage), Reply::text("Done.").usage(&usage)]);
+    let cost = |model: &str, variable: &str| -> Value {
+        let mut command = bench.binary(&["run", "go", "-m", model, "--format", "json"]);
+        let run: Run = command.env(variable, bench.server.base_url()).output().unwrap().into();
+        let summary: Value = serde_json::from_str(&run.stdout).unwrap();
+        json!([summary["cost_microdollars"], summary["prices"]])
+    };
+    assert_eq!(cost("openrouter/some/model", "OPENROUTER_BASE_URL"), json!([12_300, "provider"]));
+    assert_eq!(cost("openai/scripted", "OPENAI_BASE_URL"), json!([null, null]), "nobody else's word counts");
+    let usage = bench.bare(&["usage", "--by", "model", "--json"]).stdout;
+    let row = usage.lines().find(|line| line.contains("openrouter/some/model")).unwrap();
+    assert!(row.contains("\"cost_microdollars\":12300"), "{usage}");
+}
+
+#[test]
+fn a_replay_is_not_taken_over_into_the_ledger_either() {
+    let bench = Bench::new([Reply::text("Done.")]);
+    run(&bench, &["go", "--record", "tape"]);
+    let before = bench.bare(&["usage", "--json"]).stdout;
+    assert_eq!(run(&bench, &["go", "--replay", "tape"]).code, 0);
+    codetether_files::remove_file(bench.home.data().join("codetether/ledger.sqlite")).unwrap();
+    let rebuilt = bench.bare(&["usage", "--rebuild", "--json"]);
+    assert!(rebuilt.stderr.contains("1 samples were taken over"), "{}", rebuilt.stderr);
+    assert_eq!(rebuilt.stdout, before);
+}
+
+#[test]
+fn a_request_that_nobody_answered_in_time_may_be_billed_and_counts_as_an_estimate() {
+    let bench = Bench::new([Reply::stall()]);
+    let limits = ["-c", "providers.openai.idle_timeout=1", "-c", "retry.max_tries=1", "--max-output", "5000"];
+    let args: Vec<&str> = ["go", "--format", "json"].into_iter().chain(limits).collect();
+    let timed_out = run(&bench, &args);
+    assert_eq!(timed_out.code, 5, "{}", timed_out.stderr);
+    let ended = bench.event_values().into_iter().find(|event| event["type"] == "sample.ended").unwrap();
+    let (input, cost) = (ended["usage"]["input"].as_u64().unwrap(), ended["cost"].as_u64().unwrap());
+    assert_eq!((&ended["usage"]["output"], &ended["usage"]["estimated"]), (&json!(5_000), &json!(true)));
+    assert!(input > 1_000 && cost == input + 5_000, "{ended}");
+    let row = bench.bare(&["usage", "--by", "model", "--json"]).stdout;
+    assert!(row.contains(&format!("\"cost_microdollars\":{cost}")), "{row}");
+}
+
+#[test]
+fn an_answer_that_the_money_cut_short_names_the_limit_of_money() {
+    let cut = |args: &[&str]| {
+        let bench = Bench::new([Reply::text("Half a sen").finish("length")]);
+        let run = run(&bench, args);
+        assert_eq!((run.code, run.stdout.as_str()), (4, "Half a sen\n"), "{}", run.stderr);
+        run.stderr
+    };
+    let stderr = cut(&["go", "--max-cost", "0.02"]);
+    assert!(stderr.contains("`--max-cost`") && !stderr.contains("--max-output"), "{stderr}");
+    let stderr = cut(&["go", "--max-cost", "1", "--max-output", "2000"]);
+    assert!(stderr.contains("`--max-output`") && !stderr.contains("--max-cost"), "{stderr}");
+}
+
+#[test]
+fn an_idle_connection_that_was_closed_is_asked_again_at_once() {
+    // A pause would be longer than the run may take.
+    let patient = ["-c", "retry.base_ms=600000", "--max-time", "60s"];
+    let bench = Bench::new([Reply::call("list", json!({})), Reply::hang_up(), Reply::text("Done.")]);
+    let args: Vec<&str> = ["go"].into_iter().chain(patient).collect();
+    let run = bench.run(&args);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "Done.\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("the request failed: the connection to `openai`"), "{}", run.stderr);
+    let failed = |bench: &Bench| -> Vec<Value> {
+        let ended = bench.event_values().into_iter().filter(|event| event["type"] == "sample.ended");
+        ended.filter_map(|event| event["outcome"]["failure"].get("retry_after_ms").cloned()).collect()
+    };
+    assert_eq!(failed(&bench), [json!(0)], "{}", bench.journal());
+    // It is so once: whoever hangs up again is in trouble.
+    let bench = Bench::new([Reply::call("list", json!({})), Reply::hang_up(), Reply::hang_up()]);
+    let args = ["go", "-c", "retry.max_tries=2", "-c", "retry.base_ms=1"];
+    assert_eq!(bench.run(&args).code, 5);
+    assert_eq!(failed(&bench), [json!(0)], "{}", bench.journal());
+}

@@ -70,6 +70,7 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # providers.x.key_command: none
     providers.x.tool_calls = "native"  # default
     # providers.x.strict_tools: `true` at OpenAI's own address, else `false`
+    # providers.x.models: what it lists when it is asked
     providers.x.headers.Authorization = "***"  # user [temp]/home/.config/codetether/config.toml:8
     providers.x.headers.X-Team = "a"  # user [temp]/home/.config/codetether/config.toml:8
     # providers.x.idle_timeout: 90 seconds; 300 with a model that reasons or an `effort`, and with a server on this machine

@@ -49,6 +49,7 @@ fn answered(bench: &Bench, args: &[&str], awaited: &str, answers: &[&str]) -> (i
             }
         }
     }
+    codetether_testkit::planted::assert_none(screen.as_bytes(), "what the terminal shows");
     (child.wait().unwrap().code().unwrap_or(-1), screen)
 }
 

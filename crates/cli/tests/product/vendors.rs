@@ -62,6 +62,17 @@ fn a_name_without_its_provider_is_told_where_it_could_be_asked() {
 }
 
 #[test]
+fn a_known_name_without_its_provider_is_told_whose_it_is() {
+    let bench = Bench::new([]);
+    for (name, wanted) in
+        [("claude-sonnet-4-5", "such as `anthropic/claude-sonnet-4-5`"), ("gpt-5", "such as `openai/gpt-5`")]
+    {
+        let run = bench.bare(&["run", "go", "-m", name]);
+        assert!(run.code == 2 && run.stderr.contains(wanted), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_short_context_of_a_server_on_this_machine_is_said() {
     let bench = Bench::new([]);
     let looked = (Mutex::new(false), Condvar::new());

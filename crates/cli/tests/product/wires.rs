@@ -1,6 +1,7 @@
 //! The same jobs over every wire: how a server is spoken to changes nothing of what is done.
 
 use codetether_testkit::Reply;
+use codetether_testkit::planted::KEY;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Run};
@@ -10,10 +11,7 @@ const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
 /// `codetether run` with the scripted server as Anthropic's.
 fn run(bench: &Bench, args: &[&str]) -> Run {
     let mut command = bench.binary(&["run", "-m", "anthropic/claude-opus-5"]);
-    command
-        .args(args)
-        .env("ANTHROPIC_BASE_URL", bench.server.base_url())
-        .env("ANTHROPIC_API_KEY", "sk-ant-1");
+    command.args(args).env("ANTHROPIC_BASE_URL", bench.server.base_url()).env("ANTHROPIC_API_KEY", KEY);
     command.output().unwrap().into()
 }
 
@@ -81,7 +79,7 @@ fn the_main_job_is_done_over_anthropics_wire_with_its_thoughts_given_back() {
     let requests = bench.server.requests();
     assert_eq!(requests.len(), 4);
     assert!(requests.iter().all(|request| request.path == "/v1/messages"));
-    assert!(requests.iter().all(|request| request.header("x-api-key") == Some("sk-ant-1")));
+    assert!(requests.iter().all(|request| request.header("x-api-key") == Some(KEY)));
     assert_eq!(requests[1].body, requests[2].body, "what was refused is asked for again");
     assert_prefix_stable(&bench);
     insta::assert_snapshot!(blocks(&bench.server.json(3)), @r#"
@@ -255,7 +253,7 @@ fn the_main_job_is_done_over_geminis_wire_with_its_signatures_given_back() {
     bench.file("greet.py", "print('Helo, world')\n");
     let run = |args: &[&str]| -> Run {
         let mut command = bench.binary(&["run", "-m", "google/gemini-3-pro-preview"]);
-        command.args(args).env("GEMINI_BASE_URL", bench.server.base_url()).env("GOOGLE_API_KEY", "g-key-1");
+        command.args(args).env("GEMINI_BASE_URL", bench.server.base_url()).env("GOOGLE_API_KEY", KEY);
         command.output().unwrap().into()
     };
     let done = run(&["fix the typo in greet.py", "--mode", "auto-edit"]);
@@ -272,7 +270,7 @@ fn the_main_job_is_done_over_geminis_wire_with_its_signatures_given_back() {
     let requests = bench.server.requests();
     let path = "/v1/models/gemini-3-pro-preview:streamGenerateContent?alt=sse";
     assert!(requests.iter().all(|request| request.path == path));
-    assert!(requests.iter().all(|request| request.header("x-goog-api-key") == Some("g-key-1")));
+    assert!(requests.iter().all(|request| request.header("x-goog-api-key") == Some(KEY)));
     let prompts: Vec<String> = requests
         .iter()
         .map(|request| String::from_utf8(request.body.clone()).unwrap())

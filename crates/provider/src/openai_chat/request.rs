@@ -126,7 +126,10 @@ impl Script for Body {
     }
 
     fn reader(&self) -> State {
-        let state = State::new(self.tool_calls, self.next_id);
+        let mut state = State::new(self.tool_calls, self.next_id);
+        if self.quirks.usage == UsageField::Include {
+            state = state.telling_cost();
+        }
         match self.quirks.reasoning {
             GivenBack::Never => state,
             GivenBack::Content | GivenBack::Details => state.thought_by(self.model.clone()),

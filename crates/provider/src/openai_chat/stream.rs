@@ -1,6 +1,6 @@
 //! What the events of this wire say, and what it all comes to. Events are read without building a tree of them.
 
-use codetether_event::{ContentPart, ModelId, Piece, StopReason, Usage};
+use codetether_event::{ContentPart, ModelId, Money, Piece, StopReason, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,6 +25,9 @@ pub(super) struct State {
     /// An event that holds a choice has come.
     chosen: bool,
     usage: Option<Usage>,
+    /// Whether what the server says of costs counts.
+    tells_cost: bool,
+    cost: Option<Money>,
     /// Who thought this, if it is to be given back.
     model: Option<ModelId>,
     details: Details,
@@ -46,9 +49,16 @@ impl State {
             done: false,
             chosen: false,
             usage: None,
+            tells_cost: false,
+            cost: None,
             model: None,
             details: Details::default(),
         }
+    }
+
+    /// The server says what an answer costs.
+    pub(super) fn telling_cost(self) -> Self {
+        Self { tells_cost: true, ..self }
     }
 
     /// What is thought is to be given back to this model.
@@ -73,6 +83,10 @@ impl Reader for State {
         }
         if let Some(reported) = chunk.usage.and_then(|usage| usage::read(usage.get())) {
             self.usage = Some(reported);
+        }
+        if let Some(cost) = chunk.usage.filter(|_| self.tells_cost).and_then(|usage| usage::cost(usage.get()))
+        {
+            self.cost = Some(cost);
         }
         let Some(choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
         self.chosen = true;
@@ -112,6 +126,10 @@ impl Reader for State {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn cost(&self) -> Option<Money> {
+        self.cost
     }
 
     fn whole(mut self, out: &mut dyn FnMut(Piece)) -> Result<(Vec<ContentPart>, StopReason), Fault> {

@@ -1,6 +1,6 @@
 //! The next step: the model is asked.
 
-use codetether_event::ItemId;
+use codetether_event::{ItemId, Manner};
 
 use crate::{Effect, Next, State, Turn};
 
@@ -10,13 +10,13 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
 
 /// Asks for an answer, as the settings say.
 pub(super) fn ask(state: &State, turn: &Turn, retry_of: Option<ItemId>) -> Next {
-    let settings = &turn.settings;
+    let Manner { effort, max_output, temperature } = turn.settings.manner(&turn.model);
     Next::Start(vec![Effect::Sample {
         item: ItemId::at(state.next),
         retry_of,
         model: turn.model.clone(),
-        effort: settings.effort,
-        max_output: settings.max_output,
-        temperature: settings.temperature,
+        effort,
+        max_output,
+        temperature,
     }])
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use codetether_event::{Event, ItemId, ModelId, Record, SampleEvent, SessionEvent, SessionId};
+use codetether_event::{Event, ItemId, ModelId, Record, SampleEvent, SessionEvent, SessionId, TurnEvent};
 use codetether_journal::{Catalogue, Filter, Layout};
 use codetether_ledger::{Ledger, Spent};
 
@@ -22,10 +22,11 @@ pub(crate) fn take_over(ledger: &mut Ledger, layout: &Layout) -> Result<u64, Fai
     Ok(fresh)
 }
 
-/// The samples of a session, without those of the one that it was forked from.
+/// The samples of a session, without those of the one that it was forked from, nor those that came from cassettes.
 fn spent(session: SessionId, records: &[Record]) -> Vec<Spent> {
     let mut project = String::new();
     let mut own = None;
+    let mut replayed = false;
     let mut models: HashMap<ItemId, ModelId> = HashMap::new();
     let mut all = Vec::new();
     for record in records {
@@ -35,11 +36,12 @@ fn spent(session: SessionId, records: &[Record]) -> Vec<Spent> {
                 own = forked.map(|fork| fork.at);
             }
             Event::Session(SessionEvent::Adopted { root, .. }) => project.clone_from(root),
+            Event::Turn(TurnEvent::Started { settings, .. }) => replayed = settings.replayed,
             Event::Sample(SampleEvent::Started { item, model, .. }) => {
                 models.insert(*item, model.clone());
             }
             Event::Sample(SampleEvent::Ended { item, usage, cost, prices, .. })
-                if usage.total() > 0 && own.is_none_or(|at| record.seq > at) =>
+                if usage.total() > 0 && !replayed && own.is_none_or(|at| record.seq > at) =>
             {
                 let Some(model) = models.remove(item) else { continue };
                 all.push(Spent {
