@@ -119,6 +119,7 @@ fn inside(root: &Root, touches: &Touches) -> Result<Touches, String> {
         writes: resolve(&touches.writes)?,
         commands: touches.commands.clone(),
         hosts: touches.hosts.clone(),
+        outside: touches.outside,
     })
 }
 
@@ -131,6 +132,7 @@ fn ask(
     file: Option<String>,
 ) -> AskKind {
     let title = match touches.commands.first() {
+        Some(command) if touches.outside => format!("run `{}` outside the sandbox", command.trim()),
         Some(command) => format!("run `{}`", command.trim()),
         None => {
             let mut touched = touches.writes.clone();

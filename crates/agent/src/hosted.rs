@@ -22,6 +22,7 @@ use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
 use crate::live::{Live, Parts, Submitted, drive};
 use crate::readings::Readings;
+use crate::workspace::Workspace;
 
 /// Version of the journal's form.
 const SCHEMA: u32 = 1;
@@ -143,7 +144,9 @@ impl Opening {
             Event::Note(NoteEvent::Warned { text })
         }));
         live.append(facts, Cause::Recovery, Durable::Written).await?;
-        let mut recovered = live.state.recover(go_on);
+        // Before anything else, so that half-done work is not taken for the user's.
+        let files = live.half_done().await;
+        let mut recovered = live.state.recover(go_on, files.as_ref());
         recovered.extend(moved);
         live.append(recovered, Cause::Recovery, Durable::Written).await?;
         Ok(host(id, opened_after, (ops, live, hub)))
@@ -187,6 +190,9 @@ impl Opening {
         let hub = Hub::new(journal.path().to_owned(), recent);
         let spool = self.layout.session(journal.id()).join("spool");
         let readings = Arc::<Readings>::default();
+        let memory = self.parts.memory.clone();
+        let workspace =
+            memory.map(|memory| Workspace::new(memory, root.path().to_owned(), journal.id().to_string()));
         let live = Live {
             state,
             journal,
@@ -204,6 +210,7 @@ impl Opening {
             effects: JoinSet::new(),
             cancels: HashMap::new(),
             dialogue: None,
+            workspace,
             syncing: None,
         };
         (sender, live, hub)
@@ -223,6 +230,9 @@ fn host(
     let task = tokio::spawn(async move {
         let outcome = drive(&mut live).await;
         live.effects.abort_all();
+        if let Some(workspace) = &live.workspace {
+            workspace.close();
+        }
         closing.close();
         outcome
     });

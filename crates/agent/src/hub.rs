@@ -303,7 +303,8 @@ mod tests {
     fn end(seq: u64, item: ItemId) -> Arc<Record> {
         let result = ToolResult { call: "c".into(), text: String::new(), error: false };
         let timing = Some(Timing::default());
-        record(seq, Event::Call(CallEvent::Ended { item, result, whole: None, wrote: Vec::new(), timing }))
+        let (whole, wrote, after) = (None, Vec::new(), None);
+        record(seq, Event::Call(CallEvent::Ended { item, result, whole, wrote, timing, after }))
     }
 
     async fn drain(subscription: &mut Subscription) -> Vec<String> {

@@ -16,6 +16,7 @@ mod purse;
 mod readings;
 mod redacted;
 mod sampling;
+mod workspace;
 
 pub use circumstances::followed;
 use codetether_event::SessionId;
@@ -24,6 +25,7 @@ pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};
 pub use placeless::placeless;
 pub use purse::{FindFacts, Purse};
+pub use workspace::{Memory, plan};
 
 /// Why a session could not be driven.
 #[derive(Debug, thiserror::Error)]

@@ -8,13 +8,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, Event, ItemEvent, ItemId, ModelId, NoteEvent, Op, OpId, Record,
-    ResponseFormat, Seq, Submission, ToolName, TurnEvent, TurnId, UnixMillis, Verdict, Way,
+    Answer, AskKind, CallEvent, Cause, Event, FilesEvent, ItemEvent, ItemId, Mode, ModelId, NoteEvent,
+    OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName, TurnEvent, TurnId,
+    UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Provider, SampleSpec};
-use codetether_session::{Call, Effect, Next, Permit, Phase, Refused, State};
+use codetether_session::{Call, Effect, Next, Pair, Permit, Phase, Refused, State};
 use codetether_tool::{Hidden, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -30,6 +31,7 @@ use crate::purse::{MoneyLimit, Purse, Request};
 use crate::readings::Readings;
 use crate::redacted;
 use crate::sampling::{Asking, Held, Sampling};
+use crate::workspace::{Memory, PutBack, Taken, Workspace};
 
 /// Finds the provider of a model; an error says what is missing.
 pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
@@ -54,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) effects: JoinSet<End>,
     pub(crate) cancels: HashMap<ItemId, Cancel>,
     pub(crate) dialogue: Option<Held>,
+    /// Where there is a place to remember its files.
+    pub(crate) workspace: Option<Workspace>,
     /// A sync of results that overlaps the next request.
     pub(crate) syncing: Option<oneshot::Receiver<Result<(), codetether_journal::Error>>>,
 }
@@ -63,6 +67,16 @@ pub(crate) struct End {
     pub(crate) item: ItemId,
     pub(crate) facts: Vec<Event>,
     pub(crate) held: Option<Held>,
+}
+
+/// Why nothing can be remembered or put back.
+const NO_MEMORY: &str = "there is no place to remember files in";
+
+async fn taken(workspace: Option<Workspace>) -> Result<Taken, String> {
+    match workspace {
+        Some(workspace) => workspace.snapshot().await,
+        None => Err(NO_MEMORY.to_owned()),
+    }
 }
 
 /// Drives the session until it is at rest and nobody holds it any more.
@@ -141,6 +155,10 @@ impl Live {
                     let cache_key = self.state.session.map(|session| session.to_string());
                     self.sample(item, &model, SampleSpec { effort, max_output, temperature, cache_key });
                 }
+                Effect::Snapshot { item } => self.snapshot(item),
+                Effect::Restore { item, pairs, files, conflicts, .. } => {
+                    self.restore(item, pairs, files, conflicts);
+                }
                 Effect::Run { call } => {
                     if let Some(permit) = self.state.permit(call) {
                         self.run(permit);
@@ -174,7 +192,7 @@ impl Live {
 
     fn prepare(&mut self, item: ItemId, model: ModelId, format: ResponseFormat, way: Way) {
         let offered = self.state.turn.as_ref().and_then(|turn| turn.settings.tools.clone());
-        let first = self.state.context.epoch.is_none();
+        let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
         self.effects.spawn(async move {
             let facts = prepare::prepare(item, model, offered, (format, way), first, &gate)
@@ -240,8 +258,48 @@ impl Live {
         })
     }
 
+    fn snapshot(&mut self, item: ItemId) {
+        let workspace = self.workspace.clone();
+        self.effects.spawn(async move {
+            let facts = match taken(workspace).await {
+                Ok(Taken { id, note }) => {
+                    let note = note.map(|text| Event::Note(NoteEvent::Warned { text }));
+                    note.into_iter().chain([Event::Files(FilesEvent::Snapshot { item, id })]).collect()
+                }
+                Err(error) => vec![Event::Item(ItemEvent::Failed { item, error })],
+            };
+            End { item, facts, held: None }
+        });
+    }
+
+    /// The files as a call that had no end left them; nothing where there was none, or they cannot be read.
+    pub(crate) async fn half_done(&self) -> Option<SnapshotId> {
+        let changes = &self.state.files.changes;
+        let workspace =
+            self.workspace.as_ref().filter(|_| changes.iter().any(|change| change.after.is_none()))?;
+        workspace.snapshot().await.ok().map(|taken| taken.id)
+    }
+
+    fn restore(&mut self, item: ItemId, pairs: Vec<Pair>, files: Vec<String>, conflicts: OnConflict) {
+        let workspace = self.workspace.clone();
+        self.effects.spawn(async move {
+            let done = match workspace {
+                Some(workspace) => workspace.restore(pairs, files, conflicts).await,
+                None => Err(NO_MEMORY.to_owned()),
+            };
+            let fact = match done {
+                Ok(PutBack { after, changed, kept }) => {
+                    Event::Files(FilesEvent::Restored { item, after, changed, kept })
+                }
+                Err(error) => Event::Item(ItemEvent::Failed { item, error }),
+            };
+            End { item, facts: vec![fact], held: None }
+        });
+    }
+
     fn run(&mut self, permit: Permit) {
         let item = permit.item();
+        let remember = self.state.files.is_open(item).then(|| self.workspace.clone());
         let cancel = self.cancel_for(item);
         let host = self.host(permit.marker().to_owned());
         let gate = self.gate.clone();
@@ -252,7 +310,13 @@ impl Live {
         self.effects.spawn(async move {
             let CallEnd { result, whole, wrote, timing, fault } =
                 gate.run(permit, host, hidden, cancel).await;
-            let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing) };
+            let after = match remember {
+                Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
+                None => Ok(None),
+            };
+            let fault = fault.or(after.as_ref().err().cloned());
+            let after = after.ok().flatten();
+            let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
             End { item, facts, held: None }
@@ -260,6 +324,9 @@ impl Live {
     }
 
     fn sample(&mut self, item: ItemId, model: &ModelId, spec: SampleSpec) {
+        if let Some(workspace) = self.workspace.as_ref().filter(|_| self.remembers()) {
+            workspace.warm();
+        }
         let context = &self.state.context;
         let epoch = context.epoch.clone();
         let held = self.dialogue.take();
@@ -282,6 +349,14 @@ impl Live {
             first_step: self.state.turn.as_ref().is_some_and(|turn| turn.steps <= 1),
         };
         self.effects.spawn(sampling.run());
+    }
+
+    /// Whether this is the first answer of a turn whose calls may change files.
+    fn remembers(&self) -> bool {
+        let turn = self.state.turn.as_ref();
+        turn.is_some_and(|turn| {
+            turn.settings.snapshots && turn.settings.mode != Mode::Plan && turn.steps == 1
+        })
     }
 
     /// What is to be known of a request before it may cost anything.
@@ -411,6 +486,8 @@ pub struct Parts {
     pub redactor: Arc<codetether_secret::Redactor>,
     /// The user's home folder, for rules and paths that speak of it.
     pub home: Option<PathBuf>,
+    /// Where files are remembered, so that changes can be taken back.
+    pub memory: Option<Memory>,
     /// Where rules go that were allowed for good; without it they last as long as the session.
     pub rule_file: Option<RuleFile>,
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts, Purse};
-use codetether_builtin::Builtin;
+use codetether_builtin::{Builtin, Shell};
 use codetether_event::{
-    Answer, AskEvent, AskId, Audience, CallEvent, ContentPart, Event, Input, Message, Mode, ModelId, Op,
-    Outcome, Piece, Principal, ProviderFailure, Record, Retry, Role, Seq, StopReason, ToolCall, ToolName,
-    TurnEvent, TurnSettings, Usage,
+    Answer, AskEvent, AskId, Audience, CallEvent, Confinement, ContentPart, Event, Input, Message, Mode,
+    ModelId, Op, Outcome, Piece, Principal, ProviderFailure, Record, Retry, Role, Seq, StopReason, ToolCall,
+    ToolName, TurnEvent, TurnSettings, Usage,
 };
 use codetether_files::BlobStore;
 use codetether_journal::{Journals, Layout};
@@ -126,13 +126,14 @@ impl Place {
             layout: self.layout(),
             journals: Journals::start().unwrap(),
             parts: Parts {
-                tools: Arc::new(Builtin::default()),
+                tools: Arc::new(Builtin::new(Shell::Bare)),
                 purse: Purse::new(Arc::new(|_| None), self.dir.path().join("ledger.sqlite")),
                 providers: Arc::new(move |_| Ok(Arc::new(Scripted(script.clone())) as Arc<dyn Provider>)),
                 environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
                 limits: Limits::default(),
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),
                 home: None,
+                memory: None,
                 rule_file: None,
             },
             audience,
@@ -161,6 +162,8 @@ fn settings(mode: Mode) -> TurnSettings {
         format: codetether_event::ResponseFormat::Text,
         retry: Retry::default(),
         replayed: false,
+        confinement: Confinement::None,
+        snapshots: false,
     }
 }
 
@@ -345,4 +348,46 @@ async fn a_session_with_facts_of_a_newer_build_is_read_only() {
     drop(opened);
     let refused = place.opening(None).resume(id, None, false).await.err().unwrap().to_string();
     assert!(refused.contains("newer version"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_a_call_changed_is_taken_back_and_the_journal_knows() {
+    let place = Place::new([bash("echo hello > made; rm old"), Step::Say("done"), Step::Say("again")]);
+    codetether_files::write_atomic(place.project().join("old"), b"old", &<_>::default()).unwrap();
+    let mut opening = place.opening(None);
+    let memory = |name: &str| place.dir.path().join(name);
+    opening.parts.memory = Some(codetether_agent::Memory {
+        store: memory("undo"),
+        leases: memory("leases"),
+        max_bytes: 1 << 30,
+    });
+    let hosted = opening.create(place.project()).await.unwrap();
+    let settings = TurnSettings { snapshots: true, ..settings(Mode::Bypass) };
+    let op = Op::Prompt { input: Input::text("go"), settings: Box::new(settings) };
+    hosted.submit(Principal::Local, op).await.unwrap();
+    let records = watch(&hosted, None).await;
+    assert_eq!(outcome(&records), &Outcome::Completed);
+    let call = records.iter().find_map(|record| match &record.event {
+        Event::Call(CallEvent::Started { item, before: Some(_), .. }) => Some(*item),
+        _ => None,
+    });
+
+    let what = codetether_event::Which::Undo { calls: vec![call.unwrap()] };
+    let conflicts = codetether_event::OnConflict::Keep;
+    let wish = codetether_event::Restore { what, files: Vec::new(), conflicts, rewind: None };
+    let mut subscription = hosted.subscribe(Cursor { after: records.last().unwrap().seq, open: Vec::new() });
+    hosted.submit(Principal::Local, Op::Restore(wish)).await.unwrap();
+    loop {
+        let Some(Frame::Record(record)) = subscription.next().await.unwrap() else { continue };
+        if let Event::Files(codetether_event::FilesEvent::Restored { changed, kept, .. }) = &record.event {
+            assert_eq!(
+                (changed.as_slice(), kept.len()),
+                (["made".to_owned(), "old".to_owned()].as_slice(), 0)
+            );
+            break;
+        }
+    }
+    assert!(!place.project().join("made").exists());
+    assert_eq!(std::fs::read_to_string(place.project().join("old")).unwrap(), "old");
+    hosted.close().await.unwrap();
 }

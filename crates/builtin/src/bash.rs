@@ -23,15 +23,58 @@ struct BashArgs {
     timeout: Option<u64>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct ConfinedArgs {
+    /// Runs in the workspace, with no input
+    command: String,
+    /// Seconds until it is killed, 120 by default
+    timeout: Option<u64>,
+    /// Asks the user to run it outside the sandbox; only after it failed inside for lack of the network or of a path
+    #[serde(default)]
+    outside: bool,
+}
+
+/// What commands run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// The sandbox, unless a call asks to run outside.
+    Confined,
+    /// The machine as it is.
+    Bare,
+}
+
 /// The tool `bash`.
 pub struct Bash {
     spec: ToolSpec,
+    shell: Shell,
 }
 
-impl Default for Bash {
-    fn default() -> Self {
-        let description = "Run a shell command and return its output and, if it failed, its exit code.";
-        Self { spec: spec::<BashArgs>("bash", description) }
+impl Bash {
+    /// Where commands run decides what a call can say.
+    #[must_use]
+    pub fn new(shell: Shell) -> Self {
+        let spec = match shell {
+            Shell::Bare => spec::<BashArgs>(
+                "bash",
+                "Run a shell command and return its output and, if it failed, its exit code.",
+            ),
+            Shell::Confined => spec::<ConfinedArgs>(
+                "bash",
+                "Run a shell command in a sandbox and return its output and, if it failed, its exit code. It can \
+                 write in the workspace and its own /tmp; the home folder and the network are out of reach.",
+            ),
+        };
+        Self { spec, shell }
+    }
+
+    fn read(&self, args: &Args) -> Result<ConfinedArgs, ToolError> {
+        match self.shell {
+            Shell::Confined => args.parse(),
+            Shell::Bare => {
+                let BashArgs { command, timeout } = args.parse()?;
+                Ok(ConfinedArgs { command, timeout, outside: false })
+            }
+        }
     }
 }
 
@@ -41,19 +84,17 @@ impl Tool for Bash {
     }
 
     fn touches(&self, args: &Args) -> Touches {
-        let commands = args.parse::<BashArgs>().map(|args| vec![args.command]).unwrap_or_default();
-        Touches { commands, ..Touches::default() }
+        let Ok(ConfinedArgs { command, outside, .. }) = self.read(args) else { return Touches::default() };
+        Touches { commands: vec![command], outside, ..Touches::default() }
     }
 
     fn preview<'a>(&'a self, args: &'a Args, _: &'a ToolContext) -> BoxFuture<'a, String> {
-        Box::pin(async move {
-            args.parse::<BashArgs>().map_or_else(|error| error.to_string(), |args| args.command)
-        })
+        Box::pin(async move { self.read(args).map_or_else(|error| error.to_string(), |args| args.command) })
     }
 
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
-            let args: BashArgs = args.parse()?;
+            let args = self.read(&args)?;
             let asked =
                 args.timeout.map_or(cx.limits.command_time, |seconds| Duration::from_secs(seconds.max(1)));
             let command = Command {
@@ -61,6 +102,7 @@ impl Tool for Bash {
                 dir: String::new(),
                 time: asked.min(cx.limits.command_time_max),
                 output: cx.limits.output.saturating_sub(FOOTER),
+                outside: args.outside,
             };
             let (time, most) = (command.time, command.output);
             let mut exit = cx.host.exec(command, cx).await?;

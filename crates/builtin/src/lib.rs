@@ -26,7 +26,7 @@ use codetether_event::ToolName;
 use codetether_tool::{Tool, ToolSource, ToolSpec};
 use schemars::JsonSchema;
 
-pub use bash::Bash;
+pub use bash::{Bash, Shell};
 pub use edit::Edit;
 pub use glob::Glob;
 pub use grep::Grep;
@@ -36,7 +36,7 @@ pub use write::Write;
 
 /// All built-in tools, in the order in which they are shown to the model.
 #[must_use]
-pub fn tools() -> Vec<Arc<dyn Tool>> {
+pub fn tools(shell: Shell) -> Vec<Arc<dyn Tool>> {
     vec![
         Arc::new(Read::default()),
         Arc::new(Write::default()),
@@ -44,7 +44,7 @@ pub fn tools() -> Vec<Arc<dyn Tool>> {
         Arc::new(List::default()),
         Arc::new(Glob::default()),
         Arc::new(Grep::default()),
-        Arc::new(Bash::default()),
+        Arc::new(Bash::new(shell)),
     ]
 }
 
@@ -53,9 +53,11 @@ pub struct Builtin {
     tools: Vec<Arc<dyn Tool>>,
 }
 
-impl Default for Builtin {
-    fn default() -> Self {
-        Self { tools: tools() }
+impl Builtin {
+    /// All of them, with commands that run there.
+    #[must_use]
+    pub fn new(shell: Shell) -> Self {
+        Self { tools: tools(shell) }
     }
 }
 

@@ -78,6 +78,17 @@ pub(crate) enum Command {
     /// Look at what providers are given of JSON Schemas.
     #[command(subcommand)]
     Structured(StructuredCommand),
+    /// Take back what a session changed in its folder: the last step, or what is named.
+    ///
+    /// Files that you have changed since are not touched without a choice. Commits, branches and the index stay as they
+    /// are. Session: this folder's last one.
+    Undo(UndoArgs),
+    /// Do again what `undo` took back last.
+    Redo(RedoArgs),
+    /// List what a session changed in its folder, and has not taken back.
+    Changes(ChangesArgs),
+    /// Show what a session changed in its folder, as a unified diff.
+    Diff(DiffArgs),
     /// Say what was spent: tokens and money of all sessions, as recorded.
     Usage(UsageArgs),
     /// Check that everything is in place, and say what to do where it is not.
@@ -99,6 +110,111 @@ pub(crate) enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("which").args(["steps", "step", "to", "all"])))]
+pub(crate) struct UndoArgs {
+    /// How many steps, from the last: one where nothing is said. A step is an answer of the model and its calls.
+    #[arg(value_name = "N", value_parser = clap::value_parser!(usize))]
+    pub(crate) steps: Option<usize>,
+
+    /// This step, or this call, alone.
+    #[arg(long, value_name = "ID")]
+    pub(crate) step: Option<String>,
+
+    /// All after this step.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) to: Option<String>,
+
+    /// All that the session changed.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// In these files and folders alone.
+    #[arg(long, value_name = "PATH", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The conversation goes back as well, to where the first of those steps began. It cannot be had back, so `run --fork`
+    /// first where it may be missed.
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) conversation: bool,
+
+    /// Leave the files as they are: the conversation alone goes back, by N turns.
+    #[arg(long, requires = "conversation", conflicts_with_all = ["step", "to"])]
+    pub(crate) keep_files: bool,
+
+    #[command(flatten)]
+    pub(crate) how: How,
+
+    /// The session, by the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RedoArgs {
+    #[command(flatten)]
+    pub(crate) how: How,
+
+    /// The session, by the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct How {
+    /// What becomes of files that you have changed since.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) conflicts: Option<Conflicts>,
+
+    /// Say what would be done, and do nothing.
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Conflicts {
+    /// They stay as they are.
+    Keep,
+    /// They go back as well.
+    Overwrite,
+    /// They go back, and yours is kept beside them.
+    Both,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ChangesArgs {
+    /// This step, or this call, alone.
+    #[arg(long, value_name = "ID")]
+    pub(crate) step: Option<String>,
+
+    /// As JSON, a line for each call.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The session, by the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// Of this step, or this call, alone.
+    #[arg(long, value_name = "ID")]
+    pub(crate) step: Option<String>,
+
+    /// Of these files and folders alone.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The session, by the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

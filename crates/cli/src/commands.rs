@@ -10,6 +10,7 @@ pub(crate) mod permissions;
 pub(crate) mod session;
 pub(crate) mod structured;
 pub(crate) mod trust;
+pub(crate) mod undo;
 pub(crate) mod usage;
 pub(crate) mod version;
 
@@ -28,6 +29,10 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Permissions(command) => permissions::run(command),
         Command::Trust(args) => trust::run(args),
         Command::Structured(command) => structured::run(command),
+        Command::Undo(args) => undo::undo(&args),
+        Command::Redo(args) => undo::redo(&args),
+        Command::Changes(args) => undo::changes(&args),
+        Command::Diff(args) => undo::diff(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::run(shell),

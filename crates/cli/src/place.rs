@@ -3,6 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 
+use codetether_agent::Memory;
+use codetether_config::UndoLayer;
+
 use crate::exit::{Exit, Failure};
 
 /// The user's settings file.
@@ -19,6 +22,13 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
             "set `HOME` to your home folder",
         )
     })
+}
+
+/// Where the files of working trees are remembered.
+pub(crate) fn memory(settings: &UndoLayer) -> Result<Memory, Failure> {
+    let data = data_dir()?;
+    let gigabytes = settings.max_size.map_or(u64::MAX, u64::from);
+    Ok(Memory { store: data.join("undo"), leases: data, max_bytes: gigabytes.saturating_mul(1 << 30) })
 }
 
 /// Where it is recorded what was spent.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use codetether_agent::{Cursor, Opening, Parts, Purse, SubmitError};
-use codetether_builtin::Builtin;
+use codetether_builtin::{Builtin, Shell};
 use codetether_config::{Layer, Settings};
 use codetether_event::{
     Audience, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let cassettes = cassettes::asked(args, &root)?;
     let found = models::check(&settings, &turn.model, &cassettes)?;
     turn.fallback.iter().try_for_each(|model| models::check_known(&settings, model))?;
-    let tools = Builtin::default();
+    let tools = Builtin::new(Shell::Bare);
     check_tools(&turn, &tools)?;
     check_prices(&settings, &turn)?;
     let first_run = !layout.sessions().exists();
@@ -120,6 +120,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         limits: Limits::default(),
         redactor: keys::redactor(),
         home: std::env::home_dir(),
+        memory: Some(place::memory(&settings.undo)?),
         rule_file: permissions::rule_file(&root),
     };
     let opening = Opening {

@@ -16,6 +16,9 @@ pub(crate) const MODE: Mode = Mode::Ask;
 /// Most answers of a turn, where nothing is set.
 pub(crate) const MAX_STEPS: u32 = 100;
 
+/// Most gigabytes kept of files, where nothing is set.
+pub(crate) const UNDO_MAX_SIZE: u32 = 5;
+
 keys! {
     /// What one source of settings may say. Every key is optional.
     pub struct Layer {
@@ -45,6 +48,9 @@ keys! {
         /// What may be spent.
         #[key(default = Table::defaults(), project = Nothing)]
         pub limits: Limits,
+        /// What is remembered of files, so that changes can be taken back.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub undo: UndoLayer,
         /// Longest time of a turn.
         #[key(default = None, unset = "no limit", variable = "CODETETHER_MAX_TIME", project = Narrow)]
         pub max_time: Option<Seconds>,
@@ -109,6 +115,20 @@ keys! {
     }
 }
 table_field!(Limits);
+
+keys! {
+    /// What is remembered of files, so that changes can be taken back.
+    pub struct UndoLayer {
+        /// Whether the files are remembered before and after each call that could change them.
+        #[key(default = Some(true))]
+        pub enabled: Option<bool>,
+        /// Most gigabytes that are kept of all folders and sessions. Over that, what is longest unused goes first, but
+        /// nothing of a session that is open.
+        #[key(default = Some(UNDO_MAX_SIZE))]
+        pub max_size: Option<u32>,
+    }
+}
+table_field!(UndoLayer);
 
 keys! {
     /// A KV2 store of HashiCorp Vault or OpenBao; asked once, for a key that is not in the environment.

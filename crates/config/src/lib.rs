@@ -21,7 +21,9 @@ mod values;
 pub use duration::Seconds;
 pub use edit::{EditError, SettingsFile, parse_key};
 pub use keys::{Key, ProjectMay, Shape};
-pub use layer::{Folder, Layer, Limits, ModelSettings, Provider, RetryLayer, ToolCalls, Vault, Wire};
+pub use layer::{
+    Folder, Layer, Limits, ModelSettings, Provider, RetryLayer, ToolCalls, UndoLayer, Vault, Wire,
+};
 pub use load::{PROJECT_DIR, PROJECT_FILE, ProjectSettings, Sources, check_file, load, variables};
 pub use problem::{ConfigError, Problem};
 pub use read::{LayerName, Origin};

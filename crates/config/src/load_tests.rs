@@ -432,6 +432,8 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("fallback", "[\"a/b\"]"),
         ("limits.max_cost", "0.5"),
         ("limits.allow_unknown_price", "true"),
+        ("undo.enabled", "false"),
+        ("undo.max_size", "1"),
         ("max_time", "5"),
         ("tools", "[]"),
         ("allow", "[\"read\"]"),
@@ -501,6 +503,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             max_time_ms,
             fallback,
             limits,
+            undo,
             tools,
             retry,
             providers,
@@ -514,7 +517,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            (max_steps, fallback, limits),
+            (max_steps, fallback, limits, undo),
             (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use codetether_event::{
-    Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
+    Confinement, Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
 };
 use codetether_permission::List;
 
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{Layer, Limits, ModelSettings, Provider};
+use crate::{Layer, Limits, ModelSettings, Provider, UndoLayer};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Settings {
     pub fallback: Vec<ModelId>,
     /// What may be spent.
     pub limits: Limits,
+    /// What is remembered of files.
+    pub undo: UndoLayer,
     /// The tools offered; all when absent.
     pub tools: Option<Vec<ToolName>>,
     /// The permission rules of all layers, the lowest layer's first, with where each is from.
@@ -140,6 +142,7 @@ impl Settings {
             max_time_ms: layer.max_time.map(crate::Seconds::millis),
             fallback: layer.fallback.iter().flat_map(|models| &models.0).map(crate::Model::id).collect(),
             limits: layer.limits.clone(),
+            undo: layer.undo.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
             retry: Retry {
@@ -186,6 +189,8 @@ impl Settings {
             deny: self.list(List::Deny),
             format: ResponseFormat::Text,
             retry: self.retry,
+            confinement: Confinement::None,
+            snapshots: self.undo.enabled.unwrap_or(true),
             replayed: false,
         }
     }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, Input, ItemId, Message, ModelId, Money, Principal, RawJson,
-    ResponseFormat, Rung, Seq, SessionId, Structured, ToolName, ToolResult, TurnSettings, Usage, Way,
+    Answer, AskId, Attempt, Audience, BlobId, FilesEvent, Input, ItemId, Message, ModelId, Money, Principal,
+    RawJson, ResponseFormat, Rung, Seq, SessionId, SnapshotId, Structured, ToolName, ToolResult,
+    TurnSettings, Usage, Way,
 };
 
 /// A fact.
@@ -30,6 +31,8 @@ pub enum Event {
     Call(CallEvent),
     /// A question to whoever is there.
     Ask(AskEvent),
+    /// The workspace's files as a whole.
+    Files(FilesEvent),
     /// Something the user should know.
     Note(NoteEvent),
     /// Written by a newer build, kept verbatim. A session that holds one is read-only here.
@@ -46,6 +49,7 @@ impl Serialize for Event {
             Self::Sample(event) => event.serialize(serializer),
             Self::Call(event) => event.serialize(serializer),
             Self::Ask(event) => event.serialize(serializer),
+            Self::Files(event) => event.serialize(serializer),
             Self::Note(event) => event.serialize(serializer),
             Self::Unknown(raw) => raw.serialize(serializer),
         }
@@ -70,6 +74,7 @@ impl<'de> Deserialize<'de> for Event {
             "sample" => serde_json::from_str(text).map(Self::Sample),
             "call" => serde_json::from_str(text).map(Self::Call),
             "ask" => serde_json::from_str(text).map(Self::Ask),
+            "files" => serde_json::from_str(text).map(Self::Files),
             "note" => serde_json::from_str(text).map(Self::Note),
             _ => return Ok(Self::Unknown(RawJson(raw))),
         };
@@ -92,6 +97,7 @@ impl JsonSchema for Event {
             generator.subschema_for::<SampleEvent>(),
             generator.subschema_for::<CallEvent>(),
             generator.subschema_for::<AskEvent>(),
+            generator.subschema_for::<FilesEvent>(),
             generator.subschema_for::<NoteEvent>(),
         ];
         schemars::json_schema!({
@@ -297,6 +303,8 @@ pub enum Work {
         /// The calls.
         calls: Vec<ItemId>,
     },
+    /// Taking a snapshot of the workspace's files.
+    Snapshot,
     /// Stopping what is under way; each ends by an event of its own.
     Cancel {
         /// What.
@@ -337,6 +345,12 @@ pub enum ContextEvent {
         /// Where it comes from.
         source: ContextSource,
     },
+    /// The conversation went back to what it was before a record, which began a turn or a step.
+    #[serde(rename = "context.rewound")]
+    Rewound {
+        /// That record.
+        to: Seq,
+    },
 }
 
 /// Where an added message comes from.
@@ -349,6 +363,8 @@ pub enum ContextSource {
     NoProgress,
     /// What is wrong with an answer that does not fit its schema.
     Misfit,
+    /// Files that went back to what they were, without the conversation.
+    Restored,
 }
 
 fn is_native(way: &Way) -> bool {
@@ -535,6 +551,9 @@ pub enum CallEvent {
         item: ItemId,
         /// In the environment of every process that it starts, so that survivors of a crash are found.
         marker: String,
+        /// The workspace's files before it, where it could change them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<SnapshotId>,
     },
     /// It ended, or will never start.
     #[serde(rename = "call.ended")]
@@ -552,6 +571,9 @@ pub enum CallEvent {
         /// How long it ran; absent when it never did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timing: Option<Timing>,
+        /// The workspace's files after it, where it could change them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<SnapshotId>,
     },
 }
 

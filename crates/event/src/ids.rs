@@ -232,6 +232,10 @@ text_id!(
     /// Content hash (BLAKE3, lower-case hex) of a blob that lies beside the journal.
     BlobId
 );
+text_id!(
+    /// A snapshot of the workspace's files. Two in a row between which nothing changed are the same.
+    SnapshotId
+);
 
 impl ModelId {
     /// The part before the first slash; empty when there is none.

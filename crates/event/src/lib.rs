@@ -7,6 +7,7 @@
 
 mod delta;
 mod events;
+mod files;
 mod format;
 mod ids;
 mod message;
@@ -22,13 +23,15 @@ pub use events::{
     LimitKind, NoteEvent, Outcome, ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome,
     SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
 };
+pub use files::{FilesEvent, OnConflict, Restore, Which};
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
 pub use ids::{
-    AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, ToolName, TurnId, UnixMillis, undated,
+    AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, SnapshotId, ToolName, TurnId, UnixMillis,
+    undated,
 };
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
 pub use record::{Cause, RawJson, Record};
-pub use settings::{Effort, Manner, Mode, Retry, Temperature, TurnSettings};
+pub use settings::{Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
 pub use touches::Touches;
 pub use usage::{Money, Usage};

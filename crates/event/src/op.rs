@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AskId, ContentPart, OpId, TurnSettings};
+use crate::{AskId, ContentPart, OpId, Restore, Seq, TurnSettings};
 
 /// An operation, who asks for it, and an id that makes asking twice harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +58,13 @@ pub enum Op {
     },
     /// Nobody is there any more.
     Detach,
+    /// Take changes of files back, or do them again.
+    Restore(Restore),
+    /// Take the conversation back to what it was before a record that began a turn or a step.
+    Rewind {
+        /// That record.
+        to: Seq,
+    },
     /// Give the session a title.
     Rename {
         /// The title.

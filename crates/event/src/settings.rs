@@ -173,6 +173,33 @@ pub struct TurnSettings {
     /// Whether the answers come from cassettes, so that nothing is spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// What holds commands in.
+    #[serde(default, skip_serializing_if = "Confinement::is_none")]
+    pub confinement: Confinement,
+    /// Whether the files are remembered before and after each call that could change them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snapshots: bool,
+}
+
+/// What holds commands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confinement {
+    /// Nothing.
+    #[default]
+    None,
+    /// Landlock and seccomp alone, which leave gaps.
+    Landlock,
+    /// Namespaces, Landlock and seccomp.
+    Namespaces,
+}
+
+impl Confinement {
+    /// Whether nothing does.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl TurnSettings {

@@ -11,6 +11,8 @@ pub struct Touches {
     pub commands: Vec<String>,
     /// Hosts that it would reach.
     pub hosts: Vec<String>,
+    /// Whether its commands would run outside the sandbox.
+    pub outside: bool,
 }
 
 impl Touches {

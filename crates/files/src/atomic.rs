@@ -106,7 +106,7 @@ pub(crate) fn replace_at(
 }
 
 /// A new file of a name that nobody uses.
-fn create_temporary(dir: BorrowedFd<'_>, mode: Permission) -> io::Result<(PathBuf, File)> {
+pub(crate) fn create_temporary(dir: BorrowedFd<'_>, mode: Permission) -> io::Result<(PathBuf, File)> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let initial = match mode {
         Permission::Exactly(mode) => mode & 0o700,
@@ -135,6 +135,15 @@ pub(crate) fn temporary_name() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let seed = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     PathBuf::from(format!(".codetether-{:016x}.tmp", RandomState::new().hash_one(seed)))
+}
+
+/// Whether a name is one of those.
+pub(crate) fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    let Some(seed) = name.to_str().and_then(|name| name.strip_prefix(".codetether-")?.strip_suffix(".tmp"))
+    else {
+        return false;
+    };
+    seed.len() == 16 && seed.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

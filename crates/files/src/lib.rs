@@ -6,6 +6,7 @@
 mod atomic;
 mod blobs;
 mod error;
+mod folder;
 mod listing;
 mod lock;
 mod open;
@@ -16,6 +17,7 @@ mod root;
 pub use atomic::{Durability, WriteOptions, write_atomic};
 pub use blobs::BlobStore;
 pub use error::{Error, RootError};
+pub use folder::{Folder, Seen, SeenKind};
 pub use listing::{Entry, EntryKind, Listing};
 pub use lock::{Lock, LockError};
 pub use open::{create_new, open_append, open_read, sync_dir};

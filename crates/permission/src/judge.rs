@@ -109,6 +109,8 @@ pub enum By {
     Mode(Mode),
     /// What asks in spite of rules and modes: a hazard, or what cannot be told.
     Caution,
+    /// It is confined: what it does there can be taken back, and reaches nothing else.
+    Sandbox,
     /// There is nothing to decide: it runs nothing by itself.
     Nothing,
 }
@@ -119,6 +121,7 @@ impl std::fmt::Display for By {
             Self::Rule(_, rule) => write!(f, "rule `{rule}`"),
             Self::Mode(mode) => write!(f, "mode `{mode}`"),
             Self::Caution => f.write_str("caution"),
+            Self::Sandbox => f.write_str("sandbox"),
             Self::Nothing => f.write_str("nothing to decide"),
         }
     }
@@ -200,10 +203,35 @@ impl Judgement {
     }
 }
 
+/// What holds whatever a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stance {
+    /// The mode.
+    pub mode: Mode,
+    /// Whether commands run where they reach nothing but the workspace, and no network.
+    pub confined: bool,
+}
+
+impl From<Mode> for Stance {
+    /// Nothing is confined.
+    fn from(mode: Mode) -> Self {
+        Self { mode, confined: false }
+    }
+}
+
 /// Judges a call.
 #[must_use]
-pub fn judge(mode: Mode, rules: &Rules, tool: &str, touches: &Touches, place: &Place<'_>) -> Judgement {
-    let judge = Judge { mode, rules, tool, place };
+pub fn judge(
+    stance: impl Into<Stance>,
+    rules: &Rules,
+    tool: &str,
+    touches: &Touches,
+    place: &Place<'_>,
+) -> Judgement {
+    let Stance { mode, confined } = stance.into();
+    // Where every command is asked about, or only reading ones run, being confined changes nothing.
+    let confined = confined && !touches.outside && matches!(mode, Mode::AutoEdit | Mode::Bypass);
+    let judge = Judge { mode, confined, rules, tool, place };
     let mut parts = Vec::new();
     for path in &touches.reads {
         parts.push(judge.path(READ, path.clone(), &place.spots(path)));
@@ -229,6 +257,8 @@ const REASONS: usize = 4;
 
 struct Judge<'a> {
     mode: Mode,
+    /// Whether what runs is confined, so that only rules and what destroys are in its way.
+    confined: bool,
     rules: &'a Rules,
     tool: &'a str,
     place: &'a Place<'a>,
@@ -263,6 +293,11 @@ impl Ruling {
 
     fn caution(why: impl Into<String>) -> Self {
         Self { decision: Decision::Ask, by: By::Caution, why: why.into() }
+    }
+
+    fn sandbox() -> Self {
+        let why = "the sandbox confines it, and what it changes can be taken back".to_owned();
+        Self { decision: Decision::Allow, by: By::Sandbox, why }
     }
 }
 
@@ -393,6 +428,10 @@ impl Judge<'_> {
         for unknown in unclear {
             let ruling = match self.mode {
                 Mode::Plan => Ruling::mode(Decision::Deny, self.mode),
+                // It may hide what a rule is about.
+                _ if self.confined && self.rules.deny.is_empty() && self.rules.ask.is_empty() => {
+                    Ruling::sandbox()
+                }
                 _ => Ruling::caution(unknown.why),
             };
             parts.push(Self::part(What::Unclear, unknown.part.trim().to_owned(), ruling, None));
@@ -411,6 +450,7 @@ impl Judge<'_> {
             (_, Some(rule), _) => Ruling::rule(List::Ask, rule, "it is for every command"),
             (_, None, Some(rule)) => Ruling::rule(List::Allow, rule, "it is for every command"),
             (Mode::Bypass, None, None) => Ruling::mode(Decision::Allow, self.mode),
+            (_, None, None) if self.confined => Ruling::sandbox(),
             (_, None, None) => caution(),
         }
     }
@@ -429,13 +469,21 @@ impl Judge<'_> {
                     let ruling = Ruling::mode(Decision::Deny, self.mode);
                     return Some(Self::part(What::Fetch, host.to_owned(), ruling, None));
                 }
+                if self.confined {
+                    return Some(Self::part(What::Fetch, host.to_owned(), Ruling::sandbox(), None));
+                }
                 return Some(self.host(host));
             }
             _ => {}
         }
         let spots = self.place.word(&access.target, &access.dirs);
         let near = |rule: &&Rule| !access.target.known && rule.may_be_word(class, &access.target);
-        let part = self.path(class, text, &spots);
+        let mut part = self.path(class, text, &spots);
+        let power = |spot: &Spot| matches!(spot, Spot::Inside(path) if hazards::has_power(path).is_some());
+        if self.confined && part.by == By::Caution && !spots.iter().any(power) {
+            // Wherever it leads, the sandbox decides what is there.
+            part = Self::part(part.what, part.text, Ruling::sandbox(), None);
+        }
         match self.rules.deny.iter().find(near).filter(|_| part.decision == Decision::Allow) {
             Some(rule) => {
                 let ruling = Ruling::caution(format!("it may be what rule `{rule}` denies"));
@@ -455,7 +503,7 @@ impl Judge<'_> {
             }
             let why = match ruling.by {
                 By::Rule(list, rule) => format!("rule `{rule}` in `{}` is about that", list.as_str()),
-                By::Mode(_) | By::Caution | By::Nothing => ruling.why,
+                By::Mode(_) | By::Caution | By::Sandbox | By::Nothing => ruling.why,
             };
             ruling = Ruling::caution(format!("it may run `{text}`: {why}"));
         }
@@ -506,7 +554,8 @@ impl Judge<'_> {
             }
         }
         let asks = |hazard: &&Hazard| {
-            self.mode != Mode::Bypass || matches!(hazard.kind, Kind::Destroys | Kind::Removes)
+            let destroys = matches!(hazard.kind, Kind::Destroys | Kind::Removes);
+            destroys || !(self.confined || self.mode == Mode::Bypass)
         };
         match (hazards.iter().find(asks), near) {
             (Some(hazard), Some(rule)) => {
@@ -514,6 +563,7 @@ impl Judge<'_> {
             }
             (Some(hazard), None) => Ruling::caution(hazard.why.clone()),
             (None, _) if self.mode == Mode::Bypass => Ruling::mode(Decision::Allow, self.mode),
+            (None, _) if self.confined => Ruling::sandbox(),
             (None, _) => Ruling::mode(Decision::Ask, self.mode),
         }
     }

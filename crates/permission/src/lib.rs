@@ -16,7 +16,7 @@ mod readers;
 mod rule;
 mod shell;
 
-pub use judge::{By, Decision, Judgement, Part, Rules, What, judge};
+pub use judge::{By, Decision, Judgement, Part, Rules, Stance, What, judge};
 pub use place::Place;
 pub use rule::{Rule, RuleError};
 

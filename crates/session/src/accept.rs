@@ -1,8 +1,8 @@
 //! Wishes become facts, or are refused with a reason.
 
 use codetether_event::{
-    Answer, AskEvent, Event, InterruptReason, Mode, Op, Principal, SessionEvent, Submission, TurnEvent,
-    TurnSettings,
+    Answer, AskEvent, ContextEvent, Event, FilesEvent, InterruptReason, Mode, Op, Principal, Restore,
+    SessionEvent, Submission, TurnEvent, TurnSettings,
 };
 
 use crate::State;
@@ -16,6 +16,10 @@ pub enum Refused {
     Idle,
     /// That ask is not open: it was answered or withdrawn, or never was.
     NoSuchAsk,
+    /// Those changes do not stand (any more), or nothing was taken back.
+    NothingToRestore,
+    /// No turn and no step of the conversation began there.
+    NoSuchStep,
     /// Only the local user may do that.
     NotYours,
     /// A newer version wrote to this session; this one can only read it.
@@ -28,6 +32,8 @@ impl std::fmt::Display for Refused {
             Self::Busy => "a turn is under way already: steer it, or interrupt it first",
             Self::Idle => "no turn is under way",
             Self::NoSuchAsk => "that question is not open (any more)",
+            Self::NothingToRestore => "there is nothing to take back, or to do again",
+            Self::NoSuchStep => "no turn or step of the conversation began there",
             Self::NotYours => "only the local user may do that",
             Self::ReadOnly => {
                 "a newer version of codetether wrote to this session; this one can only read it"
@@ -59,6 +65,7 @@ impl State {
             Op::Attach { .. } if by != Principal::Local => return Err(Refused::NotYours),
             Op::Prompt { input, settings } => match self.turn {
                 Some(_) => return Err(Refused::Busy),
+                None if self.files.wanted.is_some() => return Err(Refused::Busy),
                 None => {
                     Event::Turn(TurnEvent::Started { input: input.clone(), by, settings: settings.clone() })
                 }
@@ -86,6 +93,16 @@ impl State {
                     (true, ..) => Event::Ask(AskEvent::Answered { ask: *ask, answer: answer.clone(), by }),
                 }
             }
+            Op::Restore(_) | Op::Rewind { .. } if by != Principal::Local => return Err(Refused::NotYours),
+            Op::Restore(_) | Op::Rewind { .. } if self.turn.is_some() || self.files.wanted.is_some() => {
+                return Err(Refused::Busy);
+            }
+            Op::Restore(wish) if !self.files.can(&wish.what) => return Err(Refused::NothingToRestore),
+            Op::Restore(Restore { rewind: Some(to), .. }) | Op::Rewind { to } if !self.context.began(*to) => {
+                return Err(Refused::NoSuchStep);
+            }
+            Op::Restore(wish) => Event::Files(FilesEvent::Asked { wish: wish.clone(), by }),
+            Op::Rewind { to } => Event::Context(ContextEvent::Rewound { to: *to }),
             Op::Attach { audience } => Event::Session(SessionEvent::Attached { audience: *audience }),
             Op::Detach => Event::Session(SessionEvent::Detached),
             Op::Rename { title } => Event::Session(SessionEvent::Renamed { title: title.clone() }),

@@ -1,11 +1,11 @@
 //! What `decide` can name: the next move, and the effects that a runner carries out.
 
 use codetether_event::{
-    CallEvent, Effort, Event, ItemEvent, ItemId, ModelId, ResponseFormat, SampleEvent, Temperature, ToolCall,
-    UnixMillis, Verdict, Way, Work,
+    CallEvent, Effort, Event, FilesEvent, ItemEvent, ItemId, ModelId, OnConflict, ResponseFormat,
+    SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way, Work,
 };
 
-use crate::{Phase, State};
+use crate::{Pair, Phase, State};
 
 /// The next move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,24 @@ pub enum Effect {
         /// The calls.
         calls: Vec<ItemId>,
     },
+    /// Remember the workspace's files.
+    Snapshot {
+        /// Its item.
+        item: ItemId,
+    },
+    /// Put back what changed between snapshots.
+    Restore {
+        /// Its item.
+        item: ItemId,
+        /// The files before it.
+        before: SnapshotId,
+        /// Which changes, the earliest first.
+        pairs: Vec<Pair>,
+        /// Only in these files, relative to the root; in all when empty.
+        files: Vec<String>,
+        /// What becomes of files that the user has changed since.
+        conflicts: OnConflict,
+    },
     /// Run a call that may run.
     Run {
         /// The call.
@@ -81,6 +99,8 @@ impl Effect {
             Self::Prepare { item, .. }
             | Self::Sample { item, .. }
             | Self::Authorize { item, .. }
+            | Self::Snapshot { item }
+            | Self::Restore { item, .. }
             | Self::Cancel { item, .. } => *item,
             Self::Run { call } => *call,
         }
@@ -104,8 +124,15 @@ impl State {
             Effect::Sample { item, retry_of, model, .. } => {
                 Event::Sample(SampleEvent::Started { item: *item, retry_of: *retry_of, model: model.clone() })
             }
+            Effect::Snapshot { item } => Event::Item(ItemEvent::Begun { item: *item, what: Work::Snapshot }),
+            Effect::Restore { item, before, .. } => {
+                Event::Files(FilesEvent::Restoring { item: *item, before: before.clone() })
+            }
             Effect::Run { call } => {
-                Event::Call(CallEvent::Started { item: *call, marker: self.marker(*call) })
+                let before = self.turn.as_ref().and_then(|turn| {
+                    turn.call(*call).filter(|call| call.could_write()).and(turn.step.before.clone())
+                });
+                Event::Call(CallEvent::Started { item: *call, marker: self.marker(*call), before })
             }
         }
     }

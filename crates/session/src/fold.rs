@@ -4,12 +4,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use codetether_event::{
-    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, Input,
-    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role, SampleEvent,
-    SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId, UnixMillis,
-    Verdict, Way, Work,
+    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, FilesEvent,
+    Input, ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role,
+    SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId,
+    UnixMillis, Verdict, Way, Work,
 };
 
+use crate::state::Mark;
 use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
 
 impl State {
@@ -30,6 +31,7 @@ impl State {
             Event::Sample(event) => self.sample_event(event, record.seq),
             Event::Call(event) => self.call_event(event),
             Event::Ask(event) => self.ask_event(event, record.seq),
+            Event::Files(event) => self.files_event(event),
             Event::Note(_) => {}
             Event::Unknown(_) => self.read_only = true,
         }
@@ -45,9 +47,12 @@ impl State {
                 self.attempt = *attempt;
                 self.root.clone_from(root);
                 self.audience = None;
+                self.files.adopted();
                 if let Some(turn) = &mut self.turn {
                     turn.preparing = None;
                     turn.authorizing = None;
+                    turn.snapshotting = None;
+                    turn.step.before = None;
                     turn.cancelled = false;
                     // Days may have passed, and the folder may be another.
                     for call in turn.step.calls.iter_mut().filter(|call| call.phase == Phase::Judged) {
@@ -68,6 +73,7 @@ impl State {
     fn turn_event(&mut self, event: &TurnEvent, seq: Seq) {
         match event {
             TurnEvent::Started { input, by, settings } => {
+                self.context.mark(seq, true);
                 self.turn = Some(Turn {
                     id: TurnId(seq),
                     started: self.now,
@@ -80,6 +86,7 @@ impl State {
                     steps: 0,
                     preparing: None,
                     authorizing: None,
+                    snapshotting: None,
                     sampling: None,
                     failed: None,
                     answered: None,
@@ -133,8 +140,16 @@ impl State {
     }
 
     fn item_event(&mut self, event: &ItemEvent) {
-        let Some(turn) = &mut self.turn else { return };
+        let Some(turn) = &mut self.turn else {
+            match event {
+                ItemEvent::Begun { item, what: Work::Snapshot } => self.files.snapshotting(*item),
+                ItemEvent::Failed { item, .. } => self.files.failed(*item),
+                ItemEvent::Begun { .. } => {}
+            }
+            return;
+        };
         match event {
+            ItemEvent::Begun { item, what: Work::Snapshot } => turn.snapshotting = Some(*item),
             ItemEvent::Begun { item, what: Work::Prepare } => turn.preparing = Some(*item),
             ItemEvent::Begun { item, what: Work::Authorize { calls } } => {
                 turn.authorizing = Some((*item, calls.clone()));
@@ -145,6 +160,7 @@ impl State {
                     turn.preparing = None;
                 }
                 turn.authorizing.take_if(|(judging, _)| judging == item);
+                turn.snapshotting.take_if(|taking| taking == item);
                 if turn.interrupted.is_none() {
                     turn.fault.get_or_insert_with(|| error.clone());
                 }
@@ -152,8 +168,20 @@ impl State {
         }
     }
 
+    fn files_event(&mut self, event: &FilesEvent) {
+        match (&mut self.turn, event) {
+            (Some(turn), FilesEvent::Snapshot { item, id }) if turn.snapshotting == Some(*item) => {
+                turn.snapshotting = None;
+                turn.step.before = Some(id.clone());
+            }
+            _ => self.files.event(event),
+        }
+    }
+
     fn context_event(&mut self, event: &ContextEvent, seq: Seq) {
+        self.files.context_event(event);
         match event {
+            ContextEvent::Rewound { to } => self.context.rewind(*to),
             ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
                     seq,
@@ -179,7 +207,7 @@ impl State {
                 self.context.messages.push(Arc::new(message.clone()));
                 let Some(turn) = &mut self.turn else { return };
                 match source {
-                    ContextSource::Environment => {}
+                    ContextSource::Environment | ContextSource::Restored => {}
                     ContextSource::NoProgress => turn.nudged = true,
                     ContextSource::Misfit => {
                         turn.misfit = None;
@@ -197,6 +225,7 @@ impl State {
                 self.ledger.samples += 1;
                 let Some(turn) = &mut self.turn else { return };
                 self.context.take_in(&mut turn.pending);
+                self.context.mark(seq, false);
                 turn.sampling = Some(*item);
                 turn.answered = None;
                 if retry_of.is_none() {
@@ -266,6 +295,7 @@ impl State {
 
     fn call_event(&mut self, event: &CallEvent) {
         let Some(turn) = &mut self.turn else { return };
+        self.files.call_event(event, turn.id);
         let item = match event {
             CallEvent::Authorized { item, .. }
             | CallEvent::Started { item, .. }
@@ -294,7 +324,12 @@ impl State {
                     turn.refused.push(Refusal { item, tool, rule });
                 }
             }
-            CallEvent::Started { .. } => call.phase = Phase::Running,
+            CallEvent::Started { before, .. } => {
+                call.phase = Phase::Running;
+                if before.is_some() {
+                    turn.step.before = None;
+                }
+            }
             CallEvent::Ended { result, wrote, .. } => {
                 call.phase = Phase::Ended(result.clone());
                 turn.step.wrote |= !wrote.is_empty();
@@ -381,6 +416,37 @@ impl Turn {
 }
 
 impl Context {
+    /// A turn or a step begins here.
+    fn mark(&mut self, seq: Seq, is_turn: bool) {
+        self.marks.push(Mark { seq, messages: self.messages.len(), is_turn });
+    }
+
+    /// The record with which the turn or step began that this one belongs to.
+    #[must_use]
+    pub fn began_before(&self, seq: Seq) -> Option<Seq> {
+        self.marks.iter().map(|mark| mark.seq).take_while(|mark| *mark < seq).last()
+    }
+
+    /// The records with which turns began.
+    #[must_use]
+    pub fn turns(&self) -> Vec<Seq> {
+        self.marks.iter().filter(|mark| mark.is_turn).map(|mark| mark.seq).collect()
+    }
+
+    /// Whether a turn or a step began with this record.
+    pub(crate) fn began(&self, seq: Seq) -> bool {
+        self.marks.iter().any(|mark| mark.seq == seq)
+    }
+
+    /// Forgets what was said from there on. What follows needs a prefix of its own, since the provider knows the old
+    /// one with other words behind it.
+    fn rewind(&mut self, to: Seq) {
+        let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
+        let Some(mark) = self.marks.drain(at..).next() else { return };
+        self.messages.truncate(mark.messages);
+        self.epoch = None;
+    }
+
     /// Makes messages of what the user said.
     fn take_in(&mut self, pending: &mut Vec<Input>) {
         for input in pending.drain(..) {
@@ -412,7 +478,7 @@ fn proposed(message: Option<&Message>, seq: Seq) -> Step {
         judged_again: false,
         phase: Phase::Proposed,
     });
-    Step { calls: calls.collect(), wrote: false }
+    Step { calls: calls.collect(), ..Step::default() }
 }
 
 /// Two steps with the same calls and the same results have the same fingerprint.

@@ -7,6 +7,7 @@
 
 mod accept;
 mod effect;
+mod files;
 mod fold;
 mod policy;
 mod recover;
@@ -16,4 +17,5 @@ mod transcript;
 
 pub use accept::Refused;
 pub use effect::{Effect, Next, Permit};
+pub use files::{Change, Files, Pair, Undone, Wanted};
 pub use state::{Call, Context, EpochInfo, FailedSample, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};

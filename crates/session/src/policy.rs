@@ -15,6 +15,7 @@ mod prepare;
 mod retry;
 mod run;
 mod sample;
+mod snapshot;
 mod steering;
 mod unknown_tool;
 mod wait;
@@ -35,6 +36,7 @@ const POLICIES: &[Policy] = &[
     denied::policy,        //
     authorise::policy,     // … and what was not judged is judged
     ask::policy,           // whoever is there is asked
+    snapshot::policy,      // before what could write runs, the files are remembered
     run::policy,           // what may run runs
     wait::policy,          // while anything is under way, nothing below applies
     retry::policy,         // a failed sample is tried again, or ends the turn
@@ -51,10 +53,10 @@ impl State {
     /// The next move. Pure; it proposes nothing that is under way already.
     #[must_use]
     pub fn decide(&self) -> Next {
-        let Some(turn) = &self.turn else { return Next::Rest };
         if self.read_only {
             return Next::Rest;
         }
+        let Some(turn) = &self.turn else { return self.between_turns() };
         POLICIES.iter().find_map(|policy| policy(self, turn)).unwrap_or(Next::Rest)
     }
 }
@@ -67,6 +69,7 @@ fn unstarted(call: &Call, text: String) -> Event {
         whole: None,
         wrote: Vec::new(),
         timing: None,
+        after: None,
     })
 }
 

@@ -1,8 +1,8 @@
 //! What a crash left open is closed by facts.
 
 use codetether_event::{
-    AskEvent, CallEvent, Event, InterruptReason, SampleEvent, SampleOutcome, Timing, ToolResult, TurnEvent,
-    Usage, Verdict,
+    AskEvent, CallEvent, Event, InterruptReason, SampleEvent, SampleOutcome, SnapshotId, Timing, ToolResult,
+    TurnEvent, Usage, Verdict,
 };
 
 use crate::{Call, Phase, State, Turn};
@@ -12,9 +12,11 @@ impl State {
     /// call may have run, an open ask is withdrawn (it is asked anew, if the turn goes on and someone is there). With
     /// `go_on` false the turn is given up as well.
     ///
+    /// `files` is a snapshot of now: what such a call changed lies between the one before it and this.
+    ///
     /// Call it on the state after the `session.adopted` record, and after whatever survived was killed.
     #[must_use]
-    pub fn recover(&self, go_on: bool) -> Vec<Event> {
+    pub fn recover(&self, go_on: bool, files: Option<&SnapshotId>) -> Vec<Event> {
         let Some(turn) = &self.turn else { return Vec::new() };
         let mut facts = Vec::new();
         if let Some(item) = turn.sampling {
@@ -43,6 +45,7 @@ impl State {
                 whole: None,
                 wrote: Vec::new(),
                 timing: None,
+                after: files.filter(|_| self.files.is_open(call.item)).cloned(),
             }));
         }
         facts.extend(turn.asks.iter().map(|open| Event::Ask(AskEvent::Withdrawn { ask: open.ask })));

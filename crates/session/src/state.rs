@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use codetether_event::{
     AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, Message, ModelId, Money, OpId,
-    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, StopReason, ToolCall, ToolName,
-    ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall,
+    ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
+
+use crate::Files;
 
 /// Everything that the next move depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct State {
     pub ledger: Ledger,
     /// The turn under way.
     pub turn: Option<Turn>,
+    /// What became of the workspace's files. Never rewinds.
+    pub files: Files,
     /// How the last turn ended.
     pub last: Option<Outcome>,
     /// Operations that were taken in already.
@@ -56,6 +60,7 @@ impl Default for State {
             context: Context::default(),
             ledger: Ledger::default(),
             turn: None,
+            files: Files::default(),
             last: None,
             seen: HashSet::new(),
             read_only: false,
@@ -70,6 +75,19 @@ pub struct Context {
     pub epoch: Option<EpochInfo>,
     /// The messages, in order.
     pub messages: Vec<Arc<Message>>,
+    /// Where turns and steps began.
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// Where a turn or a step began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The record that began it.
+    pub(crate) seq: Seq,
+    /// How many messages there were.
+    pub(crate) messages: usize,
+    /// Whether it is a turn.
+    pub(crate) is_turn: bool,
 }
 
 /// A fixed prefix.
@@ -131,6 +149,8 @@ pub struct Turn {
     pub preparing: Option<ItemId>,
     /// The judging under way, and the calls that it has yet to judge.
     pub authorizing: Option<(ItemId, Vec<ItemId>)>,
+    /// The snapshot under way.
+    pub snapshotting: Option<ItemId>,
     /// The sample under way.
     pub sampling: Option<ItemId>,
     /// The last sample, if it failed.
@@ -182,7 +202,7 @@ impl Turn {
     /// The items under way that end by a fact of their own.
     pub fn open(&self) -> impl Iterator<Item = ItemId> {
         let authorizing = self.authorizing.as_ref().map(|(item, _)| *item);
-        let work = [self.preparing, authorizing, self.sampling].into_iter().flatten();
+        let work = [self.preparing, authorizing, self.snapshotting, self.sampling].into_iter().flatten();
         work.chain(self.step.calls.iter().filter(|call| call.phase == Phase::Running).map(|call| call.item))
     }
 }
@@ -211,6 +231,8 @@ pub struct Step {
     pub calls: Vec<Call>,
     /// Whether any of them wrote a file.
     pub wrote: bool,
+    /// The files as they are before the next call that could write.
+    pub before: Option<SnapshotId>,
 }
 
 impl Step {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent,
-    Event, Input, InterruptReason, ItemId, Message, Mode, ModelId, NoteEvent, OpId, Principal,
-    ProviderFailure, Reading, Record, ResponseFormat, Retry, Role, SampleEvent, SampleOutcome, Seq,
-    SessionEvent, SessionId, StopReason, Structured, Timing, ToolCall, ToolName, ToolResult, TurnEvent,
-    TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentPart,
+    ContextEvent, Event, FilesEvent, Input, InterruptReason, ItemId, Message, Mode, ModelId, NoteEvent, OpId,
+    Principal, ProviderFailure, Reading, Record, ResponseFormat, Retry, Role, SampleEvent, SampleOutcome,
+    Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Timing, ToolCall, ToolName, ToolResult,
+    TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 use uuid::Uuid;
 
@@ -68,6 +68,8 @@ impl Transcript {
             format: ResponseFormat::Text,
             retry: Retry::default(),
             replayed: false,
+            confinement: Confinement::None,
+            snapshots: false,
         }
     }
 
@@ -323,21 +325,41 @@ impl Transcript {
     pub(crate) fn run(&mut self, index: usize) -> &mut Self {
         let item = self.item(index);
         let marker = self.state.marker(item);
-        self.append(vec![Event::Call(CallEvent::Started { item, marker })])
+        self.append(vec![Event::Call(CallEvent::Started { item, marker, before: None })])
     }
 
     pub(crate) fn end_call(&mut self, index: usize, text: &str) -> &mut Self {
-        self.end_call_with(index, text, Vec::new())
+        self.end_call_with(index, text, Vec::new(), None)
+    }
+
+    /// The call ended, and the files are as in this snapshot.
+    pub(crate) fn end_call_after(&mut self, index: usize, text: &str, after: &str) -> &mut Self {
+        self.end_call_with(index, text, Vec::new(), Some(SnapshotId::new(after)))
+    }
+
+    /// The snapshot under way was taken.
+    pub(crate) fn snapshot(&mut self, id: &str) -> &mut Self {
+        let turn = self.state.turn.as_ref().and_then(|turn| turn.snapshotting);
+        let wanted = self.state.files.wanted.as_ref().and_then(|wanted| wanted.snapshotting);
+        let item = turn.or(wanted).unwrap();
+        self.append(vec![Event::Files(FilesEvent::Snapshot { item, id: SnapshotId::new(id) })])
     }
 
     pub(crate) fn end_call_wrote(&mut self, index: usize, text: &str, path: &str) -> &mut Self {
-        self.end_call_with(index, text, vec![path.into()])
+        self.end_call_with(index, text, vec![path.into()], None)
     }
 
-    fn end_call_with(&mut self, index: usize, text: &str, wrote: Vec<String>) -> &mut Self {
+    fn end_call_with(
+        &mut self,
+        index: usize,
+        text: &str,
+        wrote: Vec<String>,
+        after: Option<SnapshotId>,
+    ) -> &mut Self {
         let item = self.item(index);
         let result = ToolResult { call: format!("c{index}"), text: text.into(), error: false };
-        self.append(vec![Event::Call(CallEvent::Ended { item, result, whole: None, wrote, timing: None })])
+        let (whole, timing) = (None, None);
+        self.append(vec![Event::Call(CallEvent::Ended { item, result, whole, wrote, timing, after })])
     }
 
     /// The results of the last closed step.
@@ -356,6 +378,11 @@ impl Transcript {
         messages.map(|message| results(message)).find(|results| !results.is_empty()).unwrap_or_default()
     }
 
+    /// The text of the last message.
+    pub(crate) fn last_text(&self) -> String {
+        self.state.context.messages.last().map(|message| message.text()).unwrap_or_default()
+    }
+
     /// The owner ends; another takes the session up.
     pub(crate) fn crash(&mut self, go_on: bool) -> &mut Self {
         self.append(vec![Event::Session(SessionEvent::Adopted {
@@ -364,7 +391,7 @@ impl Transcript {
             root: "/r".into(),
             go_on,
         })]);
-        let facts = self.state.recover(go_on);
+        let facts = self.state.recover(go_on, Some(&SnapshotId::new("recovered")));
         self.append_with(facts, Cause::Recovery)
     }
 }

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, ContentPart, ContextEvent, Event, Input,
-    ItemEvent, ItemId, Message, Mode, ModelId, Op, OpId, Principal, ProviderFailure, ProviderFailureKind,
-    Reading, Record, ResponseFormat, Retry, Role, Rung, SampleEvent, SampleOutcome, SessionEvent, SessionId,
-    StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis,
-    Usage, Verdict, Way,
+    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentPart, ContextEvent,
+    Event, FilesEvent, Input, ItemEvent, ItemId, Message, Mode, ModelId, OnConflict, Op, OpId, Principal,
+    ProviderFailure, ProviderFailureKind, Reading, Record, ResponseFormat, Restore, Retry, Role, Rung,
+    SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission,
+    Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, State};
 use proptest::prelude::*;
@@ -99,7 +99,11 @@ impl World {
                 }
                 next => {
                     let turn = self.state.turn.as_ref();
-                    let under_way: Vec<ItemId> = turn.into_iter().flat_map(|turn| turn.open()).collect();
+                    let wanted = self.state.files.wanted.as_ref();
+                    let wanted =
+                        wanted.into_iter().flat_map(|wanted| [wanted.snapshotting, wanted.restoring]);
+                    let under_way = turn.into_iter().flat_map(|turn| turn.open()).chain(wanted.flatten());
+                    let under_way: Vec<ItemId> = under_way.collect();
                     let ours: Vec<ItemId> = self.open.iter().map(Effect::item).collect();
                     assert!(
                         under_way.iter().all(|item| ours.contains(item)),
@@ -144,6 +148,8 @@ impl World {
             format: if self.choose(3) == 0 { ResponseFormat::Json } else { ResponseFormat::Text },
             retry: Retry { max_tries: 3, base_ms: 100, max_total_ms: 10_000 },
             replayed: false,
+            confinement: Confinement::None,
+            snapshots: self.choose(2) == 0,
         };
         self.submit(Op::Prompt { input: Input::text("go"), settings: Box::new(settings) });
     }
@@ -182,11 +188,41 @@ impl World {
                     whole: None,
                     wrote: Vec::new(),
                     timing: Some(Timing::default()),
+                    after: self.snapshot(),
                 })]
             }
+            Effect::Snapshot { item } => match self.snapshot() {
+                None => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                Some(id) => vec![Event::Files(FilesEvent::Snapshot { item, id })],
+            },
+            Effect::Restore { item, .. } => match self.snapshot() {
+                None => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                Some(after) => {
+                    let (changed, kept) = (vec!["a".into()], Vec::new());
+                    vec![Event::Files(FilesEvent::Restored { item, after, changed, kept })]
+                }
+            },
             Effect::Cancel { .. } => unreachable!("a cancel is never open"),
         };
         self.append(events, Cause::Timer);
+    }
+
+    fn snapshot(&mut self) -> Option<SnapshotId> {
+        let n = self.choose(5);
+        (n > 0).then(|| SnapshotId::new(n.to_string()))
+    }
+
+    /// A wish to take back what a call changed, to do it again, or to go back in the conversation.
+    fn restore(&mut self) -> Op {
+        let seq = Seq(u64::from(self.choose(255)));
+        let calls: Vec<ItemId> = self.state.files.changes.iter().map(|change| change.call).collect();
+        let what = match self.choose(4) {
+            0 => return Op::Rewind { to: seq },
+            1 => Which::Redo,
+            n => Which::Undo { calls: calls.into_iter().skip(usize::from(n - 2)).collect() },
+        };
+        let rewind = (self.choose(4) == 0).then_some(seq);
+        Op::Restore(Restore { what, files: Vec::new(), conflicts: OnConflict::Keep, rewind })
     }
 
     fn verdict(&mut self, item: ItemId) -> Event {
@@ -256,7 +292,11 @@ impl World {
     fn happen(&mut self) {
         self.clock += u64::from(self.choose(50)) * 10;
         let ask = self.state.turn.iter().flat_map(|turn| &turn.asks).map(|open| open.ask).next();
-        match self.choose(12) {
+        match self.choose(14) {
+            12 | 13 => {
+                let op = self.restore();
+                self.submit(op);
+            }
             0 => self.submit(Op::Interrupt),
             1 => self.submit(Op::Steer { input: Input::text("also") }),
             2 => self.submit(Op::Attach { audience: Audience::Terminal }),
@@ -289,7 +329,7 @@ impl World {
         let (attempt, build, root) = (Attempt(1), "test".into(), "/r".into());
         let adopted = SessionEvent::Adopted { attempt, build, root, go_on };
         self.append(vec![Event::Session(adopted)], Cause::Recovery);
-        let facts = self.state.recover(go_on);
+        let facts = self.state.recover(go_on, Some(&SnapshotId::new("now")));
         self.append(facts, Cause::Recovery);
     }
 }

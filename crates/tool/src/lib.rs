@@ -181,6 +181,8 @@ pub struct Command {
     pub time: Duration,
     /// Most bytes of output to keep in memory: half from the start, half from the end.
     pub output: usize,
+    /// Whether it runs outside the sandbox; its call was judged as one that does.
+    pub outside: bool,
 }
 
 /// How a command ended.

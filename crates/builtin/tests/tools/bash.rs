@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use codetether_tool::{Command, Exit, ExitStatus, ToolOutput};
+use codetether_builtin::Shell;
+use codetether_tool::{Args, Command, Exit, ExitStatus, ToolOutput};
 use serde_json::json;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, find_in};
 
 #[tokio::test]
 async fn a_command_goes_to_the_host_as_it_is() {
@@ -15,9 +16,25 @@ async fn a_command_goes_to_the_host_as_it_is() {
         dir: String::new(),
         time: bench.cx.limits.command_time,
         output: 29_700,
+        outside: false,
     };
     assert_eq!(*bench.host.ran.lock().unwrap(), [expected]);
     assert_eq!(bench.preview("bash", json!({"command": "rm x"})).await, "rm x");
+}
+
+#[tokio::test]
+async fn a_confined_command_may_ask_to_run_outside() {
+    let bench = Bench::new();
+    let args = || Args(json!({"command": "cargo fetch", "outside": true}));
+    let confined = find_in(Shell::Confined, "bash");
+    assert!(confined.touches(&args()).outside);
+    confined.call(args(), &bench.cx).await.unwrap();
+    confined.call(Args(json!({"command": "ls"})), &bench.cx).await.unwrap();
+    let bare = find_in(Shell::Bare, "bash");
+    assert!(!bare.touches(&args()).outside, "there is nothing to be outside of");
+    bare.call(args(), &bench.cx).await.unwrap();
+    let outside: Vec<bool> = bench.host.ran.lock().unwrap().iter().map(|command| command.outside).collect();
+    assert_eq!(outside, [true, false, false]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use codetether_builtin::Builtin;
+use codetether_builtin::{Builtin, Shell};
 use codetether_event::{ItemId, Piece, Seq, ToolName, Touches};
 use codetether_files::Root;
 use codetether_tool::{
@@ -119,6 +119,11 @@ pub(crate) fn touches(tool: &str, args: Value) -> Touches {
     find(tool).touches(&Args(args))
 }
 
+/// The tools of a session whose commands are not confined.
 fn find(tool: &str) -> Arc<dyn Tool> {
-    Builtin::default().tool(&ToolName::new(tool)).unwrap()
+    find_in(Shell::Bare, tool)
+}
+
+pub(crate) fn find_in(shell: Shell, tool: &str) -> Arc<dyn Tool> {
+    Builtin::new(shell).tool(&ToolName::new(tool)).unwrap()
 }

@@ -1,4 +1,4 @@
-use codetether_builtin::Builtin;
+use codetether_builtin::{Builtin, Shell};
 use codetether_event::{ToolName, Touches};
 use codetether_tool::ToolSource;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::bench::touches;
 
 #[test]
 fn the_tools_are_small_and_in_a_stable_order() {
-    let manifest = Builtin::default().manifest();
+    let manifest = Builtin::new(Shell::Confined).manifest();
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["read", "write", "edit", "list", "glob", "grep", "bash"]);
     let shown: Vec<_> = manifest
@@ -16,12 +16,12 @@ fn the_tools_are_small_and_in_a_stable_order() {
         .collect();
     let bytes = serde_json::to_string(&shown).unwrap().len();
     assert!(bytes < 4_500, "{bytes}");
-    assert!(Builtin::default().tool(&ToolName::new("no-such-tool")).is_none());
+    assert!(Builtin::new(Shell::Bare).tool(&ToolName::new("no-such-tool")).is_none());
 }
 
 #[test]
 fn a_schema_is_what_a_model_needs_and_no_more() {
-    let manifest = Builtin::default().manifest();
+    let manifest = Builtin::new(Shell::Bare).manifest();
     let read = serde_json::to_string_pretty(&manifest[0].schema).unwrap();
     insta::assert_snapshot!(read, @r#"
     {

@@ -208,7 +208,7 @@ impl Explained<'_> {
     fn part(&self, part: &Part) -> Value {
         let (list, rule) = match &part.by {
             By::Rule(list, rule) => (Some(list.as_str()), Some(rule)),
-            By::Mode(_) | By::Caution | By::Nothing => (None, None),
+            By::Mode(_) | By::Caution | By::Sandbox | By::Nothing => (None, None),
         };
         json!({
             "kind": kind(part.what),
@@ -231,7 +231,7 @@ impl Explained<'_> {
                     let origin = origin.map(|origin| format!(", from {origin}")).unwrap_or_default();
                     format!("`{}` {}{origin}: {}", list.as_str(), printer::plain(rule), part.why)
                 }
-                (By::Mode(_) | By::Caution | By::Nothing, _) => part.why.clone(),
+                (By::Mode(_) | By::Caution | By::Sandbox | By::Nothing, _) => part.why.clone(),
             };
             text.push_str(&format!("        {}\n", printer::plain(&by)));
         }

@@ -22,14 +22,17 @@ fn key_file(bench: &Bench) -> PathBuf {
     bench.home.data().join("codetether/keys.toml")
 }
 
-/// Every file under the home, but for the one of keys and settings that the test itself wrote.
+/// Every file under the home, but for the one of keys and settings that the test itself wrote, and for the copies of the
+/// workspace's own files, by which they can be had back.
 fn written(bench: &Bench) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut folders, mut files) = (vec![bench.home.path()], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
             match entry.file_type().unwrap() {
-                kind if kind.is_dir() => folders.push(entry.path()),
+                kind if kind.is_dir() && !entry.path().ends_with("codetether/undo/objects") => {
+                    folders.push(entry.path());
+                }
                 kind if kind.is_file() && entry.path() != key_file(bench) => {
                     files.push((entry.path(), codetether_files::read(entry.path()).unwrap()));
                 }

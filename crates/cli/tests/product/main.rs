@@ -20,6 +20,7 @@ mod strict;
 mod structured;
 mod terminal;
 mod trust;
+mod undo;
 mod usage;
 mod vendors;
 mod wires;

@@ -39,6 +39,8 @@ fn the_main_job_reads_edits_and_reports() {
     sample.ended
     item.begun
     call.authorized
+    item.begun
+    files.snapshot
     call.started
     call.ended
     sample.started

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod commands;
+mod confined;
 mod files;
 mod hostile;
 mod plan;
@@ -14,7 +15,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use codetether_event::{Mode, Touches};
-use codetether_permission::{Judgement, List, Place, Rules, judge};
+use codetether_permission::{Judgement, List, Place, Rules, Stance, judge};
 
 /// Rules as flags write them: `deny`, `ask` and `allow` in front of each.
 fn rules(texts: &[&str]) -> Rules {
@@ -36,18 +37,18 @@ fn with_place<T>(judge: impl FnOnce(&Place<'_>) -> T) -> T {
     judge(&Place { root: Path::new("/w/project"), home: Some(Path::new("/home/me")), follow: &follow })
 }
 
-fn on_shell(mode: Mode, rules: &Rules, command: &str) -> Judgement {
+fn on_shell(mode: impl Into<Stance>, rules: &Rules, command: &str) -> Judgement {
     let touches = Touches { commands: vec![command.to_owned()], ..Touches::default() };
     with_place(|place| judge(mode, rules, "bash", &touches, place))
 }
 
 /// The verdicts of a table that are not as expected.
-fn wrong(mode: Mode, texts: &[&str], table: &[(&str, &str)]) -> Vec<String> {
-    let rules = rules(texts);
+fn wrong(stance: impl Into<Stance>, texts: &[&str], table: &[(&str, &str)]) -> Vec<String> {
+    let (stance, rules) = (stance.into(), rules(texts));
     table
         .iter()
         .filter_map(|(command, expected)| {
-            let judged = on_shell(mode, &rules, command);
+            let judged = on_shell(stance, &rules, command);
             let why: Vec<String> = judged
                 .parts
                 .iter()

@@ -5,11 +5,12 @@ use crate::{Effect, Next, Phase, State, Turn};
 use codetether_event::Verdict;
 
 pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
+    let remembered = !turn.settings.snapshots || turn.step.before.is_some();
     let mut effects = Vec::new();
     let (mut all_ended, mut only_reads) = (true, true);
     for call in &turn.step.calls {
         let allowed = call.phase == Phase::Judged && matches!(call.verdict, Some(Verdict::Allow { .. }));
-        let in_turn = if call.could_write() { all_ended } else { only_reads };
+        let in_turn = if call.could_write() { all_ended && remembered } else { only_reads };
         if allowed && in_turn {
             effects.push(Effect::Run { call: call.item });
         }

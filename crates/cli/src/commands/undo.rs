@@ -1,0 +1,124 @@
+//! `codetether undo`, `redo`, `changes`, `diff`: what a session changed in its folder, and taking it back. The session
+//! itself takes it back, so that its journal knows; here is only said what is meant, and shown what would come of it.
+
+mod carry_out;
+mod diff;
+mod listing;
+mod select;
+
+use std::path::{Path, PathBuf};
+
+use codetether_config::UndoLayer;
+use codetether_event::{Event, OnConflict, Restore, SessionId, Which};
+use codetether_journal::Layout;
+use codetether_session::{Files, State};
+use codetether_undo::{Change, Options, Plan, Reason, Undo};
+
+use crate::args::{ChangesArgs, DiffArgs, RedoArgs, UndoArgs};
+use crate::commands::session::lookup;
+use crate::exit::{Exit, Failure};
+use crate::{place, printer};
+
+/// A session and its folder.
+struct Past {
+    layout: Layout,
+    id: SessionId,
+    state: State,
+}
+
+impl Past {
+    /// The session that was meant: this folder's last one where none was named.
+    fn find(session: Option<&str>) -> Result<Self, Failure> {
+        let layout = Layout::new(place::data_dir()?);
+        let here = Path::new(".").canonicalize().unwrap_or_default();
+        let id = lookup(&layout, session.unwrap_or("last"), &here)?;
+        let mut state = State::default();
+        let read = codetether_journal::read::<Event>(layout.journal(id))?;
+        read.records.iter().for_each(|record| state.apply(record));
+        Ok(Self { layout, id, state })
+    }
+
+    fn files(&self) -> &Files {
+        &self.state.files
+    }
+
+    /// What is remembered of the folder. Nobody else may have the session open.
+    fn memory(&self) -> Result<Undo, Failure> {
+        let memory = place::memory(&UndoLayer::default())?;
+        let options = Options::new(memory.store, PathBuf::from(&self.state.root), self.id.to_string());
+        Undo::open(&options).map_err(|error| failure(&error))
+    }
+}
+
+pub(crate) fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
+    let past = Past::find(args.session.as_deref())?;
+    let rewind = if args.conversation { Some(select::rewind(&past.state, args)?) } else { None };
+    if let Some(to) = rewind.filter(|_| args.keep_files) {
+        return carry_out::rewind(&past, to, args.how.dry_run);
+    }
+    let calls = select::calls(past.files(), args)?;
+    let wish = Restore {
+        what: Which::Undo { calls },
+        files: select::files(&past.state.root, &args.files)?,
+        conflicts: OnConflict::Keep,
+        rewind,
+    };
+    carry_out::restore(&past, wish, args.how)
+}
+
+pub(crate) fn redo(args: &RedoArgs) -> Result<Exit, Failure> {
+    let past = Past::find(args.session.as_deref())?;
+    if past.files().undone.is_empty() {
+        let help = "only what `codetether undo` took back last can be done again, until something else changes files";
+        return Err(Failure::with_help(Exit::Usage, "nothing was taken back", help));
+    }
+    let wish = Restore { what: Which::Redo, files: Vec::new(), conflicts: OnConflict::Keep, rewind: None };
+    carry_out::restore(&past, wish, args.how)
+}
+
+pub(crate) fn changes(args: &ChangesArgs) -> Result<Exit, Failure> {
+    listing::run(&Past::find(args.session.as_deref())?, args)
+}
+
+pub(crate) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
+    diff::run(&Past::find(args.session.as_deref())?, args)
+}
+
+/// What a plan would do, a line each.
+fn planned(plan: &Plan) -> String {
+    let mut text = String::new();
+    for Change { path, before, after } in plan.changes() {
+        let what = match (before, after) {
+            (None, Some(_)) => "bring back",
+            (Some(_), None) => "remove    ",
+            _ => "put back  ",
+        };
+        text.push_str(&format!("{what}  {}\n", printer::plain(&path.display().to_string())));
+    }
+    for conflict in plan.conflicts() {
+        let why = match conflict.reason {
+            Reason::Changed => "you changed it since",
+            Reason::InTheWay => "something of yours is in the way",
+            Reason::NotKept => "what is there now is not kept, so it could not be had back",
+            Reason::Lost => "what it was is lost",
+        };
+        text.push_str(&format!(
+            "conflict    {}: {why}\n",
+            printer::plain(&conflict.path.display().to_string())
+        ));
+    }
+    for left in plan.not_kept() {
+        let path = printer::plain(&left.path.display().to_string());
+        text.push_str(&format!("not kept    {path}: {}\n", left.why));
+    }
+    if plan.head_moved().is_some() {
+        text.push_str(
+            "note: commits were made or HEAD moved since; that stays as it is, only files go back\n",
+        );
+    }
+    text
+}
+
+fn failure(error: &codetether_undo::Error) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}

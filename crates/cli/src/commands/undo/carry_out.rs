@@ -1,0 +1,182 @@
+//! Asks, then lets the session do it.
+
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::sync::Arc;
+
+use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts, Purse, SubmitError};
+use codetether_builtin::{Builtin, Shell};
+use codetether_config::UndoLayer;
+use codetether_event::{ContextEvent, Event, FilesEvent, ItemEvent, OnConflict, Op, Principal, Restore, Seq};
+use codetether_journal::Journals;
+use codetether_tool::Limits;
+use codetether_undo::{Choice, Plan};
+
+use super::{Past, failure, planned};
+use crate::args::{Conflicts, How};
+use crate::commands::version::BUILD;
+use crate::exit::{Exit, Failure};
+use crate::{keys, place, printer};
+
+/// Bytes of an answer that are read.
+const ANSWER: u64 = 64;
+
+pub(super) fn restore(past: &Past, mut wish: Restore, how: How) -> Result<Exit, Failure> {
+    let pairs = past.files().pairs(&wish.what);
+    let mut memory = past.memory()?;
+    let mut plan =
+        codetether_agent::plan(&mut memory, &pairs, &wish.files).map_err(|error| failure(&error))?;
+    // The session itself opens it next.
+    drop(memory);
+    if plan.is_empty() {
+        let text = planned(&plan);
+        printer::err(&format!("{text}note: the files are as they would be after it\n"));
+        if wish.rewind.is_none() || how.dry_run {
+            return Ok(Exit::Done);
+        }
+    }
+    printer::out(&planned(&plan))?;
+    if how.dry_run {
+        return Ok(Exit::Done);
+    }
+    wish.conflicts = conflicts(&mut plan, how)?;
+    if !how.yes && !confirmed()? {
+        return Err(Failure::new(Exit::Failed, "nothing was changed"));
+    }
+    done(past, Op::Restore(wish))
+}
+
+pub(super) fn rewind(past: &Past, to: Seq, dry_run: bool) -> Result<Exit, Failure> {
+    if dry_run {
+        printer::out(&format!("the conversation would go back to before record {to}\n"))?;
+        return Ok(Exit::Done);
+    }
+    done(past, Op::Rewind { to })
+}
+
+/// What becomes of files that the user has changed since.
+fn conflicts(plan: &mut Plan, how: How) -> Result<OnConflict, Failure> {
+    let conflicts = plan.conflicts();
+    let chosen = match how.conflicts {
+        Some(Conflicts::Keep) => OnConflict::Keep,
+        Some(Conflicts::Overwrite) => OnConflict::Overwrite,
+        Some(Conflicts::Both) => OnConflict::Both,
+        None if conflicts.is_empty() => OnConflict::Keep,
+        None if !attended() => {
+            return Err(Failure::with_help(
+                Exit::Failed,
+                format!(
+                    "{} files were changed since by someone else, so nothing was changed",
+                    conflicts.len()
+                ),
+                "say what becomes of them: `--conflicts keep` leaves them as they are, `overwrite` puts them back too \
+                 (`codetether redo` has yours again), `both` puts them back and keeps yours beside them",
+            ));
+        }
+        None => {
+            match answer("files that you changed: [k]eep yours, [o]verwrite, keep [b]oth, or [c]ancel? ")?
+                .as_str()
+            {
+                "k" | "keep" => OnConflict::Keep,
+                "o" | "overwrite" => OnConflict::Overwrite,
+                "b" | "both" => OnConflict::Both,
+                _ => return Err(Failure::new(Exit::Failed, "nothing was changed")),
+            }
+        }
+    };
+    let choice = match chosen {
+        OnConflict::Keep => return Ok(chosen),
+        OnConflict::Overwrite => Choice::Take,
+        OnConflict::Both => Choice::Both,
+    };
+    for conflict in conflicts {
+        if !plan.decide(&conflict.path, choice) {
+            let path = printer::plain(&conflict.path.display().to_string());
+            printer::err(&format!("note: {path} stays as it is; there is no other way\n"));
+        }
+    }
+    Ok(chosen)
+}
+
+fn attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn confirmed() -> Result<bool, Failure> {
+    if !attended() {
+        let help = "look with `--dry-run`, then say so with `--yes`";
+        return Err(Failure::with_help(Exit::Usage, "nobody is here to confirm it", help));
+    }
+    Ok(matches!(answer("do that? [y/N] ")?.as_str(), "y" | "yes"))
+}
+
+fn answer(question: &str) -> Result<String, Failure> {
+    printer::err(question);
+    let mut line = String::new();
+    let read = std::io::stdin().lock().take(ANSWER).read_line(&mut line);
+    read.map_err(|error| Failure::new(Exit::Failed, format!("cannot read the answer: {error}")))?;
+    Ok(line.trim().to_lowercase())
+}
+
+/// Opens the session, asks it, and says what came of it.
+fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))?;
+    let parts = Parts {
+        tools: Arc::new(Builtin::new(Shell::Bare)),
+        providers: Arc::new(|model| Err(format!("`{model}` is not asked here"))),
+        purse: Purse::new(Arc::new(|_| None), place::ledger()?),
+        environment: Arc::default(),
+        limits: Limits::default(),
+        redactor: keys::redactor(),
+        home: std::env::home_dir(),
+        memory: Some(place::memory(&UndoLayer::default())?),
+        rule_file: None,
+    };
+    let opening = Opening {
+        layout: past.layout.clone(),
+        journals: Journals::start()?,
+        parts,
+        audience: None,
+        build: BUILD.into(),
+    };
+    runtime.block_on(async {
+        let hosted = opening.resume(past.id, None, false).await?;
+        let outcome = carried_out(&hosted, op).await;
+        hosted.close().await?;
+        outcome
+    })
+}
+
+async fn carried_out(hosted: &Hosted, op: Op) -> Result<Exit, Failure> {
+    let cursor = Cursor { after: hosted.opened_after(), open: Vec::new() };
+    let mut subscription = hosted.subscribe(cursor);
+    match hosted.submit(Principal::Local, op).await {
+        Ok(_) => {}
+        Err(SubmitError::Refused(refused)) => return Err(Failure::new(Exit::Failed, refused.to_string())),
+        Err(SubmitError::Ended) => return Err(Failure::new(Exit::Failed, "the session ended early")),
+    }
+    while let Some(frame) = subscription.next().await? {
+        let Frame::Record(record) = frame else { continue };
+        match &record.event {
+            Event::Files(FilesEvent::Restored { changed, kept, .. }) => {
+                let kept = match kept.len() {
+                    0 => String::new(),
+                    n => format!("; {n} stayed as they are"),
+                };
+                printer::err(&format!("{} changed{kept}; `codetether redo` turns it round\n", changed.len()));
+                return Ok(Exit::Done);
+            }
+            Event::Context(ContextEvent::Rewound { to }) => {
+                printer::err(&format!("the conversation is as it was before record {to}\n"));
+                return Ok(Exit::Done);
+            }
+            Event::Item(ItemEvent::Failed { error, .. }) => {
+                return Err(Failure::new(Exit::Failed, error.clone()));
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::new(Exit::Failed, "the session ended early"))
+}

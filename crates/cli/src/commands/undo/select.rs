@@ -1,0 +1,102 @@
+//! Which changes are meant.
+
+use std::path::{Component, Path, PathBuf};
+
+use codetether_event::{ItemId, Seq};
+use codetether_session::{Change, Files, State};
+
+use crate::args::UndoArgs;
+use crate::exit::{Exit, Failure};
+
+const LISTING: &str = "`codetether changes` shows them";
+
+/// The calls whose changes are to be taken back.
+pub(super) fn calls(files: &Files, args: &UndoArgs) -> Result<Vec<ItemId>, Failure> {
+    if files.changes.is_empty() {
+        let help =
+            "changes of files are remembered while `undo.enabled` is set; those of other programs are not";
+        return Err(Failure::with_help(
+            Exit::Usage,
+            "this session has changed no files, or all was taken back",
+            help,
+        ));
+    }
+    let steps = steps(files);
+    let meant: Vec<&Change> = if args.all {
+        files.changes.iter().collect()
+    } else if let Some(id) = &args.step {
+        let found: Vec<&Change> = files.changes.iter().filter(|change| is_of(change, id)).collect();
+        if found.is_empty() {
+            return Err(unknown(id));
+        }
+        found
+    } else if let Some(id) = &args.to {
+        let last = files.changes.iter().rposition(|change| is_of(change, id)).ok_or_else(|| unknown(id))?;
+        files.changes.iter().skip(last + 1).collect()
+    } else {
+        let from = steps.len().saturating_sub(args.steps.unwrap_or(1));
+        let meant = steps.get(from..).unwrap_or_default();
+        files.changes.iter().filter(|change| meant.contains(&change.call.seq)).collect()
+    };
+    if meant.is_empty() {
+        return Err(Failure::with_help(Exit::Usage, "nothing has changed files since that step", LISTING));
+    }
+    Ok(meant.into_iter().map(|change| change.call).collect())
+}
+
+/// The steps that changed files, by the record of the answer that made their calls, in order.
+fn steps(files: &Files) -> Vec<Seq> {
+    let mut steps: Vec<Seq> = files.changes.iter().map(|change| change.call.seq).collect();
+    steps.dedup();
+    steps
+}
+
+/// Whether this is the id of the change's step, or of its very call.
+pub(super) fn is_of(change: &Change, id: &str) -> bool {
+    change.call.to_string() == id || change.call.seq.0.to_string() == id
+}
+
+pub(super) fn unknown(id: &str) -> Failure {
+    Failure::with_help(
+        Exit::Usage,
+        format!("no step `{id}` has changed files, or it was taken back"),
+        LISTING,
+    )
+}
+
+/// The record to which the conversation goes back: where the earliest step that is meant began; without the files, where
+/// the last turns did.
+pub(super) fn rewind(state: &State, args: &UndoArgs) -> Result<Seq, Failure> {
+    let nowhere = || Failure::new(Exit::Usage, "the conversation has no such step or turn");
+    if args.keep_files {
+        let turns = state.context.turns();
+        let from = if args.all { 0 } else { turns.len().saturating_sub(args.steps.unwrap_or(1)) };
+        return turns.get(from).copied().ok_or_else(nowhere);
+    }
+    let first = calls(&state.files, args)?.into_iter().min().ok_or_else(nowhere)?;
+    state.context.began_before(first.seq).ok_or_else(nowhere)
+}
+
+/// Paths relative to the session's folder.
+pub(super) fn files(root: &str, files: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let here = std::env::current_dir().unwrap_or_default();
+    files.iter().map(|path| relative(Path::new(root), &here, path)).collect()
+}
+
+fn relative(root: &Path, here: &Path, path: &Path) -> Result<String, Failure> {
+    let mut whole = PathBuf::new();
+    for part in here.join(path).components() {
+        match part {
+            Component::ParentDir => {
+                whole.pop();
+            }
+            Component::CurDir => {}
+            part => whole.push(part),
+        }
+    }
+    let inside = whole.strip_prefix(root).map_err(|_| {
+        let message = format!("`{}` is not in the session's folder `{}`", path.display(), root.display());
+        Failure::new(Exit::Usage, message)
+    })?;
+    Ok(inside.to_string_lossy().into_owned())
+}

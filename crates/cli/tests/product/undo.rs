@@ -1,0 +1,170 @@
+//! `codetether undo`, `redo`, `changes`, `diff`.
+
+use codetether_testkit::{Reply, redact};
+use serde_json::json;
+
+use crate::bench::Bench;
+
+fn write(path: &str, content: &str) -> Reply {
+    Reply::call("write", json!({"path": path, "content": content}))
+}
+
+/// A session of three steps that changed files: by a tool, and by a command.
+fn worked() -> Bench {
+    let bench = Bench::new([
+        write("notes.txt", "one\n"),
+        Reply::call(
+            "bash",
+            json!({"command": "mkdir -p made && echo two > made/new.txt && chmod 600 old.txt"}),
+        ),
+        write("notes.txt", "three\n"),
+        Reply::text("done"),
+        Reply::text("again"),
+    ]);
+    bench.file("old.txt", "old\n");
+    let run = bench.run(&["--mode", "bypass", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    bench
+}
+
+fn read(bench: &Bench, path: &str) -> Option<String> {
+    std::fs::read_to_string(bench.path(path)).ok()
+}
+
+#[test]
+fn what_a_session_changed_is_listed_and_shown() {
+    let bench = worked();
+    let changes = bench.bare(&["changes"]);
+    assert_eq!(changes.code, 0, "{}", changes.shown());
+    let files: Vec<&str> =
+        changes.stdout.lines().map(|line| line.split_once(' ').unwrap().1.trim()).collect();
+    assert_eq!(
+        files,
+        [
+            "created  notes.txt",
+            "created  made",
+            "created  made/new.txt",
+            "changed  old.txt",
+            "changed  notes.txt"
+        ]
+    );
+    let diff = bench.bare(&["diff"]);
+    insta::assert_snapshot!(diff.stdout, @r"
+    --- /dev/null
+    +++ b/made/new.txt
+    @@ -0,0 +1 @@
+    +two
+    --- /dev/null
+    +++ b/notes.txt
+    @@ -0,0 +1 @@
+    +three
+    mode of old.txt 644 -> 600
+    ");
+    let json = bench.bare(&["changes", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["files"], json!([{"path": "notes.txt", "change": "created"}]));
+}
+
+#[test]
+fn steps_are_taken_back_from_the_last_and_done_again() {
+    let bench = worked();
+    let looked = bench.bare(&["undo", "--dry-run"]);
+    assert_eq!((looked.code, looked.stdout.as_str()), (0, "put back    notes.txt\n"), "{}", looked.shown());
+    assert_eq!(read(&bench, "notes.txt").as_deref(), Some("three\n"));
+
+    assert_eq!(bench.bare(&["undo"]).code, 2, "nobody is here to confirm it");
+    let undone = bench.bare(&["undo", "--yes"]);
+    assert_eq!(undone.code, 0, "{}", undone.shown());
+    assert_eq!(read(&bench, "notes.txt").as_deref(), Some("one\n"));
+    let undone = bench.bare(&["undo", "5", "--yes"]);
+    assert_eq!(undone.code, 0, "{}", undone.shown());
+    assert_eq!((read(&bench, "notes.txt"), read(&bench, "made/new.txt")), (None, None));
+    assert!(!bench.path("made").exists(), "a folder that was not there goes as well");
+
+    for expected in ["one\n", "three\n"] {
+        let redone = bench.bare(&["redo", "--yes"]);
+        assert_eq!(redone.code, 0, "{}", redone.shown());
+        assert_eq!(read(&bench, "notes.txt").as_deref(), Some(expected));
+    }
+    assert_eq!(read(&bench, "made/new.txt").as_deref(), Some("two\n"));
+    let nothing = bench.bare(&["redo", "--yes"]);
+    assert_eq!(
+        (nothing.code, nothing.stderr.contains("nothing was taken back")),
+        (2, true),
+        "{}",
+        nothing.shown()
+    );
+}
+
+#[test]
+fn what_the_user_changed_since_is_not_touched_without_a_choice() {
+    let bench = worked();
+    bench.file("notes.txt", "mine\n");
+    let refused = bench.bare(&["undo", "--all", "--yes"]);
+    assert_eq!(refused.code, 1, "{}", refused.shown());
+    assert!(refused.stdout.contains("conflict    notes.txt: you changed it since"), "{}", refused.shown());
+    assert_eq!(read(&bench, "made/new.txt").as_deref(), Some("two\n"), "nothing was changed at all");
+
+    let kept = bench.bare(&["undo", "--all", "--yes", "--conflicts", "keep"]);
+    assert_eq!(kept.code, 0, "{}", kept.shown());
+    assert_eq!((read(&bench, "notes.txt").as_deref(), read(&bench, "made/new.txt")), (Some("mine\n"), None));
+    bench.bare(&["redo", "--yes"]);
+    let overwritten = bench.bare(&["undo", "--all", "--yes", "--conflicts", "overwrite"]);
+    assert_eq!(overwritten.code, 0, "{}", overwritten.shown());
+    assert_eq!(read(&bench, "notes.txt"), None);
+    let redone = bench.bare(&["redo", "--yes"]);
+    assert_eq!(redone.code, 0, "{}", redone.shown());
+    assert_eq!(read(&bench, "notes.txt").as_deref(), Some("mine\n"), "what was overwritten comes back");
+}
+
+#[test]
+fn the_model_hears_of_it_or_the_conversation_goes_back_too() {
+    let bench = worked();
+    bench.bare(&["undo", "--yes"]);
+    let run = bench.run(&["--last", "and now?"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let last = bench.server.requests().last().unwrap().json().to_string();
+    assert!(last.contains("the user took changes of these files back"), "{last}");
+
+    let bench = worked();
+    let undone = bench.bare(&["undo", "--all", "--yes", "--conversation"]);
+    assert_eq!(undone.code, 0, "{}", undone.shown());
+    let run = bench.run(&["--last", "start anew"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let last = bench.server.requests().last().unwrap().json()["messages"].to_string();
+    assert!(last.contains("start anew") && !last.contains("notes.txt"), "{last}");
+}
+
+#[test]
+fn a_step_is_named_by_its_id_and_a_wrong_one_is_told() {
+    let bench = worked();
+    let changes = bench.bare(&["changes"]);
+    let first = changes.stdout.lines().next().unwrap().split_whitespace().next().unwrap().to_owned();
+    let later = bench.bare(&["undo", "--to", &first, "--dry-run"]);
+    assert!(
+        !later.stdout.contains("bring back") && later.stdout.contains("remove      made/new.txt"),
+        "{}",
+        later.shown()
+    );
+    let wrong = bench.bare(&["undo", "--step", "999", "--yes"]);
+    insta::assert_snapshot!(redact(&wrong.stderr), @r"
+    codetether::usage
+
+      × no step `999` has changed files, or it was taken back
+      help: `codetether changes` shows them
+    ");
+    assert_eq!(wrong.code, 2);
+    let outside = bench.bare(&["undo", "--files", "/etc/passwd", "--yes"]);
+    assert_eq!(outside.code, 2, "{}", outside.shown());
+}
+
+#[test]
+fn nothing_is_remembered_where_the_user_does_not_want_it() {
+    let bench = Bench::new([write("a.txt", "x\n"), Reply::text("done")]);
+    let run = bench.run(&["-c", "undo.enabled=false", "--mode", "auto-edit", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert!(!bench.journal().contains("files.snapshot"));
+    assert_eq!(bench.bare(&["undo", "--yes"]).code, 2);
+}
