@@ -14,6 +14,7 @@ use crate::commands::permissions::PermissionsCommand;
 use crate::commands::structured::StructuredCommand;
 use crate::commands::trust::TrustArgs;
 use crate::commands::usage::UsageArgs;
+use crate::sandbox::SandboxCommand;
 
 /// An AI coding agent in one small binary: journaled, crash-safe and fast.
 #[derive(Debug, Parser)]
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     /// narrowing holds only once you trust them: exactly these, in this folder.
     #[command(args_conflicts_with_subcommands = true)]
     Trust(TrustArgs),
+    /// Run a command in the kernel sandbox.
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Look at what providers are given of JSON Schemas.
     #[command(subcommand)]
     Structured(StructuredCommand),

@@ -16,7 +16,7 @@ pub(crate) mod version;
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
-use crate::run;
+use crate::{run, sandbox};
 
 /// Does what the command line says.
 pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
@@ -28,6 +28,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Models(command) => models::run(command),
         Command::Permissions(command) => permissions::run(command),
         Command::Trust(args) => trust::run(args),
+        Command::Sandbox(command) => sandbox::dispatch(command),
         Command::Structured(command) => structured::run(command),
         Command::Undo(args) => undo::undo(&args),
         Command::Redo(args) => undo::redo(&args),

@@ -14,6 +14,7 @@ mod offers;
 mod place;
 mod printer;
 mod run;
+mod sandbox;
 mod settings;
 mod trust;
 
@@ -22,6 +23,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = sandbox::early() {
+        return code;
+    }
     // What we started must not read our memory or environment, where keys are. (Nothing keeps root from it.)
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     exit::prepare();

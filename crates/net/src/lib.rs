@@ -1,6 +1,11 @@
-//! The HTTP client: one pool of connections, TLS roots, proxies. Knows no protocol above HTTP.
+//! The HTTP client (one pool of connections, TLS roots, proxies), and the dialler that checks addresses. Knows no
+//! protocol above HTTP.
 //!
 //! Nothing is loaded that is not needed: a client for a plain `http` address reads no certificates.
+
+mod address;
+mod dial;
+mod upstream;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +16,10 @@ use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::CertificateResult;
 use url::{Host, Url};
+
+pub use address::{AddressKind, address_kind};
+pub use dial::{Addresses, DialError, Dialled, Dialler, Reach, Reaching, System};
+pub use upstream::{Purpose, Upstream, UpstreamError, UpstreamProxy};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(15);

@@ -1,18 +1,23 @@
 //! Runs commands and never loses one: own process group, closed input, bounded time, bounded output, and nothing
-//! left behind when it is stopped. Knows nothing of tools, models or sessions.
-//!
-//! The kernel sandbox is not here yet: a command runs with all the rights of the user.
+//! left behind when it is stopped; and confines them by what the kernel has for that ([`Policy`], [`Plan`], [`Kept`]). Knows
+//! nothing of tools, models or sessions.
 
 mod decode;
 mod environment;
 mod error;
+mod launch;
 mod marked;
 mod output;
+pub mod proxy;
 mod run;
 
 pub use decode::Decoder;
 pub use environment::{environment, is_secret_name, secrets};
 pub use error::Error;
+pub use launch::{
+    Answer, Audit, Fault, Finding, Grant, Host, Job, Kept, Limits, Mode, Net, Outcome, Plan, Policy,
+    PolicyError, Proxy, Report, Running, Tier, explain_host, gaps, keep, machine, summary,
+};
 pub use marked::kill_marked;
 pub use output::Ended;
 pub use run::{Filter, Marker, Spec, Status, run};

@@ -1,0 +1,174 @@
+//! The flags that say what a command may do, and the policy that they make.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use codetether_config::Seconds;
+use codetether_sandbox::{Mode, Net, Policy, PolicyError, Tier};
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// What may be written: nothing (`read-only`), the workspace (`workspace-write`), or all that you may
+    /// (`unconfined`: no sandbox).
+    #[arg(long, value_parser = mode, default_value = "workspace-write")]
+    mode: Mode,
+
+    /// Let this place be written, too.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    writable: Vec<PathBuf>,
+
+    /// Let this place be read, too.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    readable: Vec<PathBuf>,
+
+    /// Which way leads out: none (`off`), or a proxy to these hosts (`allow:HOST,…`).
+    #[arg(long, value_name = "off|allow:HOST,…", value_parser = net, default_value = "off")]
+    net: Net,
+
+    /// Pass this variable on, whatever is in it.
+    #[arg(long, value_name = "NAME")]
+    env: Vec<String>,
+
+    /// Most private memory of one process, such as `512M` or `8G`; `none` for no bound [default: 4G].
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    mem: Option<Bound>,
+
+    /// Most processes and threads at a time [default: 512, and 32 for each processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pids: Option<u32>,
+
+    /// Longest run, such as `90` (seconds) or `10m`.
+    #[arg(long, value_name = "TIME")]
+    time: Option<Seconds>,
+
+    /// Largest file that may be written, such as `1G`.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    fsize: Option<Bound>,
+
+    /// How it is enforced: `namespaces`, or with gaps by `landlock` alone, or as well as this machine can (`auto`).
+    #[arg(long, value_name = "TIER", value_parser = tier, default_value = "auto")]
+    tier: Choice,
+}
+
+/// A size, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bound(Option<u64>);
+
+/// A tier, or the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Choice(Option<Tier>);
+
+impl PolicyArgs {
+    /// The policy for a workspace.
+    pub(crate) fn policy(&self, root: &Path) -> Result<Policy, PolicyError> {
+        let given = [
+            ("--writable", !self.writable.is_empty()),
+            ("--readable", !self.readable.is_empty()),
+            ("--net allow:", self.net != Net::Off),
+            ("--env", !self.env.is_empty()),
+            ("--pids", self.pids.is_some()),
+            ("--tier", self.tier.0.is_some()),
+        ];
+        if self.mode == Mode::Unconfined
+            && let Some((flag, _)) = given.iter().find(|(_, given)| *given)
+        {
+            return Err(PolicyError::NoEffect(flag));
+        }
+        let mut policy = Policy::new(self.mode, root)?;
+        for path in &self.writable {
+            policy.grant_write(path, "--writable")?;
+        }
+        for path in &self.readable {
+            policy.grant_read(path, "--readable")?;
+        }
+        for name in &self.env {
+            policy.pass(name)?;
+        }
+        policy.net = self.net.clone();
+        policy.tier = self.tier.0;
+        let limits = &mut policy.limits;
+        limits.memory = self.mem.map_or(limits.memory, |bound| bound.0);
+        limits.processes = self.pids.unwrap_or(limits.processes);
+        limits.millis = self.time.map(Seconds::millis);
+        limits.file = self.fsize.and_then(|bound| bound.0);
+        Ok(policy)
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    [Mode::ReadOnly, Mode::WorkspaceWrite, Mode::Unconfined]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| "expected `read-only`, `workspace-write` or `unconfined`".into())
+}
+
+fn tier(text: &str) -> Result<Choice, String> {
+    match text {
+        "auto" => Ok(Choice(None)),
+        _ => [Tier::Namespaces, Tier::Landlock]
+            .into_iter()
+            .find(|tier| tier.as_str() == text)
+            .map(|tier| Choice(Some(tier)))
+            .ok_or_else(|| "expected `auto`, `namespaces` or `landlock`".into()),
+    }
+}
+
+fn net(text: &str) -> Result<Net, String> {
+    let wrong = || "expected `off`, or `allow:` and hosts with commas between them".to_owned();
+    if text == "off" {
+        return Ok(Net::Off);
+    }
+    let hosts = text.strip_prefix("allow:").ok_or_else(wrong)?;
+    let hosts: Vec<String> = hosts.split(',').map(|host| host.trim().to_owned()).collect();
+    if hosts.iter().any(String::is_empty) {
+        return Err(wrong());
+    }
+    Ok(Net::Allow(hosts))
+}
+
+fn size(text: &str) -> Result<Bound, String> {
+    if text == "none" {
+        return Ok(Bound(None));
+    }
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        "T" | "t" => 40,
+        _ => return Err("expected a number of bytes, or one with `K`, `M`, `G` or `T`, or `none`".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, such as `512M`".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .map(|bytes| Bound(Some(bytes)))
+        .ok_or_else(|| "that is no size".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("512M"), Ok(Bound(Some(512 << 20))));
+        assert_eq!(size("7"), Ok(Bound(Some(7))));
+        assert_eq!(size("none"), Ok(Bound(None)));
+        for wrong in ["", "M", "1X", "0", "-1", "99999999999999T", "1.5G", "1é"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_way_out_names_its_hosts() {
+        assert_eq!(
+            net("allow:a.example,*.b.example"),
+            Ok(Net::Allow(vec!["a.example".into(), "*.b.example".into()]))
+        );
+        for wrong in ["on", "allow:", "allow:a,,b", "allow"] {
+            assert!(net(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A sandbox that stays: its root, mounts and network are made once, and each command gets a process namespace of its
+//! own in it, so that one costs little and nothing that it leaves behind meets the next. A process of this program
+//! holds it (one with a single thread, which the asking one need not be); whoever has the [`Kept`] is its only master,
+//! and when that is dropped, all inside ends.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::{DumpableBehavior, Signal};
+
+use super::build::Stay;
+use super::enter::Terminal;
+use super::fault::{Doing, Fault};
+use super::host::Host;
+use super::policy::Policy;
+use super::sys::{self, Disposition, Side};
+use super::tier::Way;
+use super::wire::{self, Job, Report};
+use super::{Plan, build, init, wait_for};
+
+/// A sandbox that stays until this is dropped.
+#[derive(Debug)]
+pub struct Kept {
+    holder: Child,
+    requests: Mutex<Option<OwnedFd>>,
+    notes: Vec<String>,
+    way_out: Option<TcpListener>,
+}
+
+impl Kept {
+    /// Makes one: `program` is this program (`/proc/self/exe`), started as `sandbox keep`.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn start(program: &Path, policy: &Policy) -> Result<Self, Fault> {
+        let (near, far) = wire::pair().doing(|| "making a pair of sockets")?;
+        let mut command = Command::new(program);
+        command.args(["sandbox", "keep"].map(OsStr::new));
+        command.stdin(Stdio::from(far)).stdout(Stdio::null()).stderr(Stdio::null());
+        let holder = command.spawn().doing(|| format!("starting `{} sandbox keep`", program.display()))?;
+        // It has the other end now, and only it.
+        drop(command);
+        let greeting = greet(&near, policy);
+        // From here on, dropping this ends what was started, also where that failed.
+        let mut kept = Self { holder, requests: Mutex::new(Some(near)), notes: Vec::new(), way_out: None };
+        (kept.notes, kept.way_out) = greeting?;
+        Ok(kept)
+    }
+
+    /// What people should hear of how it was set up.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What connections to the way out come in by, if the policy has one; whoever takes it leads them.
+    pub fn take_way_out(&mut self) -> Option<TcpListener> {
+        self.way_out.take()
+    }
+
+    /// Starts a command, with these as its standard input, output and error. What `job` has as environment is added to
+    /// what the policy gives. Does not wait: not for the command, and not for its start.
+    ///
+    /// # Errors
+    /// When the sandbox is gone.
+    pub fn spawn(&self, job: &Job, descriptors: [BorrowedFd<'_>; 3]) -> Result<Running, Fault> {
+        let (near, far) = wire::pair().doing(|| "making a pair of sockets")?;
+        let [input, output, error] = descriptors;
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = || Fault::new("passing a command on", "the sandbox is gone");
+        wire::send(requests.as_ref().ok_or_else(gone)?, &job.encode()?, &[input, output, error, far.as_fd()])
+            .doing(|| "passing a command on")?;
+        Ok(Running { status: near })
+    }
+}
+
+/// Passes the policy on, and waits until the sandbox stands. Gives what people should hear, and the way out.
+fn greet(holder: &OwnedFd, policy: &Policy) -> Result<(Vec<String>, Option<TcpListener>), Fault> {
+    let policy =
+        serde_json::to_vec(policy).map_err(|error| Fault::new("passing the policy on", error.to_string()))?;
+    wire::send(holder, &policy, &[]).doing(|| "passing the policy on")?;
+    let (mut notes, mut way_out) = (Vec::new(), None);
+    loop {
+        match wire::next_report(holder).doing(|| "waiting for the sandbox")? {
+            Some((Report::Ready, _)) => return Ok((notes, way_out)),
+            Some((Report::WayOut, mut listener)) => way_out = listener.pop().map(TcpListener::from),
+            Some((Report::Note(note), _)) => notes.push(note),
+            Some((Report::Failed(fault), _)) => return Err(fault),
+            Some(_) | None => {
+                return Err(Fault::new("waiting for the sandbox", "the process that holds it ended early"));
+            }
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // The holder ends when nobody can ask for anything any more; with it all inside does.
+        drop(self.requests.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        let _ = self.holder.wait();
+    }
+}
+
+/// A command in a kept sandbox. When this is dropped, it ends, and all that it started.
+#[derive(Debug)]
+pub struct Running {
+    status: OwnedFd,
+}
+
+impl Running {
+    /// Waits for the next report; [`Report::Note`] is never the last. A command that was killed together with its
+    /// process 1 is told as [`Report::Signal`].
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn next(&self) -> io::Result<Report> {
+        Ok(wire::next_report(&self.status)?.map_or(Report::Signal(libc::SIGKILL), |(report, _)| report))
+    }
+
+    /// Sends a signal to the command's group. That it has ended meanwhile is no error.
+    pub fn signal(&self, signal: i32) {
+        if let Ok(signal) = u8::try_from(signal) {
+            let _ = rustix::net::send(&self.status, &[signal], rustix::net::SendFlags::NOSIGNAL);
+        }
+    }
+}
+
+/// Readable when there is a report.
+impl AsFd for Running {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.status.as_fd()
+    }
+}
+
+/// Holds a sandbox for whoever is at the other end of standard input, until that closes: what `sandbox keep` does.
+/// This process must have one thread. Gives what to exit with.
+#[must_use]
+pub fn keep() -> u8 {
+    match hold(rustix::stdio::stdin()) {
+        Ok(()) => 0,
+        Err(fault) => {
+            // Whoever asked may be gone, too.
+            let _ = wire::report(rustix::stdio::stdin(), &Report::Failed(fault));
+            125
+        }
+    }
+}
+
+fn hold(master: BorrowedFd<'_>) -> Result<(), Fault> {
+    // What is typed at the terminal of whoever asked is not for this process. Where it leads a session already, there
+    // is none.
+    let _ = rustix::process::setsid();
+    sys::close_on_exec(3).doing(|| "closing descriptors")?;
+    let Some((policy, _)) = wire::receive(master).doing(|| "reading the policy")? else { return Ok(()) };
+    let policy: Policy = serde_json::from_slice(&policy)
+        .map_err(|error| Fault::new("reading the policy", error.to_string()))?;
+    let plan = Plan::new(&policy, &Host::here())?;
+    for note in plan.notes().iter().cloned().chain(plan.prepare()?) {
+        wire::report(master, &Report::Note(note)).doing(|| "reporting")?;
+    }
+    let holder = match plan.fork()? {
+        Side::Child => {
+            let end = plan.set_up(master, Stay::Kept).and_then(|()| serve(&plan, master));
+            if let Err(fault) = &end {
+                let _ = wire::report(master, &Report::Failed(fault.clone()));
+            }
+            std::process::exit(if end.is_ok() { 0 } else { 125 });
+        }
+        Side::Parent(pid) => pid,
+    };
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    wait_for(holder);
+    Ok(())
+}
+
+/// In the new root, as process 1: starts what is asked for.
+fn serve(plan: &Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).doing(|| "hiding process 1")?;
+    // Nobody waits for a command's process 1: it tells by itself how it went.
+    sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
+    // What was asked for over a terminal is for the commands that have it.
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        sys::set_disposition(signal, Disposition::Ignore);
+    }
+    wire::report(master, &Report::Ready).doing(|| "reporting")?;
+    while let Some((request, descriptors)) = wire::receive(master).doing(|| "waiting for a command")? {
+        let [input, output, error, status] = <[OwnedFd; 4]>::try_from(descriptors)
+            .map_err(|_| Fault::new("waiting for a command", "one came without its descriptors"))?;
+        let namespaces = if plan.way == Way::Namespaces { libc::CLONE_NEWPID | libc::CLONE_NEWNS } else { 0 };
+        match sys::fork(namespaces) {
+            Ok(Side::Parent(_)) => {}
+            Ok(Side::Child) => std::process::exit(command(plan, &request, [input, output, error], &status)),
+            Err(errno) => {
+                let fault = Fault::of("making a process namespace for a command", errno);
+                let _ = wire::report(&status, &Report::Failed(fault));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As process 1 of a command's own process namespace.
+fn command(plan: &Plan, request: &[u8], descriptors: [OwnedFd; 3], status: &OwnedFd) -> i32 {
+    let ready = || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .doing(|| "tying the command to its sandbox")?;
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+            sys::set_disposition(signal, Disposition::Default);
+        }
+        let [input, output, error] = descriptors;
+        rustix::stdio::dup2_stdin(&input).doing(|| "handing descriptors over")?;
+        rustix::stdio::dup2_stdout(&output).doing(|| "handing descriptors over")?;
+        rustix::stdio::dup2_stderr(&error).doing(|| "handing descriptors over")?;
+        match plan.way {
+            Way::Namespaces => build::own_proc(plan.processes)?,
+            Way::Landlock | Way::Unconfined => {
+                rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                    .doing(|| "taking over what the command leaves behind")?;
+            }
+        }
+        let mut job = Job::decode(request)?;
+        let own = std::mem::take(&mut job.env);
+        job.env = plan
+            .environment
+            .iter()
+            .filter(|(name, _)| own.iter().all(|(other, _)| other != name))
+            .cloned()
+            .collect();
+        job.env.extend(own);
+        job.time = job.time.or(plan.time);
+        Ok(job)
+    };
+    match ready() {
+        Ok(job) => init::run(&job, &plan.bounds, Terminal::Leave, status),
+        Err(fault) => {
+            let _ = wire::report(status, &Report::Failed(fault));
+            125
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Walks the places that can be written, once, before a command runs: finds every repository in them, settings of
+//! agents and editors, secrets, sockets and devices. Where the walk ends before the place does, that is said, and what
+//! was not seen cannot be written.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
+
+use super::policy::Policy;
+use super::repository::{self, Wanted};
+use super::secrets::is_secret;
+use super::survey::{Mask, Pin, Survey};
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    /// Entries that are looked at in all places together.
+    entries: usize,
+    /// Folders in folders.
+    depth: usize,
+}
+
+const REACH: Reach = Reach { entries: 200_000, depth: 24 };
+
+/// Unseen folders that are made read-only one by one; with more of them nothing runs.
+const MOST_UNSEEN: usize = 256;
+
+/// Folders that programs fill and nobody works in.
+const SKIPPED: &[&str] =
+    &["node_modules", "target", ".venv", "__pycache__", ".tox", ".gradle", ".pnpm-store"];
+
+/// At the top of a workspace or repository: what agents, editors and shells take as instructions or run.
+const SETTINGS: &[&str] = &[
+    ".codetether",
+    ".mcp.json",
+    ".vscode",
+    ".claude",
+    ".claude.json",
+    ".cursor",
+    ".codex",
+    ".gemini",
+    ".opencode",
+    "opencode.json",
+    ".windsurf",
+    ".roo",
+    ".kiro",
+    ".zed",
+    ".idea",
+    ".fleet",
+    ".continue",
+    ".aider.conf.yml",
+    ".goosehints",
+    ".devcontainer",
+    ".devcontainer.json",
+    ".envrc",
+    ".nvim.lua",
+    ".nvimrc",
+    ".exrc",
+    ".vimrc",
+    ".lvimrc",
+    ".dir-locals.el",
+];
+
+/// In a home that is (in) the workspace: what shells and desktops run.
+const STARTUP: &[&str] = &[
+    ".bashrc",
+    ".bash_profile",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_aliases",
+    ".profile",
+    ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".zlogin",
+    ".inputrc",
+    ".gitconfig",
+    ".xprofile",
+    ".xsessionrc",
+    ".local/bin",
+    "bin",
+    ".cargo/bin",
+    ".cargo/config.toml",
+    ".cargo/env",
+    ".tmux.conf",
+];
+
+/// Finds what has to be guarded, and puts it into the survey.
+pub(crate) fn guard(policy: &Policy, survey: &mut Survey) {
+    guard_within(REACH, policy, survey);
+}
+
+fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
+    let mut walk = Walk { home: survey.home.clone(), ..Walk::new(reach) };
+    let root = &policy.root;
+    if let Some(repository) = repository::confirmed_outside(root)
+        && !policy.writable.iter().any(|grant| repository.starts_with(&grant.path))
+    {
+        walk.repository(&repository, Some(root), &[&repository, root]);
+        let why = "the repository that the workspace is a working tree of";
+        survey.repositories.push((repository, why.to_owned()));
+    }
+    let places = policy.writable.iter().map(|grant| &grant.path).chain([root]);
+    for place in places.clone() {
+        // What lies in another is walked with it.
+        if places.clone().any(|other| place != other && place.starts_with(other)) {
+            continue;
+        }
+        walk.place(place);
+    }
+    survey.unseen = walk.unseen.len();
+    if walk.unseen.len() <= MOST_UNSEEN {
+        for path in &walk.unseen {
+            let why = "not looked at before the command ran: the workspace is too large or too deep";
+            walk.pins.push(Pin::frozen(path, why));
+        }
+        if !walk.unseen.is_empty() {
+            survey.notes.push(format!(
+                "the workspace has more than {} entries, or is deeper than {} folders: {} folders in it are read-only, such as `{}`",
+                reach.entries,
+                reach.depth,
+                walk.unseen.len(),
+                walk.unseen[0].display()
+            ));
+        }
+    }
+    walk.follow_links(&places.map(PathBuf::as_path).collect::<Vec<_>>());
+    survey.pins = walk.pins;
+    survey.masks.extend(walk.masks);
+    survey.wanted = walk.wanted;
+    survey.unwanted = walk.unwanted;
+}
+
+/// Whether so much was not looked at that nothing may run.
+pub(crate) fn is_too_large(survey: &Survey) -> bool {
+    survey.unseen > MOST_UNSEEN
+}
+
+struct Walk {
+    reach: Reach,
+    home: PathBuf,
+    seen: usize,
+    pins: Vec<Pin>,
+    masks: Vec<Mask>,
+    wanted: Vec<Wanted>,
+    unwanted: Vec<PathBuf>,
+    unseen: Vec<PathBuf>,
+}
+
+/// What one folder has in it that matters.
+#[derive(Default)]
+struct Folder {
+    folders: Vec<Box<OsStr>>,
+    files: Vec<Box<OsStr>>,
+    sockets: Vec<Box<OsStr>>,
+}
+
+impl Folder {
+    /// None where it cannot be read: then nothing inside can be, either.
+    fn read(path: &Path) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat(CWD, path, flags, Mode::empty()).ok()?;
+        let mut dir = Dir::new(fd).ok()?;
+        let mut found = Self::default();
+        while let Some(Ok(entry)) = dir.next() {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems do not say it here.
+                FileType::Unknown => rustix::fs::lstat(path.join(name))
+                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => found.folders.push(name.into()),
+                FileType::RegularFile | FileType::Symlink => found.files.push(name.into()),
+                FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
+                    found.sockets.push(name.into())
+                }
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+
+    fn len(&self) -> usize {
+        self.folders.len() + self.files.len() + self.sockets.len()
+    }
+
+    fn has_folder(&self, name: &str) -> bool {
+        self.folders.iter().any(|other| **other == *name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.has_folder(name) || self.files.iter().any(|other| **other == *name)
+    }
+}
+
+impl Walk {
+    fn new(reach: Reach) -> Self {
+        Self {
+            reach,
+            home: PathBuf::new(),
+            seen: 0,
+            pins: Vec::new(),
+            masks: Vec::new(),
+            wanted: Vec::new(),
+            unwanted: Vec::new(),
+            unseen: Vec::new(),
+        }
+    }
+
+    fn place(&mut self, place: &Path) {
+        if !place.is_dir() {
+            return;
+        }
+        if self.home.starts_with(place) {
+            let home = self.home.clone();
+            let there = STARTUP.iter().map(|name| home.join(name)).filter(|path| path.exists());
+            self.pins
+                .extend(there.map(|path| Pin::frozen(path, "it is run when you log in or open a shell")));
+        }
+        // Nearest first: where the walk ends early, it is far down.
+        let mut open = VecDeque::from([(place.to_owned(), 0)]);
+        while let Some((path, depth)) = open.pop_front() {
+            if depth > self.reach.depth || self.seen > self.reach.entries {
+                self.unseen.push(path);
+                continue;
+            }
+            let Some(folder) = Folder::read(&path) else { continue };
+            self.seen += folder.len();
+            let is_repository = self.folder(&path, &folder, place);
+            if is_repository || depth == 0 {
+                self.settings(&path, &folder, place);
+            }
+            for name in &folder.folders {
+                if **name != *".git" && !SKIPPED.iter().any(|skipped| **name == **skipped) {
+                    open.push_back((path.join(&**name), depth + 1));
+                }
+            }
+        }
+    }
+
+    /// Guards what is directly in a folder. True where that is the top of a repository.
+    fn folder(&mut self, path: &Path, folder: &Folder, place: &Path) -> bool {
+        for name in &folder.sockets {
+            let why = "a socket or device: who listens there is outside";
+            self.masks.push(Mask { path: path.join(&**name), folder: false, why: why.into() });
+        }
+        for name in &folder.files {
+            let full = || path.join(&**name);
+            if is_secret(name.as_bytes(), &full()) {
+                self.masks.push(Mask {
+                    path: full(),
+                    folder: false,
+                    why: "keys and passwords are kept there".into(),
+                });
+            }
+        }
+        let git = path.join(".git");
+        if folder.has_folder(".git") {
+            self.held_above(path, place);
+            self.repository(&git, Some(path), &[place]);
+            true
+        } else if folder.has(".git") {
+            self.held_above(path, place);
+            self.pins.push(Pin::frozen(git, "it says where a repository is"));
+            true
+        } else {
+            if repository::is_git_dir(|name| folder.has(name)) {
+                self.held_above(path, place);
+                self.repository(path, None, &[place]);
+            }
+            false
+        }
+    }
+
+    fn repository(&mut self, git_dir: &Path, top: Option<&Path>, within: &[&Path]) {
+        let guard = repository::guard(git_dir, top, within, &self.home);
+        self.pins.extend(guard.pins);
+        self.wanted.extend(guard.wanted);
+        self.unwanted.extend(guard.unwanted);
+    }
+
+    fn settings(&mut self, path: &Path, folder: &Folder, place: &Path) {
+        let there: Vec<_> = SETTINGS.iter().filter(|name| folder.has(name)).collect();
+        if there.is_empty() {
+            return;
+        }
+        self.held_above(path, place);
+        let why = "an agent, an editor or a shell outside does what it says";
+        self.pins.extend(there.into_iter().map(|name| Pin::frozen(path.join(name), why)));
+    }
+
+    /// What is frozen and is a link leads to something that is to be frozen, too.
+    fn follow_links(&mut self, places: &[&Path]) {
+        let links = self.pins.iter().filter(|pin| pin.frozen && pin.path.is_symlink());
+        let targets: Vec<_> =
+            links.filter_map(|pin| Some((pin.path.canonicalize().ok()?, pin.why.clone()))).collect();
+        for (target, why) in targets {
+            if let Some(place) = places.iter().find(|place| target.starts_with(place) && target != **place) {
+                let above = repository::between(&target, place).skip(1);
+                self.pins.extend(above.map(|above| Pin::held(above, &why)));
+                self.pins.push(Pin::frozen(target, &why));
+            }
+        }
+    }
+
+    /// Holds the folders between a place and something in it: else one of them could be renamed, and another put there.
+    fn held_above(&mut self, path: &Path, place: &Path) {
+        let why = "a repository is in it: it cannot be swapped for another";
+        self.pins.extend(repository::between(path, place).map(|above| Pin::held(above, why)));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests set up files as a person would")]
+mod tests {
+    use super::*;
+    use crate::launch::policy::Mode as PolicyMode;
+
+    fn guarded(reach: Reach, folders: &[&str]) -> (PathBuf, Survey) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for folder in folders {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let policy = Policy::new(PolicyMode::WorkspaceWrite, &root).unwrap();
+        let mut survey = Survey { home: "/home/ada".into(), ..Survey::default() };
+        guard_within(reach, &policy, &mut survey);
+        (root, survey)
+    }
+
+    fn frozen(root: &Path, survey: &Survey) -> Vec<String> {
+        let pins = survey.pins.iter().filter(|pin| pin.frozen);
+        let mut names: Vec<_> =
+            pins.map(|pin| pin.path.strip_prefix(root).unwrap().display().to_string()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_seen_is_read_only_and_said() {
+        let (root, survey) = guarded(Reach { depth: 2, ..REACH }, &["a/b/c/d/.git", "a/x"]);
+        assert_eq!(frozen(&root, &survey), ["a/b/c"]);
+        assert_eq!(survey.notes.len(), 1);
+        assert!(!is_too_large(&survey));
+    }
+
+    #[test]
+    fn where_too_much_was_not_seen_nothing_may_run() {
+        let many: Vec<_> = (0..=MOST_UNSEEN).map(|number| format!("folder-{number}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        assert!(is_too_large(&guarded(Reach { entries: 10, ..REACH }, &many).1));
+        assert!(!is_too_large(&guarded(REACH, &many).1));
+    }
+
+    #[test]
+    fn repositories_are_found_wherever_they_are_but_not_where_nobody_works() {
+        let (root, survey) = guarded(REACH, &["a/b/.git", "node_modules/x/.git", ".vscode", "a/.vscode"]);
+        let hooks = ["config", "hooks", "info/attributes"].map(|name| format!("a/b/.git/{name}"));
+        assert_eq!(frozen(&root, &survey), [&[".vscode".to_owned()][..], &hooks].concat());
+        let held = |path: &str| survey.pins.iter().any(|pin| !pin.frozen && pin.path == root.join(path));
+        assert!(held("a") && held("a/b") && held("a/b/.git") && !held("node_modules"));
+    }
+}
