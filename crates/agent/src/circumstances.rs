@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use codetether_event::{Touches, TurnSettings};
+use codetether_event::{Confinement, Touches, TurnSettings};
 use codetether_files::Root;
-use codetether_permission::{Judgement, List, Place, Rules, judge};
+use codetether_permission::{Judgement, List, Place, Rules, Stance, judge};
 use codetether_tool::Hidden;
 
 /// What holds while calls are judged and run.
@@ -62,7 +62,8 @@ impl Circumstances {
     /// The verdict on a call that touches this. Follows links, so it reads the disk.
     pub(crate) fn judge(&self, tool: &str, touches: &Touches) -> Judgement {
         let place = Place { root: self.root.path(), home: self.home.as_deref(), follow: &followed };
-        judge(self.settings.mode, &self.rules, tool, touches, &place)
+        let confined = self.settings.confinement == Confinement::Namespaces;
+        judge(Stance { mode: self.settings.mode, confined }, &self.rules, tool, touches, &place)
     }
 
     /// What a search of this tool passes over. A search follows no link, so that a path is where it leads.

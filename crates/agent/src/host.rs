@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use codetether_event::{ItemId, Piece};
+use codetether_event::{ItemId, Mode, Piece};
 use codetether_sandbox::{Decoder, Filter, Marker, Spec, Status};
 use codetether_secret::{Redactor, Stream};
 use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
 
+use crate::confine::Sandbox;
 use crate::hub::Hub;
 
 /// The variable that processes of a call carry, so that survivors of a crash can be found.
@@ -25,6 +26,8 @@ pub(crate) struct CallHost {
     pub(crate) marker: String,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) commands: AtomicU64,
+    /// What confines its commands, and the mode that they run in; nothing where they run on the machine as it is.
+    pub(crate) sandbox: Option<(Arc<Sandbox>, Mode)>,
 }
 
 /// Known secrets are taken out of output before it is kept or shown.
@@ -48,6 +51,13 @@ impl Host for CallHost {
                 dir => cx.root.open_dir(dir).map_err(|e| ToolError::ForModel(e.to_string()))?,
             };
             codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
+            let confined = match self.sandbox.clone().filter(|_| !command.outside) {
+                Some((sandbox, mode)) => {
+                    let kept = tokio::task::spawn_blocking(move || sandbox.kept(mode)).await;
+                    Some(kept.map_err(|e| ToolError::Fatal(e.to_string()))?.map_err(ToolError::ForModel)?)
+                }
+                None => None,
+            };
             let number = self.commands.fetch_add(1, Ordering::Relaxed);
             let spec = Spec {
                 argv: command.argv.iter().map(OsString::from).collect(),
@@ -58,6 +68,7 @@ impl Host for CallHost {
                 keep: command.output,
                 spool: self.spool.join(format!("{}-{number}", cx.call)),
                 spool_max: SPOOL_MAX,
+                confined,
                 filter: Some(Box::new(Redacted(self.redactor.stream()))),
             };
             let mut decoder = Decoder::default();

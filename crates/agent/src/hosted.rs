@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::RunError;
 use crate::authorise::Authoriser;
 use crate::circumstances::ReadRules;
+use crate::confine::Sandbox;
 use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
 use crate::live::{Live, Parts, Submitted, drive};
@@ -210,6 +211,7 @@ impl Opening {
             effects: JoinSet::new(),
             cancels: HashMap::new(),
             dialogue: None,
+            sandbox: self.parts.confine.clone().map(|confine| Arc::new(Sandbox::new(confine))),
             workspace,
             syncing: None,
         };

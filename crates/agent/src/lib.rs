@@ -5,6 +5,7 @@
 
 mod authorise;
 mod circumstances;
+mod confine;
 mod gate;
 mod host;
 mod hosted;
@@ -20,6 +21,7 @@ mod workspace;
 
 pub use circumstances::followed;
 use codetether_event::SessionId;
+pub use confine::Confine;
 pub use hosted::{Hosted, Opening, SubmitError};
 pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};

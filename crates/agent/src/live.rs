@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::RunError;
 use crate::authorise::{Authoriser, Judged};
 use crate::circumstances::{Circumstances, ReadRules};
+use crate::confine::{Confine, Sandbox};
 use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
@@ -56,6 +57,8 @@ pub(crate) struct Live {
     pub(crate) effects: JoinSet<End>,
     pub(crate) cancels: HashMap<ItemId, Cancel>,
     pub(crate) dialogue: Option<Held>,
+    /// What confines its commands.
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
     /// Where there is a place to remember its files.
     pub(crate) workspace: Option<Workspace>,
     /// A sync of results that overlaps the next request.
@@ -248,6 +251,8 @@ impl Live {
     }
 
     fn host(&self, marker: String) -> Arc<CallHost> {
+        let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
+        let confined = settings.filter(|settings| !settings.confinement.is_none());
         Arc::new(CallHost {
             hub: self.hub.clone(),
             environment: self.environment.clone(),
@@ -255,6 +260,7 @@ impl Live {
             marker,
             redactor: self.gate.redactor.clone(),
             commands: AtomicU64::new(0),
+            sandbox: self.sandbox.clone().zip(confined.map(|settings| settings.mode)),
         })
     }
 
@@ -486,6 +492,8 @@ pub struct Parts {
     pub redactor: Arc<codetether_secret::Redactor>,
     /// The user's home folder, for rules and paths that speak of it.
     pub home: Option<PathBuf>,
+    /// How commands are confined, in turns whose settings want it.
+    pub confine: Option<Confine>,
     /// Where files are remembered, so that changes can be taken back.
     pub memory: Option<Memory>,
     /// Where rules go that were allowed for good; without it they last as long as the session.

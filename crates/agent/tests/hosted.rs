@@ -133,6 +133,7 @@ impl Place {
                 limits: Limits::default(),
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),
                 home: None,
+                confine: None,
                 memory: None,
                 rule_file: None,
             },

@@ -22,7 +22,7 @@ use codetether_agent::{Cursor, Opening, Parts, Purse, SubmitError};
 use codetether_builtin::{Builtin, Shell};
 use codetether_config::{Layer, Settings};
 use codetether_event::{
-    Audience, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
+    Audience, Confinement, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
 };
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
@@ -38,7 +38,7 @@ use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
 use crate::run::window::Probe;
 use crate::trust::Project;
-use crate::{facts, keys, models, place, printer, settings};
+use crate::{facts, keys, models, place, printer, sandbox, settings};
 
 /// Which session a run works in.
 enum Target {
@@ -104,9 +104,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let cassettes = cassettes::asked(args, &root)?;
     let found = models::check(&settings, &turn.model, &cassettes)?;
     turn.fallback.iter().try_for_each(|model| models::check_known(&settings, model))?;
-    let tools = Builtin::new(Shell::Bare);
+    let confine = match turn.confinement {
+        Confinement::None => None,
+        // As the settings say now, also for a turn that goes on.
+        _ => sandbox::confine(&settings, &root)
+            .map_err(|error| Failure::new(Exit::Usage, format!("the sandbox of the settings: {error}")))?,
+    };
+    if confine.is_none() && !turn.confinement.is_none() {
+        return Err(Failure::with_help(
+            Exit::Usage,
+            "the turn began in a sandbox, and the settings do not say one any more",
+            "set `sandbox.tier` again, or give a prompt to begin another turn",
+        ));
+    }
+    let tools = Builtin::new(if confine.is_some() { Shell::Confined } else { Shell::Bare });
     check_tools(&turn, &tools)?;
     check_prices(&settings, &turn)?;
+    let is_bare = confine.is_none();
     let first_run = !layout.sessions().exists();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -120,6 +134,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         limits: Limits::default(),
         redactor: keys::redactor(),
         home: std::env::home_dir(),
+        confine,
         memory: Some(place::memory(&settings.undo)?),
         rule_file: permissions::rule_file(&root),
     };
@@ -130,10 +145,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         audience: attended.then_some(Audience::Terminal),
         build: BUILD.into(),
     };
-    if first_run && !args.quiet {
+    if first_run && is_bare && !args.quiet {
         printer::err(
-            "note: this is the first run here. Commands that the agent runs are not sandboxed yet: what you allow \
-             runs with your own rights.\n",
+            "note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with \
+             your own rights. `codetether config set sandbox.tier namespaces` confines them.\n",
         );
     }
     let exit = runtime.block_on(async {

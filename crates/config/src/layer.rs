@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Effort, Mode, Retry, Temperature};
+use codetether_event::{Confinement, Effort, Mode, Retry, Temperature};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ keys! {
         /// What may be spent.
         #[key(default = Table::defaults(), project = Nothing)]
         pub limits: Limits,
+        /// What commands that the agent runs are confined in.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub sandbox: SandboxLayer,
         /// What is remembered of files, so that changes can be taken back.
         #[key(default = Table::defaults(), project = Nothing)]
         pub undo: UndoLayer,
@@ -115,6 +118,27 @@ keys! {
     }
 }
 table_field!(Limits);
+
+keys! {
+    /// What commands that the agent runs are confined in. `codetether sandbox explain` says what that means here.
+    pub struct SandboxLayer {
+        /// How: `none`, `landlock` (which has gaps: `codetether sandbox doctor` lists them) or `namespaces`. Where that cannot
+        /// be had, no command runs. In `namespaces`, modes `auto-edit` and `bypass` ask only for what a rule asks about and for
+        /// what destroys, and a command can ask to run outside.
+        #[key(default = Some(Confinement::None))]
+        pub tier: Option<Confinement>,
+        /// More folders that may be written, besides the workspace.
+        #[key(default = None, unset = "none")]
+        pub writable: Option<Names>,
+        /// More folders that may be read, besides the system and toolchains.
+        #[key(default = None, unset = "none")]
+        pub readable: Option<Names>,
+        /// Variables that are passed on, besides those that commands always inherit.
+        #[key(default = None, unset = "none")]
+        pub env: Option<Names>,
+    }
+}
+table_field!(SandboxLayer);
 
 keys! {
     /// What is remembered of files, so that changes can be taken back.

@@ -432,6 +432,10 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("fallback", "[\"a/b\"]"),
         ("limits.max_cost", "0.5"),
         ("limits.allow_unknown_price", "true"),
+        ("sandbox.tier", "\"namespaces\""),
+        ("sandbox.writable", "[\"/a\"]"),
+        ("sandbox.readable", "[\"/a\"]"),
+        ("sandbox.env", "[\"A\"]"),
         ("undo.enabled", "false"),
         ("undo.max_size", "1"),
         ("max_time", "5"),
@@ -503,6 +507,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             max_time_ms,
             fallback,
             limits,
+            sandbox,
             undo,
             tools,
             retry,
@@ -517,7 +522,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            (max_steps, fallback, limits, undo),
+            (max_steps, fallback, limits, sandbox, undo),
             (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };

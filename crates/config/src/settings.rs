@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use codetether_event::{
-    Confinement, Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
+    Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
 };
 use codetether_permission::List;
 
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{Layer, Limits, ModelSettings, Provider, UndoLayer};
+use crate::{Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Settings {
     pub fallback: Vec<ModelId>,
     /// What may be spent.
     pub limits: Limits,
+    /// What commands are confined in.
+    pub sandbox: SandboxLayer,
     /// What is remembered of files.
     pub undo: UndoLayer,
     /// The tools offered; all when absent.
@@ -142,6 +144,7 @@ impl Settings {
             max_time_ms: layer.max_time.map(crate::Seconds::millis),
             fallback: layer.fallback.iter().flat_map(|models| &models.0).map(crate::Model::id).collect(),
             limits: layer.limits.clone(),
+            sandbox: layer.sandbox.clone(),
             undo: layer.undo.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
@@ -189,7 +192,7 @@ impl Settings {
             deny: self.list(List::Deny),
             format: ResponseFormat::Text,
             retry: self.retry,
-            confinement: Confinement::None,
+            confinement: self.sandbox.tier.unwrap_or_default(),
             snapshots: self.undo.enabled.unwrap_or(true),
             replayed: false,
         }

@@ -155,6 +155,11 @@ const SET: &[(&str, &str)] = &[
     ("GIT_TERMINAL_PROMPT", "0"),
 ];
 
+/// What every command has in its environment, whatever it inherits.
+pub(crate) fn ours() -> Vec<(OsString, OsString)> {
+    SET.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
 /// The whole environment of a command: what of `from` (usually `std::env::vars_os()`) may be inherited, then our own,
 /// then `extra`, which is passed as it is: it is how a grant names a secret, and how a [`crate::Marker`] travels.
 ///
@@ -166,8 +171,7 @@ pub fn environment(
     extra: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let inherited = from.into_iter().filter(|(name, value)| may_inherit(name, value));
-    let set = SET.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let all: std::collections::BTreeMap<_, _> = inherited.chain(set).chain(extra).collect();
+    let all: std::collections::BTreeMap<_, _> = inherited.chain(ours()).chain(extra).collect();
     all.into_iter().collect()
 }
 

@@ -30,6 +30,14 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// It could not be run in the sandbox.
+    #[error("cannot run `{program}` in the sandbox: {cause}")]
+    Confine {
+        /// As it was asked for.
+        program: String,
+        /// Why.
+        cause: String,
+    },
     /// It runs or ran, but watching it failed. Its process group was killed.
     #[error("cannot watch `{program}`: {source}")]
     Watch {

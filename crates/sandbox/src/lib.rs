@@ -2,6 +2,7 @@
 //! left behind when it is stopped; and confines them by what the kernel has for that ([`Policy`], [`Plan`], [`Kept`]). Knows
 //! nothing of tools, models or sessions.
 
+mod confined;
 mod decode;
 mod environment;
 mod error;

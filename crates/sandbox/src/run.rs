@@ -12,6 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -25,8 +26,9 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 
+use crate::confined::{self, Confined};
 use crate::output::Output;
-use crate::{Ended, Error, kill_marked};
+use crate::{Ended, Error, Kept, kill_marked};
 
 /// How long a command that is told to stop may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
@@ -64,6 +66,9 @@ pub struct Spec {
     pub spool: PathBuf,
     /// Most bytes of output that go into that file.
     pub spool_max: u64,
+    /// The sandbox that it runs in, with the environment that this gives: of `env` it has what commands have in addition
+    /// to what they inherit. Without one it runs on the machine as it is.
+    pub confined: Option<Arc<Kept>>,
     /// What the output goes through; all that is counted, kept, written and shown is what comes out of it.
     pub filter: Option<Box<dyn Filter>>,
 }
@@ -108,7 +113,16 @@ pub async fn run(
 ) -> Result<Ended, Error> {
     let program = spec.argv.first().ok_or(Error::Empty)?.to_string_lossy().into_owned();
     let start = Instant::now();
-    let (mut group, pipe) = spawn(&spec, &program)?;
+    let (mut group, pipe) = match spec.confined.take() {
+        Some(kept) => {
+            let (confined, pipe) = confined::spawn(&kept, &spec, &program)?;
+            (Work::Confined(confined), pipe)
+        }
+        None => {
+            let (group, pipe) = spawn(&spec, &program)?;
+            (Work::Bare(group), pipe)
+        }
+    };
     let watch = |source| Error::Watch { program: program.clone(), source };
 
     let mut output = Output::new(spec.keep, spec.spool, spec.spool_max);
@@ -137,7 +151,7 @@ pub async fn run(
         }
     };
 
-    let mut exit = pin!(exited(group.leader));
+    let mut exit = pin!(group.exited());
     let mut time = pin!(tokio::time::sleep(spec.time));
     let mut cancelled = pin!(cancel.cancelled());
     let mut is_exited = false;
@@ -173,7 +187,7 @@ pub async fn run(
     }
     pipe.drain(&mut |piece| take(Some(piece))).map_err(watch)?;
     take(None);
-    let reaped = group.reap(if is_exited { DEATH } else { Duration::ZERO }).await.map_err(watch)?;
+    let reaped = group.reap(if is_exited { DEATH } else { Duration::ZERO }, &program).await?;
     // If it is still there, somebody else waits for it from here on.
     drop(group);
     let mut unkilled = Vec::new();
@@ -187,10 +201,7 @@ pub async fn run(
     }
     let status = match (stopped, reaped) {
         (Some(status), _) => status,
-        (None, Some(status)) => match (status.code(), status.signal()) {
-            (Some(code), _) => Status::Code(code),
-            (None, signal) => Status::Signal(signal.unwrap_or_default()),
-        },
+        (None, Some(status)) => status,
         (None, None) => {
             return Err(watch(io::Error::other(
                 "it has exited, but something that traces it keeps its status",
@@ -249,6 +260,50 @@ fn find(name: &OsStr, spec: &Spec) -> Option<PathBuf> {
     std::env::split_paths(path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin")))
         .map(|folder| spec.dir.join(folder).join(name))
         .find(|path| !name.is_empty() && path.metadata().is_ok_and(runs))
+}
+
+/// What runs.
+enum Work {
+    Bare(Group),
+    Confined(Confined),
+}
+
+impl Work {
+    /// Resolves when the command has ended.
+    fn exited(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        let (bare, confined) = match self {
+            Self::Bare(group) => (Some(group.leader), None),
+            Self::Confined(confined) => (None, Some(confined.exited())),
+        };
+        async move {
+            match (bare, confined) {
+                (Some(leader), _) => exited(leader).await,
+                (_, Some(confined)) => confined.await,
+                (None, None) => Ok(()),
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        match self {
+            Self::Bare(group) => group.signal(signal),
+            Self::Confined(confined) => confined.signal(signal),
+        }
+    }
+
+    /// How it ended; `None` when that is not to be had in this time.
+    async fn reap(&mut self, within: Duration, program: &str) -> Result<Option<Status>, Error> {
+        let group = match self {
+            Self::Confined(confined) => return confined.ended(program),
+            Self::Bare(group) => group,
+        };
+        let watch = |source| Error::Watch { program: program.to_owned(), source };
+        let status = group.reap(within).await.map_err(watch)?;
+        Ok(status.map(|status| match (status.code(), status.signal()) {
+            (Some(code), _) => Status::Code(code),
+            (None, signal) => Status::Signal(signal.unwrap_or_default()),
+        }))
+    }
 }
 
 /// A running process group. Dropped before it was reaped, it kills all of it.
@@ -369,6 +424,7 @@ mod tests {
             keep: 0,
             spool: dir.path().join("out"),
             spool_max: 0,
+            confined: None,
             filter: None,
         };
         let (mut group, _pipe) = spawn(&spec, "sleep").unwrap();

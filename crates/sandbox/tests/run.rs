@@ -34,6 +34,7 @@ impl Bench {
             keep: 1024,
             spool: self.path("spool/out"),
             spool_max: 1 << 30,
+            confined: None,
             filter: None,
         }
     }

@@ -55,7 +55,7 @@ struct Dispute {
 pub struct Conflict {
     /// Below the root.
     pub path: PathBuf,
-    /// What is there.
+    /// What is there, once later steps are undone as far as they can be.
     pub now: Option<Entry>,
     /// What the undo would make of it.
     pub wanted: Option<Entry>,
@@ -301,7 +301,7 @@ impl Plan {
     pub fn conflicts(&self) -> Vec<Conflict> {
         let conflict = |path: &[u8], wanted: Option<&Entry>, reason| Conflict {
             path: os(path).to_owned(),
-            now: self.tree.get(path).cloned(),
+            now: self.reached(path).cloned(),
             wanted: wanted.cloned(),
             reason,
         };
@@ -322,6 +322,14 @@ impl Plan {
     #[must_use]
     pub fn not_kept(&self) -> &[NotKept] {
         &self.not_kept
+    }
+
+    /// What the steps that could be undone make of a path.
+    fn reached(&self, path: &[u8]) -> Option<&Entry> {
+        self.wishes
+            .get(path)
+            .filter(|_| !self.blocked.contains(path))
+            .map_or(self.tree.get(path), |wish| wish.to.as_ref())
     }
 
     /// Whether HEAD moved since the first step.
@@ -368,9 +376,9 @@ impl Plan {
         };
         let now = self.tree.get(name).cloned();
         match choice {
-            Choice::Keep => {
-                self.wishes.remove(name);
-            }
+            Choice::Keep if is_blocked => drop(self.wishes.remove(name)),
+            // A later step may have been undone to what the user made of it.
+            Choice::Keep => {}
             Choice::Take if is_blocked => {
                 if !self.clear_the_way(name) {
                     return false;
@@ -385,9 +393,9 @@ impl Plan {
             Choice::Both => {
                 if let Some(wanted) = wanted.filter(|wanted| !wanted.is_folder()) {
                     let Some(beside) = self.beside(name) else { return false };
-                    self.wishes.remove(name);
                     self.wishes.insert(beside, Wish { from: None, to: Some(wanted) });
-                } else {
+                }
+                if is_blocked {
                     self.wishes.remove(name);
                 }
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use codetether_config::{Layer, Settings};
+use codetether_event::Confinement;
 use codetether_files::{WriteOptions, write_atomic};
 use codetether_provider::Cassettes;
 
@@ -28,22 +29,35 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         Ok(settings) => {
             findings.push(settings_file());
             findings.push(model(&settings));
+            findings.push(sandbox(&settings));
         }
         Err(error) => findings.push(Finding { name: "settings", well: false, text: error.to_string() }),
     }
     findings.push(sessions());
     findings.push(program("git", "install git: the agent's work in a project is best reviewed with it"));
     findings.push(program("bash", "install bash: the `bash` tool runs commands with it"));
-    findings.push(Finding {
-        name: "sandbox",
-        well: true,
-        text: "commands are not sandboxed yet: what you allow runs with your own rights".into(),
-    });
     for Finding { name, well, text } in &findings {
         let mark = if *well { "ok  " } else { "fix " };
         printer::out(&format!("{mark} {name:<9} {text}\n"))?;
     }
     Ok(if findings.iter().all(|finding| finding.well) { Exit::Done } else { Exit::Failed })
+}
+
+/// What the agent's commands are confined in; `sandbox doctor` looks closer.
+fn sandbox(settings: &Settings) -> Finding {
+    let text = match settings.sandbox.tier.unwrap_or_default() {
+        Confinement::None => {
+            "commands are not confined: what you allow runs with your own rights; `codetether config set sandbox.tier \
+             namespaces` confines them"
+        }
+        Confinement::Landlock => {
+            "commands are confined by Landlock alone; `codetether sandbox doctor` tells the gaps"
+        }
+        Confinement::Namespaces => {
+            "commands are confined; `codetether sandbox doctor` says whether this machine can"
+        }
+    };
+    Finding { name: "sandbox", well: true, text: text.into() }
 }
 
 fn platform() -> Finding {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use codetether_config::Seconds;
+use codetether_agent::Confine;
+use codetether_config::{Names, SandboxLayer, Seconds, Settings};
+use codetether_event::Confinement;
 use codetether_sandbox::{Mode, Net, Policy, PolicyError, Tier};
 
 #[derive(Debug, Args)]
@@ -93,6 +95,31 @@ impl PolicyArgs {
         limits.file = self.fsize.and_then(|bound| bound.0);
         Ok(policy)
     }
+}
+
+/// How the settings confine what the agent runs; nothing where they do not.
+pub(crate) fn confine(settings: &Settings, root: &Path) -> Result<Option<Confine>, PolicyError> {
+    let SandboxLayer { tier, writable, readable, env } = &settings.sandbox;
+    let tier = match tier.unwrap_or_default() {
+        Confinement::None => return Ok(None),
+        Confinement::Landlock => Tier::Landlock,
+        Confinement::Namespaces => Tier::Namespaces,
+    };
+    let names = |names: &Option<Names>| names.iter().flat_map(|names| names.0.clone()).collect::<Vec<_>>();
+    let policy = |mode: Mode| {
+        let mut policy = Policy::new(mode, root)?;
+        policy.tier = Some(tier);
+        for path in names(writable) {
+            policy.grant_write(Path::new(&path), "`sandbox.writable`")?;
+        }
+        for path in names(readable) {
+            policy.grant_read(Path::new(&path), "`sandbox.readable`")?;
+        }
+        names(env).iter().try_for_each(|name| policy.pass(name))?;
+        Ok(policy)
+    };
+    let (writing, reading) = (policy(Mode::WorkspaceWrite)?, policy(Mode::ReadOnly)?);
+    Ok(Some(Confine { program: "/proc/self/exe".into(), writing, reading }))
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

@@ -5,6 +5,7 @@ mod auth;
 mod bench;
 mod broken;
 mod cassettes;
+mod confined;
 mod demo;
 mod form;
 mod interrupt;

@@ -20,7 +20,7 @@ fn the_main_job_reads_edits_and_reports() {
     --- stdout
     I fixed the greeting.
     --- stderr
-    note: this is the first run here. Commands that the agent runs are not sandboxed yet: what you allow runs with your own rights.
+    note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with your own rights. `codetether config set sandbox.tier namespaces` confines them.
     ");
     assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");
     insta::assert_snapshot!(bench.events(), @r"

@@ -52,6 +52,10 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # fallback: none
     # limits.max_cost: no limit
     limits.allow_unknown_price = false  # default
+    sandbox.tier = "none"  # default
+    # sandbox.writable: none
+    # sandbox.readable: none
+    # sandbox.env: none
     undo.enabled = true  # default
     undo.max_size = 5  # default
     # max_time: no limit

@@ -56,6 +56,29 @@ fn a_conflict_is_decided_in_one_of_three_ways() {
 }
 
 #[test]
+fn what_a_later_step_did_to_the_users_version_is_taken_back_and_no_more() {
+    for (choice, expected) in
+        [(None, Some("user's")), (Some(Choice::Keep), Some("user's")), (Some(Choice::Take), None)]
+    {
+        let world = World::new();
+        let mut undo = world.open("s");
+        let first = step(&mut undo, || world.write("f", "1"));
+        world.write("f", "user's");
+        let second = step(&mut undo, || std::fs::remove_file(world.root().join("f")).unwrap());
+        let mut plan = undo.plan(&[first, second]).unwrap();
+        let [Conflict { now: Some(_), wanted: None, reason: Reason::Changed, .. }] = &plan.conflicts()[..]
+        else {
+            panic!("{:?}", plan.conflicts())
+        };
+        if let Some(choice) = choice {
+            assert!(plan.decide(Path::new("f"), choice));
+        }
+        undo.restore(plan).unwrap();
+        assert_eq!(world.exists("f").then(|| world.text("f")).as_deref(), expected, "{choice:?}");
+    }
+}
+
+#[test]
 fn what_the_user_did_between_two_steps_stays() {
     let world = World::new();
     world.write("a", "0");
