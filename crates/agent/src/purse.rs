@@ -106,8 +106,12 @@ impl Purse {
     }
 
     /// Sets aside what the request can cost at most. Blocks. An error says why it must not be sent.
-    pub(crate) fn reserve(&self, request: Request) -> Result<Grant, String> {
+    pub(crate) fn reserve(&self, mut request: Request) -> Result<Grant, String> {
         let facts = (self.facts)(&request.model);
+        // A longer prompt is refused, and costs nothing.
+        if let Some(window) = facts.as_ref().and_then(|facts| facts.window) {
+            request.most_input = request.most_input.min(window.into());
+        }
         let mut grant = Grant { max_output: request.max_output, request, lease: None, facts, warning: None };
         let mut book = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let (ledger, mut warning) = book.open();

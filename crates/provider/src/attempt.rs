@@ -17,7 +17,8 @@ use crate::answer::{Answer, Fault, Reader, WEB_PAGE};
 use crate::endpoint::Line;
 use crate::errors::{self, Blame};
 use crate::form::Plan;
-use crate::size::{Counted, Size};
+use crate::sight::PDF;
+use crate::size::{Counted, DOCUMENT_MAX, Size};
 use crate::transport::{self, Response};
 use crate::{BoxFuture, Cancel, Dialogue, SampleError, SampleSpec, Sampled, facts, usage};
 
@@ -65,6 +66,8 @@ pub(crate) struct Conversation<S> {
     last: Option<Response>,
     /// What the server said of the last request that it counted.
     counted: Option<Counted>,
+    /// Documents that it has not counted yet.
+    documents: u64,
     /// What the server's own people find the last request by.
     request_id: Option<String>,
     /// The text of the last answer, where it broke off with nothing but text in it.
@@ -83,6 +86,7 @@ impl<S> Conversation<S> {
             script,
             last: None,
             counted: None,
+            documents: 0,
             request_id: None,
             cut: None,
             told_cost: None,
@@ -94,12 +98,17 @@ impl<S> Conversation<S> {
 impl<S: Script> Dialogue for Conversation<S> {
     fn push(&mut self, message: &Message, blobs: &BlobStore) -> Result<(), codetether_files::Error> {
         self.cut = None;
+        let is_document =
+            |part: &&ContentPart| matches!(part, ContentPart::Image { media_type, .. } if media_type == PDF);
+        let documents = message.parts.iter().filter(is_document).count() as u64;
+        self.documents = self.documents.saturating_add(documents);
         self.script.push(message, blobs)
     }
 
     fn most_input(&self) -> u64 {
         let said = self.cut.as_ref().map_or(0, String::len) as u64;
-        self.script.size().most_tokens(self.counted).saturating_add(said)
+        let documents = self.documents.saturating_mul(DOCUMENT_MAX);
+        self.script.size().most_tokens(self.counted).saturating_add(documents).saturating_add(said)
     }
 
     fn way(&self) -> Option<Way> {
@@ -206,6 +215,7 @@ impl<S: Script> Conversation<S> {
                 let usage = usage::complete(whole.usage, prompt);
                 if !usage.estimated {
                     self.counted = Some(Counted::new(size, usage.input));
+                    self.documents = 0;
                 }
                 let structured = self.plan.read(&mut whole.message, &mut whole.stop);
                 Ok(Sampled { message: whole.message, structured, stop: whole.stop, usage })

@@ -3,8 +3,11 @@
 
 use crate::calls::{IMAGE_TOKENS, TOKEN_BYTES};
 
-/// More than any vendor counts for an image or a document's page that it has seen here.
+/// More than any vendor counts for an image.
 const SIGHT_MAX: u64 = 16_384;
+/// More than any vendor counts for a document: a hundred pages, each as text and as an image, or a thousand small ones. How
+/// many pages one has cannot be told from its bytes.
+pub(crate) const DOCUMENT_MAX: u64 = 600_000;
 /// Tokens that a server's template puts around what is sent, at most.
 const AROUND: u64 = 1_024;
 
