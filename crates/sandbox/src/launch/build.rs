@@ -95,7 +95,7 @@ pub(crate) fn new_root(
         .iter()
         .map(|name| Ok((*name, clone_tree(CWD, &Path::new("/dev").join(name))?)))
         .collect::<Result<_, Fault>>()?;
-    let processes = proc(processes_max).map_err(|fault| {
+    let processes = proc(processes_max, stay).map_err(|fault| {
         fault.with_cure(
             "a container that hides parts of `/proc` forbids this: start it with `--security-opt systempaths=unconfined`, or use `--tier landlock`",
         )
@@ -168,7 +168,7 @@ pub(crate) fn new_root(
 
 /// Puts the processes of this process namespace in place of those that `/proc` shows: a command's own.
 pub(crate) fn own_proc(processes_max: Option<u32>) -> Result<(), Fault> {
-    let tree = proc(processes_max)?;
+    let tree = proc(processes_max, Stay::OneCommand)?;
     let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing(|| "opening `/`")?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let masked = openat(&root, Void::FILE, flags, Mode::empty()).doing(|| "opening what masks things")?;
@@ -178,15 +178,32 @@ pub(crate) fn own_proc(processes_max: Option<u32>) -> Result<(), Fault> {
 }
 
 /// The processes of this process namespace, and how many there may be: the namespace's own bound, since Linux 6.14.
-fn proc(processes_max: Option<u32>) -> Result<OwnedFd, Fault> {
+fn proc(processes_max: Option<u32>, stay: Stay) -> Result<OwnedFd, Fault> {
     let tree = filesystem("proc", &[], MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
     if let Some(most) = processes_max {
         let doing = || "bounding the number of processes";
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let file = openat(&tree, "sys/kernel/pid_max", flags, Mode::empty()).doing(doing)?;
         rustix::io::write(&file, most.to_string().as_bytes()).doing(doing)?;
+        if stay == Stay::OneCommand {
+            skip_reserved(&tree)?;
+        }
     }
     Ok(tree)
+}
+
+/// Starts counting where the kernel starts again after the last number: else those below, which are given once, would
+/// be processes beyond the bound. Where several commands come, each has a namespace, and bound, of its own.
+fn skip_reserved(proc: &OwnedFd) -> Result<(), Fault> {
+    let doing = || "skipping the numbers that the kernel keeps";
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match openat(proc, "sys/kernel/ns_last_pid", flags, Mode::empty()) {
+        Ok(file) => file,
+        // A kernel without checkpoints has no such file: then the bound is that much wider.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(Fault::of(doing(), errno)),
+    };
+    rustix::io::write(&file, super::RESERVED.to_string().as_bytes()).map(drop).doing(doing)
 }
 
 /// What stands for all that is masked: a file and a folder that cannot be opened, and are nowhere.

@@ -47,12 +47,7 @@ impl Guard {
 
     /// Guards what the settings name, where it could be written at all.
     fn freeze_named(&mut self, path: &Path, named: Named, within: &[&Path]) {
-        // What is not there has a folder that is.
-        let real = path
-            .canonicalize()
-            .ok()
-            .or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
-        let Some(real) = real else { return };
+        let Some(real) = real(path) else { return };
         let Some(place) = within.iter().find(|place| real.starts_with(place) && real != **place) else {
             return;
         };
@@ -60,6 +55,7 @@ impl Guard {
             (true, _) => {}
             (false, Named::Hooks) => self.wanted.push(Wanted::Folder(real.clone())),
             (false, Named::File) => return self.unwanted.push(real),
+            (false, Named::Program) => return,
         }
         self.pins.extend(between(&real, place).skip(1).map(|above| Pin::held(above, RUNS)));
         self.pins.push(Pin::frozen(real, RUNS));
@@ -77,6 +73,80 @@ impl Guard {
 enum Named {
     Hooks,
     File,
+    Program,
+}
+
+/// A path without links. What is not there has a folder above it that is.
+fn real(path: &Path) -> Option<PathBuf> {
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let (above, real) = there?;
+    let rest = path.strip_prefix(above).ok()?;
+    // A step back from what is not there leads nowhere, and a link to what is not there is no folder.
+    let plain = rest.components().all(|step| matches!(step, std::path::Component::Normal(_)));
+    let first_is_link = rest.components().next().is_some_and(|step| real.join(step).is_symlink());
+    if rest.as_os_str().is_empty() { Some(real) } else { (plain && !first_is_link).then(|| real.join(rest)) }
+}
+
+/// Settings whose value git runs, in lower case: how they begin, and their last part; with none, whatever that is.
+const COMMANDS: &[(&str, &str)] = &[
+    ("core.", "fsmonitor"),
+    ("core.", "sshcommand"),
+    ("core.", "editor"),
+    ("core.", "pager"),
+    ("core.", "askpass"),
+    ("core.", "gitproxy"),
+    ("core.", "alternaterefscommand"),
+    ("sequence.", "editor"),
+    ("diff.", "external"),
+    ("diff.", "command"),
+    ("diff.", "textconv"),
+    ("difftool.", "cmd"),
+    ("difftool.", "path"),
+    ("mergetool.", "cmd"),
+    ("mergetool.", "path"),
+    ("merge.", "driver"),
+    ("filter.", "clean"),
+    ("filter.", "smudge"),
+    ("filter.", "process"),
+    ("gpg.", "program"),
+    ("gpg.", "defaultkeycommand"),
+    ("credential.", "helper"),
+    ("interactive.", "difffilter"),
+    ("trailer.", "command"),
+    ("trailer.", "cmd"),
+    ("uploadpack.", "packobjectshook"),
+    ("remote.", "uploadpack"),
+    ("remote.", "receivepack"),
+    ("alias.", ""),
+    ("pager.", ""),
+];
+
+/// Programs that run what comes after them.
+const RUNNERS: &[&str] = &[
+    "sh", "bash", "dash", "zsh", "fish", "python", "python3", "node", "deno", "bun", "ruby", "perl", "php",
+    "env", "exec", "command", "nohup", "time", "sudo", "source", ".",
+];
+
+/// The file that a setting has git run, as it is written, if it does.
+fn program<'a>(key: &str, value: &'a str) -> Option<&'a str> {
+    let runs = COMMANDS.iter().any(|(section, name)| {
+        key.strip_prefix(section).is_some_and(|rest| name.is_empty() || rest.rsplit('.').next() == Some(name))
+    });
+    if !runs {
+        return None;
+    }
+    let mut after_runner = false;
+    for word in value.trim_start_matches('!').split_whitespace() {
+        let word = word.trim_matches(|letter| matches!(letter, '"' | '\'' | ';' | '(' | ')' | '&' | '|'));
+        let name = word.rsplit('/').next().unwrap_or(word);
+        if RUNNERS.contains(&name) {
+            after_runner = true;
+        } else if !(word.is_empty() || word.starts_with('-') || word.contains('=')) {
+            // What has no slash in it is looked for elsewhere.
+            return (after_runner || word.contains('/')).then_some(word);
+        }
+    }
+    None
 }
 
 /// A path and the folders above it, up to a place that it is in, without that.
@@ -104,9 +174,14 @@ pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, within: &[&Path], home: 
     if info.symlink_metadata().is_err() {
         guard.wanted.push(Wanted::Folder(info.clone()));
     }
-    // Else the folder could be renamed, and another put there.
-    guard.pins.push(Pin::held(&info, RUNS));
-    guard.freeze_file(info.join("attributes"));
+    if info.is_symlink() {
+        // Nothing is made behind a link; what it leads to is frozen with it.
+        guard.pins.push(Pin::frozen(&info, RUNS));
+    } else {
+        // Else the folder could be renamed, and another put there.
+        guard.pins.push(Pin::held(&info, RUNS));
+        guard.freeze_file(info.join("attributes"));
+    }
     // Only a linked worktree's own folder has one.
     guard.unwanted.push(git_dir.join("commondir"));
     guard.freeze(git_dir.join("gitdir"), LEADS);
@@ -142,7 +217,14 @@ pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, within: &[&Path], home: 
                 "extensions.worktreeconfig" => {
                     per_worktree = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
                 }
-                _ => {}
+                key => {
+                    if let Some(word) = program(key, &value) {
+                        let file = top.unwrap_or(git_dir).join(tilde(word, home));
+                        if file.is_file() {
+                            guard.freeze_named(&file, Named::Program, within);
+                        }
+                    }
+                }
             }
         }
     }
@@ -176,6 +258,14 @@ fn guard_worktrees(git_dir: &Path, per_worktree: bool, guard: &mut Guard) {
             guard.freeze(admin.join("config.worktree"), RUNS);
         }
     }
+}
+
+/// Where programs of git's own listen: in the repository, its linked worktrees and submodules.
+pub(crate) fn meeting_places(git_dir: &Path) -> Vec<PathBuf> {
+    let mut all = vec![git_dir.to_owned()];
+    all.extend(folders(&git_dir.join("worktrees")));
+    all.extend(modules(&git_dir.join("modules")));
+    all
 }
 
 /// The repositories of submodules, in no order. Their names can have slashes in them.
@@ -239,4 +329,46 @@ pub(crate) fn confirmed_outside(root: &Path) -> Option<PathBuf> {
     let tree = entries(&settings).into_iter().find(|(key, _)| key == "core.worktree")?.1;
     let tree = git_dir.join(tree).canonicalize().ok()?;
     (tree == root && is_git_dir(|name| git_dir.join(name).exists())).then_some(git_dir)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests set up files as a person would")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_told_from_what_is_looked_for_elsewhere() {
+        let runs = |key, value| program(key, value);
+        assert_eq!(runs("core.fsmonitor", "./tools/watch --now"), Some("./tools/watch"));
+        assert_eq!(runs("filter.a.b.clean", "python3 -u 'tools/clean.py' %f"), Some("tools/clean.py"));
+        assert_eq!(runs("alias.x", "!LANG=C sh run.sh"), Some("run.sh"));
+        assert_eq!(runs("core.pager", "less -R"), None);
+        assert_eq!(runs("core.bare", "tools/watch"), None);
+        assert_eq!(runs("remote.origin.url", "../other"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_where_the_folders_above_really_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("folder")).unwrap();
+        std::os::unix::fs::symlink("folder", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("broken")).unwrap();
+        assert_eq!(real(&root.join("link/a/b")), Some(root.join("folder/a/b")));
+        assert_eq!(real(&root.join("link")), Some(root.join("folder")));
+        assert_eq!(real(&root.join("a/../b")), None);
+        assert_eq!(real(&root.join("broken/a")), None);
+    }
+
+    #[test]
+    fn a_folder_of_hooks_that_is_not_there_is_made_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join(".git")).unwrap();
+        std::fs::write(root.join(".git/config"), "[core]\nhooksPath = .husky/_\n").unwrap();
+        let guard = guard(&root.join(".git"), Some(&root), &[&root], Path::new("/home/ada"));
+        assert!(guard.wanted.contains(&Wanted::Folder(root.join(".husky/_"))));
+        assert!(guard.pins.contains(&Pin::frozen(root.join(".husky/_"), RUNS)));
+        assert!(guard.pins.contains(&Pin::held(root.join(".husky"), RUNS)));
+    }
 }

@@ -7,7 +7,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, openat};
+use rustix::io::Errno;
 
 use super::policy::Policy;
 use super::repository::{self, Wanted};
@@ -28,11 +29,14 @@ const REACH: Reach = Reach { entries: 200_000, depth: 24 };
 /// Unseen folders that are made read-only one by one; with more of them nothing runs.
 const MOST_UNSEEN: usize = 256;
 
-/// Folders that programs fill and nobody works in.
+/// Entries of folders that programs fill that are looked at, and of places that can only be read.
+const AT_A_GLANCE: usize = 50_000;
+
+/// Folders that programs fill and nobody works in: only repositories near their top are looked for.
 const SKIPPED: &[&str] =
     &["node_modules", "target", ".venv", "__pycache__", ".tox", ".gradle", ".pnpm-store"];
 
-/// At the top of a workspace or repository: what agents, editors and shells take as instructions or run.
+/// Wherever they are: what agents, editors and shells take as instructions or run.
 const SETTINGS: &[&str] = &[
     ".codetether",
     ".mcp.json",
@@ -111,6 +115,18 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
         }
         walk.place(place);
     }
+    let read: Vec<_> = policy.readable.iter().map(|grant| grant.path.as_path()).collect();
+    walk.only_read(&read, &places.clone().map(PathBuf::as_path).collect::<Vec<_>>());
+    survey.notes.append(&mut walk.notes);
+    match walk.closed.as_slice() {
+        [] => {}
+        [one] => survey.notes.push(format!("`{}` is read-only: it could not be looked into", one.display())),
+        [first, ..] => survey.notes.push(format!(
+            "{} folders are read-only, such as `{}`: they could not be looked into",
+            walk.closed.len(),
+            first.display()
+        )),
+    }
     survey.unseen = walk.unseen.len();
     if walk.unseen.len() <= MOST_UNSEEN {
         for path in &walk.unseen {
@@ -148,6 +164,10 @@ struct Walk {
     wanted: Vec<Wanted>,
     unwanted: Vec<PathBuf>,
     unseen: Vec<PathBuf>,
+    /// What could not be looked into.
+    closed: Vec<PathBuf>,
+    glanced: usize,
+    notes: Vec<String>,
 }
 
 /// What one folder has in it that matters.
@@ -159,11 +179,12 @@ struct Folder {
 }
 
 impl Folder {
-    /// None where it cannot be read: then nothing inside can be, either.
-    fn read(path: &Path) -> Option<Self> {
+    fn read(path: &Path) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(CWD, path, flags, Mode::empty()).ok()?;
-        let mut dir = Dir::new(fd).ok()?;
+        let fd = openat(CWD, path, flags, Mode::empty())?;
+        // One that can be listed and not entered tells nothing of what is in it.
+        accessat(&fd, ".", Access::EXEC_OK, AtFlags::empty())?;
+        let mut dir = Dir::new(fd)?;
         let mut found = Self::default();
         while let Some(Ok(entry)) = dir.next() {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -185,7 +206,7 @@ impl Folder {
                 _ => {}
             }
         }
-        Some(found)
+        Ok(found)
     }
 
     fn len(&self) -> usize {
@@ -212,6 +233,9 @@ impl Walk {
             wanted: Vec::new(),
             unwanted: Vec::new(),
             unseen: Vec::new(),
+            closed: Vec::new(),
+            glanced: 0,
+            notes: Vec::new(),
         }
     }
 
@@ -232,26 +256,98 @@ impl Walk {
                 self.unseen.push(path);
                 continue;
             }
-            let Some(folder) = Folder::read(&path) else { continue };
+            let folder = match Folder::read(&path) {
+                Ok(folder) => folder,
+                Err(Errno::ACCESS | Errno::PERM) => {
+                    // It may be the user's own: then the command could open it, and find a repository in it.
+                    self.held_above(path.parent().unwrap_or(place), place);
+                    self.pins.push(Pin::frozen(&path, "it could not be looked into before the command ran"));
+                    self.closed.push(path);
+                    continue;
+                }
+                Err(_) => continue,
+            };
             self.seen += folder.len();
-            let is_repository = self.folder(&path, &folder, place);
-            if is_repository || depth == 0 {
-                self.settings(&path, &folder, place);
-            }
+            self.folder(&path, &folder, place);
+            self.settings(&path, &folder, place);
             for name in &folder.folders {
-                if **name != *".git" && !SKIPPED.iter().any(|skipped| **name == **skipped) {
+                if SKIPPED.iter().any(|skipped| **name == **skipped) {
+                    self.glance(&path.join(&**name), place);
+                } else if **name != *".git" {
                     open.push_back((path.join(&**name), depth + 1));
+                }
+            }
+        }
+        if self.glanced > AT_A_GLANCE {
+            self.notes.push(format!(
+                "`{}` has so many packages that repositories were not looked for in all of them",
+                place.display()
+            ));
+        }
+    }
+
+    /// Looks for repositories among packages: `X` and `X/Y` of a folder that programs fill, `@X/Y` of one with packages
+    /// for Node.
+    fn glance(&mut self, path: &Path, place: &Path) {
+        let Ok(filled) = Folder::read(path) else { return };
+        let flat = path.ends_with("node_modules");
+        for name in &filled.folders {
+            let package = path.join(&**name);
+            self.repository_at_a_glance(&package, place);
+            if !flat || name.as_bytes().starts_with(b"@") {
+                let Ok(scope) = Folder::read(&package) else { continue };
+                for name in &scope.folders {
+                    self.repository_at_a_glance(&package.join(&**name), place);
                 }
             }
         }
     }
 
-    /// Guards what is directly in a folder. True where that is the top of a repository.
-    fn folder(&mut self, path: &Path, folder: &Folder, place: &Path) -> bool {
+    fn repository_at_a_glance(&mut self, path: &Path, place: &Path) {
+        self.glanced += 1;
+        if self.glanced <= AT_A_GLANCE
+            && path.join(".git").symlink_metadata().is_ok()
+            && let Ok(folder) = Folder::read(path)
+        {
+            self.folder(path, &folder, place);
+            self.settings(path, &folder, place);
+        }
+    }
+
+    /// In what can only be read, who listens at a socket would still hear: that is no writing.
+    fn only_read(&mut self, read: &[&Path], written: &[&Path]) {
+        let mut open: VecDeque<_> = read.iter().map(|path| ((*path).to_owned(), 0)).collect();
+        let mut seen = 0;
+        while let Some((path, depth)) = open.pop_front() {
+            // What can be written was walked.
+            if written.iter().any(|place| path.starts_with(place)) {
+                continue;
+            }
+            let Ok(folder) = Folder::read(&path) else { continue };
+            seen += folder.len();
+            self.sockets(&path, &folder);
+            if seen <= AT_A_GLANCE && depth < self.reach.depth {
+                open.extend(folder.folders.iter().map(|name| (path.join(&**name), depth + 1)));
+            } else {
+                self.notes.push(format!(
+                    "sockets in places that can be read were not all looked for: below `{}` some may be in reach",
+                    path.display()
+                ));
+                return;
+            }
+        }
+    }
+
+    fn sockets(&mut self, path: &Path, folder: &Folder) {
         for name in &folder.sockets {
             let why = "a socket or device: who listens there is outside";
             self.masks.push(Mask { path: path.join(&**name), folder: false, why: why.into() });
         }
+    }
+
+    /// Guards what is directly in a folder.
+    fn folder(&mut self, path: &Path, folder: &Folder, place: &Path) {
+        self.sockets(path, folder);
         for name in &folder.files {
             let full = || path.join(&**name);
             if is_secret(name.as_bytes(), &full()) {
@@ -266,17 +362,12 @@ impl Walk {
         if folder.has_folder(".git") {
             self.held_above(path, place);
             self.repository(&git, Some(path), &[place]);
-            true
         } else if folder.has(".git") {
             self.held_above(path, place);
             self.pins.push(Pin::frozen(git, "it says where a repository is"));
-            true
-        } else {
-            if repository::is_git_dir(|name| folder.has(name)) {
-                self.held_above(path, place);
-                self.repository(path, None, &[place]);
-            }
-            false
+        } else if repository::is_git_dir(|name| folder.has(name)) {
+            self.held_above(path, place);
+            self.repository(path, None, &[place]);
         }
     }
 
@@ -285,16 +376,26 @@ impl Walk {
         self.pins.extend(guard.pins);
         self.wanted.extend(guard.wanted);
         self.unwanted.extend(guard.unwanted);
+        for path in repository::meeting_places(git_dir) {
+            if let Ok(folder) = Folder::read(&path) {
+                self.sockets(&path, &folder);
+            }
+        }
     }
 
     fn settings(&mut self, path: &Path, folder: &Folder, place: &Path) {
-        let there: Vec<_> = SETTINGS.iter().filter(|name| folder.has(name)).collect();
+        // Nearly all names are told apart by their first letter.
+        let names = folder.folders.iter().chain(&folder.files);
+        let there: Vec<_> = names
+            .filter(|name| matches!(name.as_bytes().first(), Some(b'.' | b'o')))
+            .filter(|name| SETTINGS.iter().any(|setting| ***name == **setting))
+            .collect();
         if there.is_empty() {
             return;
         }
         self.held_above(path, place);
         let why = "an agent, an editor or a shell outside does what it says";
-        self.pins.extend(there.into_iter().map(|name| Pin::frozen(path.join(name), why)));
+        self.pins.extend(there.into_iter().map(|name| Pin::frozen(path.join(&**name), why)));
     }
 
     /// What is frozen and is a link leads to something that is to be frozen, too.
@@ -313,7 +414,7 @@ impl Walk {
 
     /// Holds the folders between a place and something in it: else one of them could be renamed, and another put there.
     fn held_above(&mut self, path: &Path, place: &Path) {
-        let why = "a repository is in it: it cannot be swapped for another";
+        let why = "what git or an editor outside obeys is in it: it cannot be swapped for another";
         self.pins.extend(repository::between(path, place).map(|above| Pin::held(above, why)));
     }
 }
@@ -361,11 +462,44 @@ mod tests {
     }
 
     #[test]
-    fn repositories_are_found_wherever_they_are_but_not_where_nobody_works() {
-        let (root, survey) = guarded(REACH, &["a/b/.git", "node_modules/x/.git", ".vscode", "a/.vscode"]);
+    fn repositories_and_settings_are_found_wherever_they_are() {
+        let (root, survey) = guarded(REACH, &["a/b/.git", ".vscode", "a/.vscode"]);
         let hooks = ["config", "hooks", "info/attributes"].map(|name| format!("a/b/.git/{name}"));
-        assert_eq!(frozen(&root, &survey), [&[".vscode".to_owned()][..], &hooks].concat());
+        let settings = [".vscode", "a/.vscode"].map(str::to_owned);
+        assert_eq!(frozen(&root, &survey), [&settings[..], &hooks].concat());
         let held = |path: &str| survey.pins.iter().any(|pin| !pin.frozen && pin.path == root.join(path));
-        assert!(held("a") && held("a/b") && held("a/b/.git") && !held("node_modules"));
+        assert!(held("a") && held("a/b") && held("a/b/.git"));
+    }
+
+    #[test]
+    fn among_packages_repositories_are_looked_for_near_the_top() {
+        let folders =
+            ["node_modules/x/.git", "node_modules/@s/y/.git", "node_modules/x/z/.git", "target/debug/t/.git"];
+        let (root, survey) = guarded(REACH, &folders);
+        let hooks = |path: &str| {
+            survey.pins.iter().any(|pin| pin.frozen && pin.path == root.join(path).join("hooks"))
+        };
+        assert_eq!(folders.map(hooks), [true, true, false, true]);
+    }
+
+    #[test]
+    fn sockets_are_masked_in_repositories_and_in_what_can_only_be_read() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [root, other] = dirs.each_ref().map(|dir| dir.path().canonicalize().unwrap());
+        std::fs::create_dir_all(root.join(".git/worktrees/w")).unwrap();
+        std::fs::create_dir_all(other.join("a/b")).unwrap();
+        let sockets = [
+            root.join(".git/fsmonitor--daemon.ipc"),
+            root.join(".git/worktrees/w/fsmonitor--daemon.ipc"),
+            other.join("a/b/agent"),
+        ];
+        let _open = sockets.each_ref().map(|path| std::os::unix::net::UnixListener::bind(path).unwrap());
+        let mut policy = Policy::new(PolicyMode::WorkspaceWrite, &root).unwrap();
+        policy.grant_read(&other, "--readable").unwrap();
+        let mut survey = Survey { home: "/home/ada".into(), ..Survey::default() };
+        guard_within(REACH, &policy, &mut survey);
+        let masked: Vec<_> = survey.masks.into_iter().map(|mask| mask.path).collect();
+        assert!(sockets.iter().all(|path| masked.contains(path)), "{masked:?}");
+        assert!(survey.notes.is_empty());
     }
 }
