@@ -106,9 +106,12 @@ impl Workspace {
         done.await.map_err(|error| error.to_string())?
     }
 
-    /// Keeps what was learnt of the files for the next session.
+    /// Keeps what was learnt of the files for the next session, unless a look at them is still under way: nobody waits for
+    /// that.
     pub(crate) fn close(&self) {
-        if let Some(undo) = &self.tree().undo {
+        if let Ok(tree) = self.0.try_lock()
+            && let Some(undo) = &tree.undo
+        {
             // It saves time, and nothing else.
             let _ = undo.keep_stats();
         }
