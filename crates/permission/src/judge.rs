@@ -229,6 +229,8 @@ pub fn judge(
     place: &Place<'_>,
 ) -> Judgement {
     let Stance { mode, confined } = stance.into();
+    // Where commands are confined, none leaves unasked, whatever the mode.
+    let mode = if confined && touches.outside { mode.min(Mode::AutoEdit) } else { mode };
     // Where every command is asked about, or only reading ones run, being confined changes nothing.
     let confined = confined && !touches.outside && matches!(mode, Mode::AutoEdit | Mode::Bypass);
     let judge = Judge { mode, confined, rules, tool, place };

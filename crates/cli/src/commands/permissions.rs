@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use codetether_config::{Layer, Settings, SettingsFile, SourcedRule};
-use codetether_event::{Mode, Touches};
-use codetether_permission::{By, Judgement, List, Part, Place, Rule, Rules, What, judge};
+use codetether_event::{Confinement, Mode, Touches};
+use codetether_permission::{By, Judgement, List, Part, Place, Rule, Rules, Stance, What, judge};
 use serde_json::{Value, json};
 
 use crate::args;
@@ -161,7 +161,8 @@ fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     };
     let home = std::env::home_dir();
     let place = Place { root: &root, home: home.as_deref(), follow: &codetether_agent::followed };
-    let judged = judge(settings.mode, &rules, tool, &touches, &place);
+    let confined = settings.sandbox.tier == Some(Confinement::Namespaces);
+    let judged = judge(Stance { mode: settings.mode, confined }, &rules, tool, &touches, &place);
     let explained = Explained { args, settings: &settings, judged: &judged };
     printer::out(&if args.json { format!("{}\n", explained.json()) } else { explained.text() })?;
     if !args.json {

@@ -68,6 +68,28 @@ fn outside_needs_a_yes_and_destroying_does_too() {
 }
 
 #[test]
+fn what_would_happen_is_explained_as_it_would() {
+    let bench = Bench::new([]);
+    let explain = |flags: &[&str]| {
+        bench.binary(&[&["permissions", "explain"], flags, &["make"]].concat()).output().unwrap()
+    };
+    let config = bench.home.config().join("codetether/config.toml");
+    codetether_files::create_dir_all(config.parent().unwrap()).unwrap();
+    let text = b"mode = \"auto-edit\"\n[sandbox]\ntier = \"namespaces\"\n";
+    codetether_files::write_atomic(&config, text, &<_>::default()).unwrap();
+    assert!(String::from_utf8(explain(&[]).stdout).unwrap().starts_with("allow\n"));
+}
+
+#[test]
+fn not_even_bypass_lets_a_command_out_unasked() {
+    let outside = Reply::call("bash", json!({ "command": "echo out > ../outside", "outside": true }));
+    let bench = Bench::new([outside, Reply::text("done")]);
+    let run = bench.run(&["-c", "sandbox.tier=namespaces", "--yes", "work"]);
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(!bench.path("../outside").exists());
+}
+
+#[test]
 fn in_plan_nothing_can_be_written_even_by_what_only_reads() {
     let bench = Bench::new([bash("ls; touch made.txt"), bash("ls"), Reply::text("done")]);
     let run = bench.run(&["-c", "sandbox.tier=namespaces", "--mode", "plan", "look"]);

@@ -73,6 +73,17 @@ fn what_would_run_outside_is_judged_as_without_a_sandbox() {
 }
 
 #[test]
+fn no_mode_lets_a_command_out_unasked() {
+    let touches = Touches { commands: vec!["ls".into()], outside: true, ..Touches::default() };
+    let bypass = Stance { mode: Mode::Bypass, confined: true };
+    let judged = with_place(|place| judge(bypass, &rules(&[]), "bash", &touches, place));
+    assert_eq!(judged.decision.as_str(), "ask");
+    let inside = Touches { outside: false, ..touches };
+    let judged = with_place(|place| judge(bypass, &rules(&[]), "bash", &inside, place));
+    assert_eq!(judged.decision.as_str(), "allow");
+}
+
+#[test]
 fn the_verdict_names_the_sandbox() {
     let judged = on_shell(CONFINED, &rules(&[]), "cargo test");
     assert_eq!(judged.parts[0].by, By::Sandbox);
