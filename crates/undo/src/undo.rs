@@ -246,7 +246,12 @@ impl Undo {
     /// When it cannot be written.
     pub fn keep_stats(&self) -> Result<(), Error> {
         let Some(State { tree, id: Some(id), .. }) = &self.state else { return Ok(()) };
-        write_private(&self.dir.join("stats"), &cache::encode(&id.0, tree), Durability::Cached)
+        let stats = self.dir.join("stats");
+        // A file in the place of another is synced, which a cache with a checksum need not be: what is not whole is not read.
+        if stats.exists() {
+            files::remove_file(&stats)?;
+        }
+        write_private(&stats, &cache::encode(&id.0, tree), Durability::Cached)
     }
 
     pub(crate) fn tree(&self) -> Option<&Tree> {
