@@ -246,6 +246,10 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "mode")]
     pub(crate) yes: bool,
 
+    /// Run commands with your own rights, without the kernel sandbox. The same as `-c sandbox.tier=none`.
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+
     /// Allow calls that match this rule, such as `bash(cargo test)` or `edit(src/**)`.
     #[arg(long, value_name = "RULE")]
     pub(crate) allow: Vec<String>,

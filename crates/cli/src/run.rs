@@ -22,7 +22,7 @@ use codetether_agent::{Cursor, Opening, Parts, Purse, SubmitError};
 use codetether_builtin::{Builtin, Shell};
 use codetether_config::{Layer, Settings};
 use codetether_event::{
-    Audience, Confinement, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
+    Audience, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
 };
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
@@ -95,7 +95,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             if let Some(note) = chosen.note.filter(|_| !args.quiet) {
                 printer::err(&format!("{note}\n"));
             }
-            TurnSettings { format, replayed: args.replay.is_some(), ..settings.turn(chosen.model) }
+            let confinement = sandbox::confinement(&settings)?;
+            TurnSettings {
+                format,
+                replayed: args.replay.is_some(),
+                ..settings.turn(chosen.model, confinement)
+            }
         }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
@@ -104,23 +109,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let cassettes = cassettes::asked(args, &root)?;
     let found = models::check(&settings, &turn.model, &cassettes)?;
     turn.fallback.iter().try_for_each(|model| models::check_known(&settings, model))?;
-    let confine = match turn.confinement {
-        Confinement::None => None,
-        // As the settings say now, also for a turn that goes on.
-        _ => sandbox::confine(&settings, &root)
-            .map_err(|error| Failure::new(Exit::Usage, format!("the sandbox of the settings: {error}")))?,
-    };
-    if confine.is_none() && !turn.confinement.is_none() {
-        return Err(Failure::with_help(
-            Exit::Usage,
-            "the turn began in a sandbox, and the settings do not say one any more",
-            "set `sandbox.tier` again, or give a prompt to begin another turn",
-        ));
-    }
+    // What a turn that goes on may reach is as the settings say now; how it is confined, as it began.
+    let confine = sandbox::confine(&settings, &root, turn.confinement)
+        .map_err(|error| Failure::new(Exit::Usage, format!("the sandbox of the settings: {error}")))?;
     let tools = Builtin::new(if confine.is_some() { Shell::Confined } else { Shell::Bare });
     check_tools(&turn, &tools)?;
     check_prices(&settings, &turn)?;
-    let is_bare = confine.is_none();
+    let caveat = sandbox::caveat(turn.confinement);
     let first_run = !layout.sessions().exists();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -145,10 +140,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         audience: attended.then_some(Audience::Terminal),
         build: BUILD.into(),
     };
-    if first_run && is_bare && !args.quiet {
+    if let Some(caveat) = caveat.filter(|_| !args.quiet) {
+        printer::err(&format!("{caveat}\n"));
+    } else if first_run && !args.quiet {
         printer::err(
-            "note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with \
-             your own rights. `codetether config set sandbox.tier namespaces` confines them.\n",
+            "note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no \
+             network. `codetether undo` takes back what they change; `--mode ask` asks before each.\n",
         );
     }
     let exit = runtime.block_on(async {

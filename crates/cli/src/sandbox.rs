@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::{Exit, Failure};
 
-pub(crate) use policy::{PolicyArgs, confine};
+pub(crate) use policy::{PolicyArgs, caveat, confine, confinement};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {

@@ -3,7 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 
-use codetether_config::{ConfigError, Layer, Limits, Models, Names, Settings, Sources};
+use codetether_config::{
+    ConfigError, Layer, Limits, Models, Names, SandboxLayer, SandboxTier, Settings, Sources,
+};
 use codetether_event::Mode;
 
 use crate::args::RunArgs;
@@ -48,6 +50,10 @@ pub(crate) fn flags(args: &RunArgs) -> Layer {
         max_output: args.max_output,
         temperature: args.temperature,
         limits: Limits { max_cost: args.max_cost, ..Limits::default() },
+        sandbox: SandboxLayer {
+            tier: args.no_sandbox.then_some(SandboxTier::None),
+            ..SandboxLayer::default()
+        },
         fallback: args.fallback.clone().map(Models),
         max_steps: args.max_steps,
         max_time: args.max_time,

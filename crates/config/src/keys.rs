@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Confinement, Effort, Mode, Temperature};
+use codetether_event::{Effort, Mode, Temperature};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -173,10 +173,6 @@ impl Value for Models {
 }
 
 impl Value for Effort {
-    const WANTED: &'static str = "text";
-}
-
-impl Value for Confinement {
     const WANTED: &'static str = "text";
 }
 

@@ -3,15 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Confinement, Effort, Mode, Retry, Temperature};
+use codetether_event::{Effort, Mode, Retry, Temperature};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Table, Value, keys, table_field};
 use crate::{Dollars, Model, Models, Names, Seconds};
 
-/// What may happen without asking, where nothing is set.
-pub(crate) const MODE: Mode = Mode::Ask;
+/// What may happen without asking, where nothing is set and commands are confined in namespaces.
+pub(crate) const MODE: Mode = Mode::AutoEdit;
+
+/// The same, where they are not.
+pub(crate) const MODE_ELSEWHERE: Mode = Mode::Ask;
 
 /// Most answers of a turn, where nothing is set.
 pub(crate) const MAX_STEPS: u32 = 100;
@@ -26,7 +29,8 @@ keys! {
         #[key(default = None, unset = "the usual one of the first known vendor whose key is there", variable = "CODETETHER_MODEL", project = SetWhenTrusted)]
         pub model: Option<Model>,
         /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
-        /// commands, `bypass` asks for nothing.
+        /// commands, `bypass` asks for nothing. Where nothing is set and commands are not confined in namespaces, it is
+        /// `ask`.
         #[key(default = Some(MODE), variable = "CODETETHER_MODE", project = Narrow)]
         pub mode: Option<Mode>,
         /// How hard a reasoning model thinks: `minimal`, `low`, `medium` or `high`.
@@ -122,11 +126,15 @@ table_field!(Limits);
 keys! {
     /// What commands that the agent runs are confined in. `codetether sandbox explain` says what that means here.
     pub struct SandboxLayer {
-        /// How: `none`, `landlock` (which has gaps: `codetether sandbox doctor` lists them) or `namespaces`. Where that cannot
-        /// be had, no command runs. In `namespaces`, modes `auto-edit` and `bypass` ask only for what a rule asks about and for
-        /// what destroys, and a command can ask to run outside.
-        #[key(default = Some(Confinement::None))]
-        pub tier: Option<Confinement>,
+        /// How: `namespaces`, `landlock` (which has gaps: `codetether sandbox doctor` lists them), `none`, or `auto`: the
+        /// first of these two that this machine has. Where what is set cannot be had, nothing runs. In `namespaces`, modes
+        /// `auto-edit` and `bypass` ask only for what a rule asks about and for what destroys, and a command can ask to run
+        /// outside.
+        #[key(default = Some(SandboxTier::Auto))]
+        pub tier: Option<SandboxTier>,
+        /// What mode `bypass` does: `confined` keeps commands in the sandbox, `unconfined` runs them without one.
+        #[key(default = Some(Bypass::Confined))]
+        pub bypass: Option<Bypass>,
         /// More folders that may be written, besides the workspace.
         #[key(default = None, unset = "none")]
         pub writable: Option<Names>,
@@ -282,6 +290,40 @@ keys! {
         #[key(default = Vec::new(), unset = "none")]
         pub deny: Vec<String>,
     }
+}
+
+/// What commands are confined in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxTier {
+    /// The strongest that this machine has.
+    #[default]
+    Auto,
+    /// Namespaces, Landlock and seccomp.
+    Namespaces,
+    /// Landlock and seccomp alone, which leave gaps.
+    Landlock,
+    /// Nothing.
+    None,
+}
+
+impl Value for SandboxTier {
+    const WANTED: &'static str = "text";
+}
+
+/// What mode `bypass` does to the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Bypass {
+    /// Nothing: commands run in it.
+    #[default]
+    Confined,
+    /// There is none.
+    Unconfined,
+}
+
+impl Value for Bypass {
+    const WANTED: &'static str = "text";
 }
 
 /// What an endpoint speaks.

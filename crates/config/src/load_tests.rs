@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use codetether_event::{Effort, Mode, ModelId, ToolName};
+use codetether_event::{Confinement, Effort, Mode, ModelId, ToolName};
 use codetether_files::{WriteOptions, write_atomic};
 use miette::Diagnostic;
 
@@ -144,7 +144,7 @@ fn rules_of_all_layers_add_up_with_their_origins() {
             "deny write # flag `--deny`",
         ]
     );
-    let turn = settings.turn(ModelId::new("a/b"));
+    let turn = settings.turn(ModelId::new("a/b"), Confinement::None);
     assert_eq!(turn.ask, ["bash(d)", "bash(p)"]);
     assert_eq!(turn.deny, ["bash(s)", "bash(c)", "write"]);
     assert_eq!(turn.allow, ["bash(a)", "bash(b)", "bash(q)", "edit"]);
@@ -206,8 +206,13 @@ fn a_project_can_never_widen_the_mode() {
     for trusted in [false, true] {
         let place = Place::new().project("mode = \"bypass\"", trusted);
         let settings = place.load();
-        assert_eq!(settings.mode, Mode::Ask);
+        assert_eq!(settings.mode(Confinement::None), Mode::Ask);
+        assert_eq!(settings.mode(Confinement::Namespaces), Mode::AutoEdit);
         assert_eq!(settings.left_out, [LeftOut { key: "mode", why: Why::Wider }]);
+        let auto = Place::new().project("mode = \"auto-edit\"", trusted).load();
+        assert_eq!(auto.mode(Confinement::Landlock), Mode::Ask);
+        let ask = Place::new().project("mode = \"ask\"", trusted).load();
+        assert_eq!(ask.mode(Confinement::Namespaces), Mode::Ask);
         let offered = Place::new().user("tools = []").project("tools = [\"bash\"]", trusted).load();
         assert_eq!(offered.tools, Some(Vec::new()));
     }
@@ -404,7 +409,7 @@ fn a_variable_sets_its_own_key_and_no_other() {
     let place =
         Place::new().variable("CODETETHER_MODEL", "a/b\"\nmode = \"bypass").variable("CODETETHER_CALL", "x");
     let settings = place.load();
-    assert_eq!(settings.mode, Mode::Ask);
+    assert_eq!(settings.mode(Confinement::None), Mode::Ask);
     assert_eq!(settings.model, Some(ModelId::new("a/b\"\nmode = \"bypass")));
 }
 
@@ -433,6 +438,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("limits.max_cost", "0.5"),
         ("limits.allow_unknown_price", "true"),
         ("sandbox.tier", "\"namespaces\""),
+        ("sandbox.bypass", "\"unconfined\""),
         ("sandbox.writable", "[\"/a\"]"),
         ("sandbox.readable", "[\"/a\"]"),
         ("sandbox.env", "[\"A\"]"),
@@ -561,7 +567,7 @@ fn what_the_user_says_of_models_adds_up_key_by_key_and_a_price_has_to_be_one() {
 
 /// How two models are asked: the one that is chosen, and the one that it falls back to.
 fn manners(place: &Place) -> [(Option<Effort>, Option<u32>, Option<u16>); 2] {
-    let turn = place.load().turn(ModelId::new("x/y"));
+    let turn = place.load().turn(ModelId::new("x/y"), Confinement::None);
     [ModelId::new("x/y"), ModelId::new("x/z-2026-01-01")].map(|model| {
         let manner = turn.manner(&model);
         (manner.effort, manner.max_output, manner.temperature.map(codetether_event::Temperature::hundredths))
@@ -585,7 +591,10 @@ fn a_models_own_settings_stand_over_those_of_all_and_below_those_of_a_call() {
     let project = user().project("max_output = 500\neffort = \"minimal\"", true);
     assert_eq!(manners(&project), [(high, Some(500), None), (Some(Effort::Minimal), Some(500), Some(50))]);
     let alike = Place::new().user(&format!("{all}{}", "[models.\"x/y\"]\nwindow = 1\n")).load();
-    assert!(alike.turn(ModelId::new("x/y")).manners.is_empty(), "what is the same is not said twice");
+    assert!(
+        alike.turn(ModelId::new("x/y"), Confinement::None).manners.is_empty(),
+        "what is the same is not said twice"
+    );
 }
 
 #[test]

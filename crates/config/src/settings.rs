@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use codetether_event::{
-    Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
+    Confinement, Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
 };
 use codetether_permission::List;
 
 use crate::keys::{Key, Shape, Table};
-use crate::layer::{MAX_STEPS, MODE};
+use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
 use crate::{Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
 
@@ -18,8 +18,8 @@ use crate::{Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
 pub struct Settings {
     /// The model, if one was chosen.
     pub model: Option<ModelId>,
-    /// What may happen without asking.
-    pub mode: Mode,
+    /// What may happen without asking, where commands are confined in namespaces.
+    pub(crate) mode: Mode,
     /// How hard a reasoning model thinks.
     pub effort: Option<Effort>,
     /// Most tokens of one answer.
@@ -169,13 +169,20 @@ impl Settings {
         self.rules.iter().filter(|rule| rule.list == list).map(|rule| rule.rule.clone()).collect()
     }
 
-    /// What holds during a turn with this model.
+    /// What may happen without asking, where commands are confined so.
     #[must_use]
-    pub fn turn(&self, model: ModelId) -> TurnSettings {
+    pub fn mode(&self, confinement: Confinement) -> Mode {
+        let is_set = self.origins.contains_key(&["mode".to_owned()][..]);
+        if is_set || confinement == Confinement::Namespaces { self.mode } else { MODE_ELSEWHERE }
+    }
+
+    /// What holds during a turn with this model, where commands are confined so.
+    #[must_use]
+    pub fn turn(&self, model: ModelId, confinement: Confinement) -> TurnSettings {
         let first = self.manner(&model);
         let others = self.fallback.iter().map(|model| (model.clone(), self.manner(model)));
         TurnSettings {
-            mode: self.mode,
+            mode: self.mode(confinement),
             effort: first.effort,
             max_output: first.max_output,
             temperature: first.temperature,
@@ -192,7 +199,7 @@ impl Settings {
             deny: self.list(List::Deny),
             format: ResponseFormat::Text,
             retry: self.retry,
-            confinement: self.sandbox.tier.unwrap_or_default(),
+            confinement,
             snapshots: self.undo.enabled.unwrap_or(true),
             replayed: false,
         }

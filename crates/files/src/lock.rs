@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use crate::{Error, open_append};
 
 /// How long an owner in this very process may take to let go: another thread may be at it, and a process that is just
 /// being started holds a copy of what we held until it is.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long what such a process holds of an owner that has ended meanwhile is waited for.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
 /// Most bytes of an owner's name that are read back.
 const OWNER_MAX: u64 = 256;
@@ -43,21 +47,20 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the lock and writes `owner` (one line) beside this process's id into the file, for others to read. Another
-    /// process is not waited for, an owner in this one for a moment.
+    /// process is not waited for, an owner in this one or one that has just been killed for a moment.
     ///
     /// # Errors
     /// [`LockError::Held`] when another has it, be it in this process.
     pub fn acquire(path: impl AsRef<Path>, owner: &str) -> Result<Self, LockError> {
         let path = path.as_ref();
         let asked = Instant::now();
-        let ours = format!("process {} (", std::process::id());
         loop {
             let mut file = open_append(path, 0o600)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::AGAIN) => {
                     let owner = owner_of(file);
-                    if owner.starts_with(&ours) && asked.elapsed() < PATIENCE {
+                    if asked.elapsed() < patience(&owner) {
                         std::thread::sleep(Duration::from_millis(1));
                         continue;
                     }
@@ -74,6 +77,16 @@ impl Lock {
                 return Ok(Self { _file: file });
             }
         }
+    }
+}
+
+/// How long to wait for this owner.
+fn patience(owner: &str) -> Duration {
+    let id = owner.strip_prefix("process ").and_then(|rest| rest.split_once(' ')?.0.parse().ok());
+    match id.and_then(Pid::from_raw) {
+        Some(id) if id == rustix::process::getpid() => PATIENCE,
+        Some(id) if rustix::process::test_kill_process(id) == Err(Errno::SRCH) => LEFT_BEHIND,
+        _ => Duration::ZERO,
     }
 }
 
@@ -118,6 +131,23 @@ mod tests {
             let path = path.clone();
             move || Lock::acquire(path, "second").map(drop)
         });
+        drop(lock);
+        second.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_an_owner_that_was_killed_left_behind_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let lock = Lock::acquire(&path, "it").unwrap();
+        std::fs::write(&path, format!("process {} (it)\n", gone.id())).unwrap();
+        let second = std::thread::spawn({
+            let path = path.clone();
+            move || Lock::acquire(path, "second").map(drop)
+        });
+        std::thread::sleep(PATIENCE * 2);
         drop(lock);
         second.join().unwrap().unwrap();
     }

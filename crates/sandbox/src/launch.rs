@@ -45,7 +45,7 @@ pub use fault::Fault;
 pub use host::Host;
 pub use kept::{Kept, Running, keep};
 pub use policy::{Grant, Limits, Mode, Net, Policy, PolicyError, Tier};
-pub use probe::{Finding, machine};
+pub use probe::{Finding, machine, strongest};
 pub use tier::gaps;
 pub use wire::{Job, Report};
 

@@ -17,7 +17,7 @@ pub use environment::{environment, is_secret_name, secrets};
 pub use error::Error;
 pub use launch::{
     Answer, Audit, Fault, Finding, Grant, Host, Job, Kept, Limits, Mode, Net, Outcome, Plan, Policy,
-    PolicyError, Proxy, Report, Running, Tier, explain_host, gaps, keep, machine, summary,
+    PolicyError, Proxy, Report, Running, Tier, explain_host, gaps, keep, machine, strongest, summary,
 };
 pub use marked::kill_marked;
 pub use output::Ended;

@@ -84,6 +84,7 @@ pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
     println!("{}", if change.is_empty() { "(none)" } else { change.trim_end() });
     println!();
     let after = check(&python, &project, Stdio::inherit())?;
+    attempt_to_look_outside(&codetether, &folder, &project)?;
 
     let code = output.status.code();
     let log = log::find_and_read(&folder.join("data"));
@@ -173,6 +174,24 @@ fn let_it_work(
     eprintln!("$ {}", process::shown(&command));
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     child.and_then(std::process::Child::wait_with_output).map_err(process::not_started(&command))
+}
+
+/// A command in the sandbox that the agent's commands run in asks for a file beside the project, and must not get it.
+fn attempt_to_look_outside(codetether: &Path, folder: &Path, project: &Path) -> Result<(), Failure> {
+    const PRIVATE: &str = "what only you should read";
+    let file = folder.join("private.txt");
+    fs::write(&file, PRIVATE).at("write", &file)?;
+    let mut command = alone(codetether, folder);
+    command.current_dir(project).args(["sandbox", "run", "--", "cat", "../private.txt"]);
+    let output = command.stdin(Stdio::null()).output().map_err(process::not_started(&command))?;
+    println!("\nthe sandbox, asked for a file beside the project:");
+    println!("$ codetether sandbox run -- cat ../private.txt");
+    print!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    println!("(exit code {})", shown(output.status.code()));
+    if String::from_utf8_lossy(&output.stdout).contains(PRIVATE) {
+        return Err(Failure::Wrong("the sandbox let a command read a file outside of the project".into()));
+    }
+    Ok(())
 }
 
 /// What the log holds can be had through the program too.

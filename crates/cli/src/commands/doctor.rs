@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use codetether_config::{Layer, Settings};
+use codetether_config::{Layer, SandboxTier, Settings};
 use codetether_event::Confinement;
 use codetether_files::{WriteOptions, write_atomic};
 use codetether_provider::Cassettes;
@@ -12,7 +12,7 @@ use codetether_provider::Cassettes;
 use crate::args::DoctorArgs;
 use crate::exit::{Exit, Failure};
 use crate::trust::Project;
-use crate::{models, place, printer, settings};
+use crate::{models, place, printer, sandbox, settings};
 
 /// One finding: what was looked at, whether it is well, and what to do if not.
 struct Finding {
@@ -45,19 +45,23 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
 
 /// What the agent's commands are confined in; `sandbox doctor` looks closer.
 fn sandbox(settings: &Settings) -> Finding {
-    let text = match settings.sandbox.tier.unwrap_or_default() {
-        Confinement::None => {
-            "commands are not confined: what you allow runs with your own rights; `codetether config set sandbox.tier \
-             namespaces` confines them"
+    let finding = |well, text: &str| Finding { name: "sandbox", well, text: text.to_owned() };
+    match sandbox::confinement(settings) {
+        Ok(Confinement::Namespaces) => {
+            finding(true, "commands are confined by namespaces; `codetether sandbox doctor` looks closer")
         }
-        Confinement::Landlock => {
-            "commands are confined by Landlock alone; `codetether sandbox doctor` tells the gaps"
-        }
-        Confinement::Namespaces => {
-            "commands are confined; `codetether sandbox doctor` says whether this machine can"
-        }
-    };
-    Finding { name: "sandbox", well: true, text: text.into() }
+        Ok(Confinement::Landlock) => finding(
+            settings.sandbox.tier == Some(SandboxTier::Landlock),
+            "commands are confined by Landlock alone, which leaves gaps: `codetether sandbox doctor` lists them, and says \
+             what is in the way of namespaces",
+        ),
+        Ok(Confinement::None) => finding(
+            true,
+            "commands are not confined, as your settings say: what you allow runs with your own rights; `codetether config \
+             unset sandbox.tier` confines them",
+        ),
+        Err(failure) => finding(false, &failure.message()),
+    }
 }
 
 fn platform() -> Finding {

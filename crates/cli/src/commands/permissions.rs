@@ -12,7 +12,7 @@ use crate::args;
 use crate::commands::config::change::failed;
 use crate::exit::{Exit, Failure};
 use crate::trust::Project;
-use crate::{place, printer, settings};
+use crate::{place, printer, sandbox, settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PermissionsCommand {
@@ -161,9 +161,11 @@ fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     };
     let home = std::env::home_dir();
     let place = Place { root: &root, home: home.as_deref(), follow: &codetether_agent::followed };
-    let confined = settings.sandbox.tier == Some(Confinement::Namespaces);
-    let judged = judge(Stance { mode: settings.mode, confined }, &rules, tool, &touches, &place);
-    let explained = Explained { args, settings: &settings, judged: &judged };
+    let confinement = sandbox::confinement(&settings)?;
+    let mode = settings.mode(confinement);
+    let confined = confinement == Confinement::Namespaces;
+    let judged = judge(Stance { mode, confined }, &rules, tool, &touches, &place);
+    let explained = Explained { args, settings: &settings, mode, judged: &judged };
     printer::out(&if args.json { format!("{}\n", explained.json()) } else { explained.text() })?;
     if !args.json {
         printer::err(&project.left_out(&settings));
@@ -174,6 +176,7 @@ fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
 struct Explained<'a> {
     args: &'a ExplainArgs,
     settings: &'a Settings,
+    mode: Mode,
     judged: &'a Judgement,
 }
 
@@ -196,7 +199,7 @@ impl Explained<'_> {
         };
         json!({
             "verdict": self.judged.decision.as_str(),
-            "mode": self.settings.mode.as_str(),
+            "mode": self.mode.as_str(),
             "tool": self.args.tool,
             "why": self.judged.why(),
             "commands": parts(&[What::Command]),
@@ -277,7 +280,8 @@ fn list(dir: Option<&Path>, as_json: bool) -> Result<Exit, Failure> {
         }
     }
     if text.is_empty() && !as_json {
-        text.push_str(&format!("no rules; mode `{}` decides\n", settings.mode));
+        let mode = settings.mode(sandbox::confinement(&settings)?);
+        text.push_str(&format!("no rules; mode `{mode}` decides\n"));
     }
     printer::out(&text)?;
     printer::err(&project.left_out(&settings));

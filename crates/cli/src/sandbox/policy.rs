@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use codetether_agent::Confine;
-use codetether_config::{Names, SandboxLayer, Seconds, Settings};
+use codetether_config::{Bypass, Names, SandboxLayer, SandboxTier, Seconds, Settings};
 use codetether_event::Confinement;
 use codetether_sandbox::{Mode, Net, Policy, PolicyError, Tier};
+
+use crate::exit::{Exit, Failure};
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
@@ -97,10 +99,50 @@ impl PolicyArgs {
     }
 }
 
-/// How the settings confine what the agent runs; nothing where they do not.
-pub(crate) fn confine(settings: &Settings, root: &Path) -> Result<Option<Confine>, PolicyError> {
-    let SandboxLayer { tier, writable, readable, env } = &settings.sandbox;
-    let tier = match tier.unwrap_or_default() {
+/// How what the agent runs is confined, by the settings and by what this machine has.
+pub(crate) fn confinement(settings: &Settings) -> Result<Confinement, Failure> {
+    let bypass = settings.sandbox.bypass.unwrap_or_default();
+    if bypass == Bypass::Unconfined
+        && settings.mode(Confinement::Namespaces) == codetether_event::Mode::Bypass
+    {
+        return Ok(Confinement::None);
+    }
+    match settings.sandbox.tier.unwrap_or_default() {
+        SandboxTier::None => Ok(Confinement::None),
+        SandboxTier::Landlock => Ok(Confinement::Landlock),
+        SandboxTier::Namespaces => Ok(Confinement::Namespaces),
+        SandboxTier::Auto => match codetether_sandbox::strongest() {
+            Some(Tier::Namespaces) => Ok(Confinement::Namespaces),
+            Some(Tier::Landlock) => Ok(Confinement::Landlock),
+            None => Err(Failure::with_help(
+                Exit::Failed,
+                "this machine has nothing to confine commands with: neither user namespaces nor Landlock",
+                "`codetether sandbox doctor` says what to do; `--no-sandbox` lets commands run with your own rights",
+            )),
+        },
+    }
+}
+
+/// What people should hear of it; nothing where commands are confined as well as can be.
+pub(crate) fn caveat(confinement: Confinement) -> Option<&'static str> {
+    match confinement {
+        Confinement::Namespaces => None,
+        Confinement::Landlock => Some(
+            "note: commands are confined by Landlock alone here, which leaves gaps, so they are asked about: `codetether \
+             sandbox doctor` lists them, and says what is in the way of namespaces",
+        ),
+        Confinement::None => Some("note: no sandbox: what you allow runs with your own rights"),
+    }
+}
+
+/// How the settings confine what the agent runs; nothing where it is not confined.
+pub(crate) fn confine(
+    settings: &Settings,
+    root: &Path,
+    confinement: Confinement,
+) -> Result<Option<Confine>, PolicyError> {
+    let SandboxLayer { writable, readable, env, .. } = &settings.sandbox;
+    let tier = match confinement {
         Confinement::None => return Ok(None),
         Confinement::Landlock => Tier::Landlock,
         Confinement::Namespaces => Tier::Namespaces,

@@ -113,6 +113,13 @@ impl Bench {
             .unwrap();
     }
 
+    /// The user's own settings.
+    pub(crate) fn user_settings(&self, text: &str) {
+        let path = self.home.config().join("codetether/config.toml");
+        codetether_files::create_dir_all(path.parent().unwrap()).unwrap();
+        codetether_files::write_atomic(path, text.as_bytes(), &<_>::default()).unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         codetether_files::read_to_string(self.path(name)).unwrap()
     }

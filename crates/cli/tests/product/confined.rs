@@ -1,4 +1,4 @@
-//! What the agent runs, in the sandbox of the settings.
+//! What the agent runs, in the sandbox that it has by itself, and without.
 
 use codetether_testkit::Reply;
 use serde_json::json;
@@ -8,8 +8,6 @@ use crate::bench::Bench;
 fn bash(command: &str) -> Reply {
     Reply::call("bash", json!({ "command": command }))
 }
-
-const CONFINED: [&str; 4] = ["-c", "sandbox.tier=namespaces", "--mode", "auto-edit"];
 
 fn results(bench: &Bench) -> Vec<String> {
     let ended = bench.event_values().into_iter().filter(|event| event["type"] == "call.ended");
@@ -32,7 +30,7 @@ fn a_confined_command_runs_unasked_and_reaches_nothing_else() {
     ]);
     let secret = bench.home.path().join("secret");
     codetether_files::write_atomic(&secret, b"hidden", &<_>::default()).unwrap();
-    let run = bench.run(&[&CONFINED[..], &["work"]].concat());
+    let run = bench.run(&["work"]);
     assert_eq!(run.code, 0, "{}", run.shown());
     assert_eq!(verdicts(&bench), ["allow: \"sandbox\"", "allow: \"sandbox\""]);
     let results = results(&bench);
@@ -49,7 +47,7 @@ fn a_confined_command_runs_unasked_and_reaches_nothing_else() {
 fn outside_needs_a_yes_and_destroying_does_too() {
     let outside = Reply::call("bash", json!({ "command": "cat ~/secret", "outside": true }));
     let bench = Bench::new([outside, bash("git reset --hard"), Reply::text("done")]);
-    let run = bench.run(&[&CONFINED[..], &["work"]].concat());
+    let run = bench.run(&["work"]);
     assert_eq!(run.code, 7, "{}", run.shown());
     assert!(
         verdicts(&bench).iter().filter(|verdict| verdict.starts_with("deny")).count() == 2,
@@ -63,28 +61,86 @@ fn outside_needs_a_yes_and_destroying_does_too() {
     let again = Bench::new([outside, Reply::text("done")]);
     let secret = again.home.path().join("secret");
     codetether_files::write_atomic(&secret, b"shown", &<_>::default()).unwrap();
-    let run = again.run(&[&CONFINED[..], &["--allow", "bash(cat *)", "work"]].concat());
+    let run = again.run(&["--allow", "bash(cat *)", "work"]);
     assert_eq!((run.code, results(&again)), (0, vec!["shown\n".to_owned()]), "{}", run.shown());
 }
 
 #[test]
-fn what_would_happen_is_explained_as_it_would() {
-    let bench = Bench::new([]);
-    let explain = |flags: &[&str]| {
-        bench.binary(&[&["permissions", "explain"], flags, &["make"]].concat()).output().unwrap()
+fn mode_ask_asks_and_what_is_allowed_is_confined_still() {
+    let bench = Bench::new([bash("touch refused"), bash("touch ../outside made"), Reply::text("done")]);
+    let run = bench.run(&[
+        "--mode",
+        "ask",
+        "--allow",
+        "bash(touch ../outside made)",
+        "--allow",
+        "edit(//**)",
+        "work",
+    ]);
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(!bench.path("refused").exists() && bench.path("made").exists());
+    assert!(!bench.path("../outside").exists());
+}
+
+#[test]
+fn landlock_alone_asks_as_before_and_says_that_it_has_gaps() {
+    let bench = Bench::new([bash("touch made"), Reply::text("done")]);
+    bench.user_settings("[sandbox]\ntier = \"landlock\"\n");
+    let run = bench.run(&["work"]);
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(
+        run.stderr.contains("confined by Landlock alone") && run.stderr.contains("mode `ask` asks"),
+        "{}",
+        run.stderr
+    );
+    assert!(!bench.path("made").exists());
+}
+
+#[test]
+fn no_sandbox_is_said_asked_about_and_in_the_journal() {
+    let command = "echo x > ../outside";
+    let bench = Bench::new([bash(command), Reply::text("done"), bash(command), Reply::text("done")]);
+    let run = bench.run(&["--no-sandbox", "work"]);
+    assert_eq!(run.code, 7, "{}", run.shown());
+    assert!(
+        run.stderr.contains("note: no sandbox: what you allow runs with your own rights"),
+        "{}",
+        run.stderr
+    );
+    let run = bench.run(&["--no-sandbox", "--yes", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert!(bench.path("../outside").exists());
+    let settings = |bench: &Bench| {
+        let started = bench.event_values().into_iter().find(|event| event["type"] == "turn.started");
+        started.unwrap()["settings"]["confinement"].clone()
     };
-    let config = bench.home.config().join("codetether/config.toml");
-    codetether_files::create_dir_all(config.parent().unwrap()).unwrap();
-    let text = b"mode = \"auto-edit\"\n[sandbox]\ntier = \"namespaces\"\n";
-    codetether_files::write_atomic(&config, text, &<_>::default()).unwrap();
-    assert!(String::from_utf8(explain(&[]).stdout).unwrap().starts_with("allow\n"));
+    assert_eq!(settings(&bench), json!(null));
+    let confined = Bench::new([Reply::text("done")]);
+    confined.run(&["work"]);
+    assert_eq!(settings(&confined), json!("namespaces"));
+}
+
+#[test]
+fn bypass_is_unconfined_where_the_user_says_so_alone() {
+    let bench = Bench::new([bash("echo x > ../outside"), Reply::text("done")]);
+    bench.user_settings("[sandbox]\nbypass = \"unconfined\"\n");
+    let run = bench.run(&["--yes", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert!(run.stderr.contains("note: no sandbox"), "{}", run.stderr);
+    assert!(bench.path("../outside").exists());
+    let bench = Bench::new([bash("echo x > ../outside"), Reply::text("done")]);
+    codetether_files::create_dir_all(bench.path(".codetether")).unwrap();
+    bench.file(".codetether/config.toml", "[sandbox]\nbypass = \"unconfined\"\ntier = \"none\"\n");
+    bench.bare(&["trust", "add"]);
+    bench.run(&["--yes", "work"]);
+    assert!(!bench.path("../outside").exists());
 }
 
 #[test]
 fn not_even_bypass_lets_a_command_out_unasked() {
     let outside = Reply::call("bash", json!({ "command": "echo out > ../outside", "outside": true }));
     let bench = Bench::new([outside, Reply::text("done")]);
-    let run = bench.run(&["-c", "sandbox.tier=namespaces", "--yes", "work"]);
+    let run = bench.run(&["--yes", "work"]);
     assert_eq!(run.code, 7, "{}", run.shown());
     assert!(!bench.path("../outside").exists());
 }
@@ -92,7 +148,7 @@ fn not_even_bypass_lets_a_command_out_unasked() {
 #[test]
 fn in_plan_nothing_can_be_written_even_by_what_only_reads() {
     let bench = Bench::new([bash("ls; touch made.txt"), bash("ls"), Reply::text("done")]);
-    let run = bench.run(&["-c", "sandbox.tier=namespaces", "--mode", "plan", "look"]);
+    let run = bench.run(&["--mode", "plan", "look"]);
     assert!(!bench.path("made.txt").exists(), "{}", run.shown());
     assert!(results(&bench)[1].contains("Cargo.toml") || !results(&bench)[1].is_empty());
 }
@@ -103,7 +159,7 @@ fn a_confined_command_is_stopped_with_all_that_it_started() {
         Reply::call("bash", json!({ "command": "(setsid sleep 600 &) ; sleep 600", "timeout": 1 })),
         Reply::text("done"),
     ]);
-    let run = bench.run(&[&CONFINED[..], &["wait"]].concat());
+    let run = bench.run(&["wait"]);
     assert_eq!(run.code, 0, "{}", run.shown());
     assert!(results(&bench)[0].contains("killed after 1 s"), "{:?}", results(&bench));
 }
@@ -111,7 +167,7 @@ fn a_confined_command_is_stopped_with_all_that_it_started() {
 #[test]
 fn without_a_sandbox_nothing_runs_where_the_settings_want_one() {
     let bench = Bench::new([bash("echo ran > made.txt"), Reply::text("done")]);
-    let run = bench.run(&[&CONFINED[..], &["-c", "sandbox.writable=[\"/nowhere-at-all\"]", "work"]].concat());
+    let run = bench.run(&["-c", "sandbox.writable=[\"/nowhere-at-all\"]", "work"]);
     assert_eq!(run.code, 2, "{}", run.shown());
     assert!(!bench.path("made.txt").exists());
 }

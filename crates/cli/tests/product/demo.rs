@@ -27,7 +27,7 @@ fn the_demos_job_is_done_by_answers_that_fit_a_schema() {
     --- stdout
     primes.py is there.
     --- stderr
-    note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with your own rights. `codetether config set sandbox.tier namespaces` confines them.
+    note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no network. `codetether undo` takes back what they change; `--mode ask` asks before each.
     "#);
     assert_eq!(bench.read("primes.py"), "def is_prime(n):\n    return n > 1\n");
 

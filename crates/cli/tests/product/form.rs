@@ -52,7 +52,7 @@ fn an_answer_that_never_fits_fails_the_run_with_what_is_wrong() {
     exit: 6
     --- stdout
     --- stderr
-    note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with your own rights. `codetether config set sandbox.tier namespaces` confines them.
+    note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no network. `codetether undo` takes back what they change; `--mode ask` asks before each.
     the answer cannot be used: it does not fit the schema: `files` is missing
     the answer cannot be used: it does not fit the schema: `/files`: must be of type integer, not a string
     the answer cannot be used: it does not fit the schema: there is no `file`; did you mean `files`?; `files` is missing

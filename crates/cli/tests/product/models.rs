@@ -5,20 +5,13 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Run};
 
-fn settings(bench: &Bench, text: &str) {
-    let path = bench.home.config().join("codetether/config.toml");
-    codetether_files::create_dir_all(path.parent().unwrap()).unwrap();
-    codetether_files::write_atomic(&path, text.as_bytes(), &codetether_files::WriteOptions::default())
-        .unwrap();
-}
-
 const OWN: &str = "[models.\"own/x\"]\nwindow = 32768\ninput_price = 0.5\noutput_price = 2\ntools = true\nimages = false\n\
                    [models.\"own/y\"]\nmax_output = 100\n";
 
 #[test]
 fn the_models_of_a_provider_are_listed_and_an_unknown_price_is_never_nothing() {
     let bench = Bench::new([]);
-    settings(&bench, OWN);
+    bench.user_settings(OWN);
     let run = bench.bare(&["models", "list", "--provider", "own"]);
     insta::assert_snapshot!(run.shown(), @r"
     exit: 0
@@ -42,7 +35,7 @@ fn the_models_of_a_provider_are_listed_and_an_unknown_price_is_never_nothing() {
 #[test]
 fn a_model_is_shown_with_who_says_so() {
     let bench = Bench::new([]);
-    settings(&bench, OWN);
+    bench.user_settings(OWN);
     insta::assert_snapshot!(bench.bare(&["models", "show", "own/x"]).shown(), @r"
     exit: 0
     --- stdout
@@ -135,8 +128,7 @@ fn listing() -> Server {
 fn what_the_endpoints_offer_is_joined_with_what_is_known() {
     let (bench, server) = (Bench::new([]), listing());
     let gone = Server::start([]).base_url();
-    settings(
-        &bench,
+    bench.user_settings(
         &format!(
             "[providers.gone]\nbase_url = \"{gone}\"\n[providers.mine]\nbase_url = \"http://127.0.0.1:9\"\nmodels = [\"big\"]\n"
         ),
@@ -198,7 +190,7 @@ fn the_default_model_is_named_first() {
 fn a_model_that_the_users_list_does_not_hold_is_not_asked() {
     let bench = Bench::new([]);
     let url = bench.server.base_url();
-    settings(&bench, &format!("[providers.mine]\nbase_url = \"{url}\"\nmodels = [\"big\", \"bigger\"]\n"));
+    bench.user_settings(&format!("[providers.mine]\nbase_url = \"{url}\"\nmodels = [\"big\", \"bigger\"]\n"));
     for (args, wanted) in [
         (&["run", "go", "-m", "mine/bigge"][..], "did you mean `mine/bigger` or `mine/big`?"),
         (&["run", "go", "-m", "mine/zzz"], "it offers `mine/big`, `mine/bigger`; or add it to `models`"),

@@ -11,6 +11,8 @@ fn a_command_is_explained_part_by_part() {
     let run = bench.bare(&[
         "permissions",
         "explain",
+        "--mode",
+        "ask",
         "--allow",
         "bash(git diff *)",
         "--deny",
@@ -31,6 +33,18 @@ fn a_command_is_explained_part_by_part() {
             no rule allows it, and mode `ask` asks
     --- stderr
     ");
+    let run = bench.bare(&["permissions", "explain", "make > log"]);
+    insta::assert_snapshot!(run.shown(), @r"
+    exit: 0
+    --- stdout
+    allow
+      allow command make
+            the sandbox confines it, and what it changes can be taken back
+      allow write log
+            mode `auto-edit` allows it
+    --- stderr
+    ");
+    bench.user_settings("[sandbox]\ntier = \"landlock\"\n");
     let run = bench.bare(&["permissions", "explain", "--mode", "auto-edit", "make > log"]);
     insta::assert_snapshot!(run.shown(), @r"
     exit: 0
@@ -54,7 +68,7 @@ fn an_explanation_is_json_for_programs() {
         assert_eq!((run.code, run.stderr.as_str()), (0, ""));
         serde_json::from_str(&run.stdout).unwrap()
     };
-    let told = explain(&["--allow", "bash(git diff *)", "git diff && $X"]);
+    let told = explain(&["--mode", "ask", "--allow", "bash(git diff *)", "git diff && $X"]);
     assert_eq!(told["verdict"], "ask");
     assert_eq!(told["commands"][0]["rule"], "bash(git diff *)");
     assert_eq!(told["commands"][0]["from"], "flag `--allow`");

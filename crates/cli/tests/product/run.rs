@@ -20,7 +20,7 @@ fn the_main_job_reads_edits_and_reports() {
     --- stdout
     I fixed the greeting.
     --- stderr
-    note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with your own rights. `codetether config set sandbox.tier namespaces` confines them.
+    note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no network. `codetether undo` takes back what they change; `--mode ask` asks before each.
     ");
     assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");
     insta::assert_snapshot!(bench.events(), @r"
@@ -93,7 +93,7 @@ fn system_prompt_and_tools_are_small() {
 fn with_nobody_there_what_needs_a_yes_is_refused() {
     let bench =
         Bench::new([Reply::call("bash", json!({ "command": "touch made" })), Reply::text("I could not.")]);
-    let run = bench.run(&["make a file"]);
+    let run = bench.run(&["make a file", "--mode", "ask"]);
     assert_eq!(run.code, 7);
     insta::assert_snapshot!(run.stderr_after_first_run(), @"refused: `bash` (nobody is here to allow it: no rule allows it, and mode `ask` asks; the rule `bash(touch made)` would allow it)");
     assert!(!bench.path("made").exists());
@@ -109,15 +109,8 @@ fn rules_allow_and_deny() {
         ]),
         Reply::text("done"),
     ]);
-    let run = bench.run(&[
-        "go",
-        "--mode",
-        "auto-edit",
-        "--allow",
-        "bash(touch allowed)",
-        "--deny",
-        "write(secret.*)",
-    ]);
+    let run =
+        bench.run(&["go", "--mode", "ask", "--allow", "bash(touch allowed)", "--deny", "write(secret.*)"]);
     assert_eq!(run.code, 7, "{}", run.shown());
     assert!(bench.path("allowed").exists());
     assert!(!bench.path("denied").exists() && !bench.path("secret.txt").exists());
@@ -336,7 +329,7 @@ fn a_turn_that_goes_on_keeps_its_settings() {
 #[test]
 fn what_came_before_a_crash_counts() {
     let bench = Bench::new([Reply::call("bash", json!({ "command": "x" })), Reply::text("I could not.")]);
-    bench.run(&["go"]);
+    bench.run(&["go", "--mode", "ask"]);
     // The program was killed between the answer and the turn's end.
     let journal = bench.journal();
     let whole = &journal[..journal.trim_end().rfind('\n').unwrap() + 1];

@@ -44,7 +44,7 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     assert!(!run.contains("hunter22") && !run.contains("sk-123456"), "{run}");
     insta::assert_snapshot!(run, @r#"
     model = "x/m"  # user [temp]/home/.config/codetether/config.toml:1
-    mode = "ask"  # default
+    mode = "auto-edit"  # default
     # effort: the provider's own
     # max_output: the provider's own
     # temperature: the provider's own
@@ -52,7 +52,8 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # fallback: none
     # limits.max_cost: no limit
     limits.allow_unknown_price = false  # default
-    sandbox.tier = "none"  # default
+    sandbox.tier = "auto"  # default
+    sandbox.bypass = "confined"  # default
     # sandbox.writable: none
     # sandbox.readable: none
     # sandbox.env: none

@@ -1,16 +1,9 @@
 //! `strict_tools`: the server is told to hold the model to the tools' schemas, and nothing else is different.
 
-use codetether_files::{WriteOptions, create_dir_all, write_atomic};
 use codetether_testkit::Reply;
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
-
-fn settings(bench: &Bench, text: &str) {
-    let path = bench.home.config().join("codetether/config.toml");
-    create_dir_all(path.parent().unwrap()).unwrap();
-    write_atomic(path, text.as_bytes(), &WriteOptions::default()).unwrap();
-}
 
 /// What each tool of a request says of strictness, and whether all of its properties are required.
 fn tools(bench: &Bench, request: usize) -> Vec<(String, bool, bool)> {
@@ -34,7 +27,7 @@ fn every_built_in_tool_can_be_held_to_its_schema_and_its_nulls_mean_nothing() {
         Reply::call("edit", edit),
         Reply::text("I fixed the greeting."),
     ]);
-    settings(&bench, "[providers.openai]\nstrict_tools = true\n");
+    bench.user_settings("[providers.openai]\nstrict_tools = true\n");
     bench.file("greet.py", "print('Helo')\n");
     let run = bench.run(&["fix the typo", "--mode", "auto-edit"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "I fixed the greeting.\n"), "{}", run.stderr);
@@ -63,7 +56,7 @@ fn the_answer_that_is_a_call_is_held_to_its_schema_too() {
     let schema = r#"{"type": "object", "properties": {"files": {"type": "integer"}, "note": {"type": "string"}},
         "required": ["files"], "additionalProperties": false}"#;
     let bench = Bench::new([Reply::call("final_answer", json!({ "files": 1, "note": null }))]);
-    settings(&bench, "[providers.openai]\nstrict_tools = true\n");
+    bench.user_settings("[providers.openai]\nstrict_tools = true\n");
     let run = bench.run(&["count", "--output-schema-inline", schema]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "{\"files\":1}\n"), "{}", run.stderr);
     assert_eq!(tools(&bench, 0).last(), Some(&("final_answer".to_owned(), true, true)));

@@ -14,9 +14,9 @@ const QUESTION: &str = "(a reason may follow) > ";
 /// In the place of an answer: the signal that Ctrl-C sends.
 const INTERRUPT: &str = "^C";
 
-/// Runs at a pseudo-terminal; each answer is typed once its question was seen.
+/// Runs at a pseudo-terminal, in mode `ask`; each answer is typed once its question was seen.
 fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
-    answered(bench, args, QUESTION, answers)
+    answered(bench, &[&["--mode", "ask"], args].concat(), QUESTION, answers)
 }
 
 /// The same, where something else is waited for.
@@ -86,7 +86,7 @@ fn an_answer_for_the_session_is_asked_for_once() {
     assert_eq!(screen.matches(QUESTION).count(), 1, "{screen}");
     assert!(screen.contains("the rule `bash(date)`, `edit(/log)`"), "{screen}");
     assert_eq!(bench.read("log").lines().count(), 2);
-    assert_eq!(bench.run(&["go"]).code, 7, "another session is asked anew");
+    assert_eq!(bench.run(&["go", "--mode", "ask"]).code, 7, "another session is asked anew");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn an_answer_for_good_is_written_where_it_says() {
     assert!(screen.contains(&format!("always writes it to {}", config.display())), "{screen}");
     let written = std::fs::read_to_string(config).unwrap();
     assert!(written.contains("allow = [\"bash(cargo frob *)\"]"), "{written}");
-    assert!(!bench.run(&["go on"]).stderr.contains("refused"), "it holds in later sessions");
+    assert!(!bench.run(&["go on", "--mode", "ask"]).stderr.contains("refused"), "it holds in later sessions");
 }
 
 #[test]

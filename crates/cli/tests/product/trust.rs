@@ -16,6 +16,8 @@ fn bench(replies: usize) -> Bench {
     let bench = Bench::new(calls);
     codetether_files::create_dir_all(bench.path(".codetether")).unwrap();
     bench.file(".codetether/config.toml", POWER);
+    // What no rule allows is to be asked about.
+    bench.user_settings("mode = \"ask\"\n");
     bench
 }
 

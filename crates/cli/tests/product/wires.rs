@@ -71,7 +71,7 @@ fn the_main_job_is_done_over_anthropics_wire_with_its_thoughts_given_back() {
     Now the change.
     I fixed the greeting.
     --- stderr
-    note: this is the first run here. Commands that the agent runs are not confined: what you allow runs with your own rights. `codetether config set sandbox.tier namespaces` confines them.
+    note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no network. `codetether undo` takes back what they change; `--mode ask` asks before each.
     the request failed: `anthropic` answered 529: Overloaded
     ");
     assert_eq!(bench.read("greet.py"), "print('Hello, world')\n");

@@ -60,7 +60,10 @@ impl Place {
 
 fn allowed(files: &ProjectFiles, trusted: bool) -> Vec<String> {
     let sources = Sources { project: files.settings(trusted), ..Sources::default() };
-    load(&sources).unwrap().turn(codetether_event::ModelId::new("a/b")).allow
+    load(&sources)
+        .unwrap()
+        .turn(codetether_event::ModelId::new("a/b"), codetether_event::Confinement::None)
+        .allow
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn what_cannot_be_read_cannot_be_trusted() {
     // What the settings narrow holds all the same.
     let files = place.read();
     let settings = load(&Sources { project: files.settings(true), ..Sources::default() }).unwrap();
-    let turn = settings.turn(codetether_event::ModelId::new("a/b"));
+    let turn = settings.turn(codetether_event::ModelId::new("a/b"), codetether_event::Confinement::None);
     assert_eq!((turn.allow, turn.deny), (vec![], vec!["write".to_owned()]));
     remove_file(place.root.join(".codetether/pipe")).unwrap();
     remove_file(place.root.join(".codetether/config.toml")).unwrap();

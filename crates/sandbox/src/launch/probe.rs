@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::sys::landlock_abi;
+use super::NAMESPACES;
+use super::policy::Tier;
+use super::sys::{has_rights_in, landlock_abi};
 use super::tier::gaps;
 
 /// One thing that was looked at.
@@ -30,6 +32,16 @@ impl Finding {
 
 /// The newest version of Landlock that is made use of.
 const LANDLOCK: u32 = 10;
+
+/// The strongest tier that this machine has, tried by starting a process in namespaces; none where it has not even
+/// Landlock. That a sandbox is made in the end is only known when it is.
+#[must_use]
+pub fn strongest() -> Option<Tier> {
+    if has_rights_in(NAMESPACES) {
+        return Some(Tier::Namespaces);
+    }
+    (landlock_abi() > 0).then_some(Tier::Landlock)
+}
 
 /// Looks at the machine. `program` is this program, which a profile has to name; `attempt` makes a sandbox, runs `true`
 /// in it, and tells what went wrong.
@@ -170,6 +182,13 @@ mod tests {
     fn what_cannot_be_made_is_told_with_what_forbids_it() {
         let finding = namespaces(|| Err("no".into()), &["set it to 1".into()]);
         assert_eq!(finding, Finding::ill("namespaces", "no", "set it to 1"));
+    }
+
+    #[test]
+    fn namespaces_are_tried_and_not_guessed() {
+        assert_eq!(strongest(), Some(Tier::Namespaces));
+        // A kernel that is asked for what there is no such thing as.
+        assert!(!has_rights_in(libc::CLONE_NEWUSER | libc::CLONE_FS));
     }
 
     #[test]

@@ -29,6 +29,34 @@ pub(crate) fn fork(flags: libc::c_int) -> Result<Side, Errno> {
     Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map_or(Side::Child, Side::Parent))
 }
 
+/// Whether a process in new namespaces (`CLONE_NEW…`) could be started, and has rights in them: it may change how
+/// mounts spread, and mount its own `/proc`.
+pub(crate) fn has_rights_in(flags: libc::c_int) -> bool {
+    // SAFETY: `fork`, as above; but callers may have threads, so the child only makes system calls, allocates nothing,
+    // and ends by `_exit`.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) };
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
+    if pid == 0 {
+        let (nothing, proc) = (std::ptr::null(), c"proc".as_ptr());
+        let (spread, inert) =
+            (libc::MS_REC | libc::MS_SLAVE, libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+        // SAFETY: all pointers are null where that is allowed, or to terminated strings.
+        unsafe {
+            let failed = libc::mount(nothing, c"/".as_ptr(), nothing, spread, nothing.cast()) < 0
+                || libc::mount(proc, c"/proc".as_ptr(), proc, inert, nothing.cast()) < 0;
+            libc::_exit(failed.into());
+        }
+    }
+    let mut status = 0;
+    // SAFETY: `status` lives until the call returns.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
+        if last() != Errno::INTR {
+            return false;
+        }
+    }
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
+
 /// What can be added to a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attributes(u64);
