@@ -1,6 +1,7 @@
 //! The one gate: no tool runs but through here, and only with a permit that the journal's state gave.
 
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub(crate) struct Gate {
     pub(crate) blobs: BlobStore,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) readings: Arc<Readings>,
+    /// The user's own file of instructions.
+    pub(crate) instructions: Option<PathBuf>,
 }
 
 /// How a call ended.
@@ -33,6 +36,8 @@ pub(crate) struct CallEnd {
     pub(crate) result: ToolResult,
     pub(crate) whole: Option<BlobId>,
     pub(crate) wrote: Vec<String>,
+    /// What it named, relative to the root.
+    pub(crate) touched: Vec<String>,
     pub(crate) timing: Timing,
     /// Why the run must stop.
     pub(crate) fault: Option<String>,
@@ -48,7 +53,8 @@ impl Gate {
         cancel: Cancel,
     ) -> CallEnd {
         let started = Instant::now();
-        let outcome = self.outcome(&permit, host, hidden, cancel).await;
+        let mut touched = Vec::new();
+        let outcome = self.outcome(&permit, host, hidden, cancel, &mut touched).await;
         let mut fault = None;
         let output = match outcome {
             Ok(output) => output,
@@ -81,6 +87,7 @@ impl Gate {
             result: ToolResult { call: permit.call().id.clone(), text, error: output.failed },
             whole,
             wrote: output.wrote,
+            touched,
             timing: Timing {
                 first_ms: None,
                 total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -95,6 +102,7 @@ impl Gate {
         host: Arc<dyn Host>,
         hidden: Hidden,
         cancel: Cancel,
+        touched: &mut Vec<String>,
     ) -> Result<ToolOutput, ToolError> {
         let call = permit.call();
         let tool = self
@@ -103,6 +111,9 @@ impl Gate {
             .ok_or_else(|| ToolError::ForModel(format!("there is no tool `{}` any more", call.name)))?;
         let read = self.readings.read(call, &*tool).map_err(ToolError::Fatal)?;
         let (args, _) = read.map_err(ToolError::ForModel)?;
+        let touches = tool.touches(&args);
+        let inside = |path: &String| self.root.relative(path).ok().map(|path| path.to_string());
+        touched.extend(touches.reads.iter().chain(&touches.writes).filter_map(inside));
         let cx = ToolContext {
             call: permit.item(),
             root: self.root.clone(),

@@ -10,6 +10,7 @@ mod gate;
 mod host;
 mod hosted;
 mod hub;
+mod instructions;
 mod live;
 mod placeless;
 mod prepare;

@@ -1,6 +1,6 @@
 //! The runner: appends facts, starts effects, waits for the next fact. It decides nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, Event, FilesEvent, ItemEvent, ItemId, Mode, ModelId, NoteEvent,
-    OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName, TurnEvent, TurnId,
-    UnixMillis, Verdict, Way,
+    Answer, AskKind, CallEvent, Cause, ContextEvent, Event, FilesEvent, ItemEvent, ItemId, Mode, ModelId,
+    NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName,
+    TurnEvent, TurnId, UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
@@ -27,6 +27,7 @@ use crate::confine::{Confine, Sandbox};
 use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
+use crate::instructions;
 use crate::prepare;
 use crate::purse::{MoneyLimit, Purse, Request};
 use crate::readings::Readings;
@@ -69,8 +70,19 @@ pub(crate) struct Live {
 pub(crate) struct End {
     pub(crate) item: ItemId,
     pub(crate) facts: Vec<Event>,
+    /// What a call named, relative to the root.
+    pub(crate) touched: Vec<String>,
     pub(crate) held: Option<Held>,
 }
+
+impl End {
+    pub(crate) fn of(item: ItemId, facts: Vec<Event>) -> Self {
+        Self { item, facts, touched: Vec::new(), held: None }
+    }
+}
+
+/// Most files of instructions of entered folders that are told: at 32 KiB each, a megabyte.
+const ENTERED: usize = 32;
 
 /// Why nothing can be remembered or put back.
 const NO_MEMORY: &str = "there is no place to remember files in";
@@ -200,7 +212,7 @@ impl Live {
         self.effects.spawn(async move {
             let facts = prepare::prepare(item, model, offered, (format, way), first, &gate)
                 .unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
-            End { item, facts, held: None }
+            End::of(item, facts)
         });
     }
 
@@ -239,7 +251,7 @@ impl Live {
                 outcome = judging => outcome,
             };
             let facts = outcome.unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
-            End { item, facts, held: None }
+            End::of(item, facts)
         });
     }
 
@@ -274,7 +286,7 @@ impl Live {
                 }
                 Err(error) => vec![Event::Item(ItemEvent::Failed { item, error })],
             };
-            End { item, facts, held: None }
+            End::of(item, facts)
         });
     }
 
@@ -299,7 +311,7 @@ impl Live {
                 }
                 Err(error) => Event::Item(ItemEvent::Failed { item, error }),
             };
-            End { item, facts: vec![fact], held: None }
+            End::of(item, vec![fact])
         });
     }
 
@@ -314,7 +326,7 @@ impl Live {
         let hidden =
             circumstances.map(|circumstances| circumstances.hidden(tool.as_str())).unwrap_or_default();
         self.effects.spawn(async move {
-            let CallEnd { result, whole, wrote, timing, fault } =
+            let CallEnd { result, whole, wrote, touched, timing, fault } =
                 gate.run(permit, host, hidden, cancel).await;
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
@@ -325,7 +337,7 @@ impl Live {
             let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
-            End { item, facts, held: None }
+            End { touched, ..End::of(item, facts) }
         });
     }
 
@@ -413,8 +425,9 @@ impl Live {
     }
 
     async fn ended(&mut self, joined: Result<End, tokio::task::JoinError>) -> Result<(), RunError> {
-        let End { item, facts, held } = joined.map_err(|e| RunError::Broken(e.to_string()))?;
+        let End { item, mut facts, touched, held } = joined.map_err(|e| RunError::Broken(e.to_string()))?;
         self.cancels.remove(&item);
+        self.enter(item, &touched, &mut facts);
         if held.is_some() {
             self.dialogue = held;
         }
@@ -424,6 +437,26 @@ impl Live {
         }
         let cause = Cause::After(item.seq);
         self.append(facts, cause, Durable::Written).await
+    }
+
+    /// Adds to a call's result what the folders say that it entered. Here, one call after the other, so that each says it
+    /// once.
+    fn enter(&self, item: ItemId, touched: &[String], facts: &mut Vec<Event>) {
+        let told: BTreeSet<&str> = self.state.context.entered().collect();
+        if touched.is_empty() || told.len() >= ENTERED {
+            return;
+        }
+        let Some(Event::Call(CallEvent::Ended { result, .. })) = facts.first_mut() else { return };
+        let found = instructions::on_the_way(&self.gate.root, touched.iter().map(String::as_str), &told);
+        if found.is_empty() {
+            return;
+        }
+        let mut files = Vec::with_capacity(found.len());
+        for (file, text) in found.into_iter().take(ENTERED - told.len()) {
+            result.text.push_str(&text);
+            files.push(file);
+        }
+        facts.insert(1, Event::Context(ContextEvent::Entered { item, files }));
     }
 
     async fn accept(&mut self, (submission, reply): Submitted) -> Result<(), RunError> {
@@ -492,6 +525,8 @@ pub struct Parts {
     pub redactor: Arc<codetether_secret::Redactor>,
     /// The user's home folder, for rules and paths that speak of it.
     pub home: Option<PathBuf>,
+    /// The user's own file of instructions; need not exist.
+    pub instructions: Option<PathBuf>,
     /// How commands are confined, in turns whose settings want it.
     pub confine: Option<Confine>,
     /// Where files are remembered, so that changes can be taken back.
@@ -515,7 +550,8 @@ pub type AddRules = dyn Fn(&[String]) -> Result<(), String> + Send + Sync;
 impl Parts {
     pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore, readings: Arc<Readings>) -> Gate {
         let redactor = self.redactor.clone();
-        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor, readings }
+        let instructions = self.instructions.clone();
+        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor, readings, instructions }
     }
 
     /// The names of the tools there are.

@@ -60,7 +60,7 @@ mod tests {
             let root = dir.path().canonicalize().unwrap();
             let (file, options) = (root.join("AGENTS.md"), WriteOptions::default());
             write_atomic(file, b"Be brief.\ndate: no\n", &options).unwrap();
-            placeless(&environment(&Root::open(&root).unwrap()), &root)
+            placeless(&environment(&Root::open(&root).unwrap(), None), &root)
         };
         let expected = "<environment>\nproject folder: {folder}\nplatform: {platform}\ndate: {date}\n</environment>\n\
                         <instructions from=\"AGENTS.md\">\nBe brief.\ndate: no\n</instructions>";

@@ -1,20 +1,21 @@
 //! What an epoch is made of: the system prompt, the tools, and a first message about the place.
 
+use std::path::Path;
+
 use codetether_event::{
     ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, ResponseFormat, Role,
     ToolName, Way,
 };
-use codetether_files::{BlobStore, Root, RootError};
+use codetether_files::{BlobStore, Root};
 use codetether_provider::{Epoch, ToolDeclaration};
 use codetether_session::EpochInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::gate::Gate;
+use crate::instructions;
 
 const SYSTEM: &str = include_str!("../../../prompts/system.md");
-/// Most bytes of an instruction file that go into the context.
-const INSTRUCTIONS: usize = 32 * 1024;
 
 /// A tool as it stands in the tools' blob.
 #[derive(Serialize, Deserialize)]
@@ -56,7 +57,9 @@ pub(crate) fn prepare(
     if first {
         let message = Message {
             role: Role::User,
-            parts: vec![ContentPart::text(gate.redactor.redact(&environment(&gate.root)).into_owned())],
+            parts: vec![ContentPart::text(
+                gate.redactor.redact(&environment(&gate.root, gate.instructions.as_deref())).into_owned(),
+            )],
         };
         facts.push(Event::Context(ContextEvent::Added { message, source: ContextSource::Environment }));
     }
@@ -86,27 +89,13 @@ pub(crate) fn epoch(info: &EpochInfo, blobs: &BlobStore) -> Result<Epoch, String
 }
 
 /// What the model should know of the place. Volatile, so it is a message and not part of the prefix.
-pub(crate) fn environment(root: &Root) -> String {
-    let mut text = format!(
-        "<environment>\nproject folder: {}\nplatform: {} {}\ndate: {}\n</environment>",
+pub(crate) fn environment(root: &Root, own: Option<&Path>) -> String {
+    format!(
+        "<environment>\nproject folder: {}\nplatform: {} {}\ndate: {}\n</environment>{}",
         root.path().display(),
         std::env::consts::OS,
         std::env::consts::ARCH,
         jiff::Zoned::now().date(),
-    );
-    match root.read("AGENTS.md", 16 << 20) {
-        Ok(bytes) => {
-            let mut instructions = String::from_utf8_lossy(&bytes).into_owned();
-            if instructions.len() > INSTRUCTIONS {
-                instructions.truncate(instructions.floor_char_boundary(INSTRUCTIONS));
-                instructions.push_str("\n[cut: the file is longer than 32 KiB]");
-            }
-            text.push_str("\n<instructions from=\"AGENTS.md\">\n");
-            text.push_str(instructions.trim_end());
-            text.push_str("\n</instructions>");
-        }
-        Err(RootError::NotFound { .. }) => {}
-        Err(error) => text.push_str(&format!("\n<note>{error}, so its instructions are unknown</note>")),
-    }
-    text
+        instructions::standing(root, own),
+    )
 }

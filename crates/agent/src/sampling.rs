@@ -79,7 +79,7 @@ impl Sampling {
                 tokio::spawn(give_back(ready, purse));
                 let outcome = Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
                 let unasked = ended(item, outcome, None, Bill::free(), timing(None));
-                return End { item, facts: vec![Event::Sample(unasked)], held: None };
+                return End::of(item, vec![Event::Sample(unasked)]);
             }
         };
         let (mut held, mut grant) =
@@ -90,14 +90,14 @@ impl Sampling {
                     let failure = ProviderFailure { kind, status: None, message, retry_after_ms: None };
                     let outcome = Err(SampleError::Failed { failure, usage: Usage::default() });
                     let unasked = ended(item, outcome, None, Bill::free(), timing(None));
-                    return End { item, facts: vec![Event::Sample(unasked)], held: None };
+                    return End::of(item, vec![Event::Sample(unasked)]);
                 }
                 Err(Unasked::Unaffordable(held, problem)) => {
                     let outcome = Err(SampleError::Interrupted { partial: None, usage: Usage::default() });
                     let unasked = ended(item, outcome, held.dialogue.way(), Bill::free(), timing(None));
                     let stop = TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) };
                     let facts = vec![Event::Sample(unasked), Event::Turn(stop)];
-                    return End { item, facts, held: Some(held) };
+                    return End { held: Some(held), ..End::of(item, facts) };
                 }
             };
         let spec = SampleSpec { max_output: grant.max_output, ..spec };
@@ -121,7 +121,7 @@ impl Sampling {
             let reason = InterruptReason::CostLimit(problem);
             facts.push(Event::Turn(TurnEvent::Interrupted { reason }));
         }
-        End { item, facts, held: Some(held) }
+        End { held: Some(held), ..End::of(item, facts) }
     }
 }
 

@@ -129,6 +129,7 @@ impl Place {
                 tools: Arc::new(Builtin::new(Shell::Bare)),
                 purse: Purse::new(Arc::new(|_| None), self.dir.path().join("ledger.sqlite")),
                 providers: Arc::new(move |_| Ok(Arc::new(Scripted(script.clone())) as Arc<dyn Provider>)),
+                instructions: None,
                 environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
                 limits: Limits::default(),
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),

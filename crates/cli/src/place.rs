@@ -13,6 +13,11 @@ pub(crate) fn config_file() -> Option<PathBuf> {
     base("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml"))
 }
 
+/// The user's own instructions for models, beside the settings.
+pub(crate) fn instructions() -> Option<PathBuf> {
+    config_file().map(|file| file.with_file_name("AGENTS.md"))
+}
+
 /// Where sessions and their index are.
 pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
     base("XDG_DATA_HOME", ".local/share").ok_or_else(|| {

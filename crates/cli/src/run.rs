@@ -77,8 +77,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut project = Project::at(&root);
     let load = |project: &Project| settings::load(project, args.set.clone(), settings::flags(args));
     let mut settings = load(&project)?;
-    let files = input::attachments(&args.file)?;
+    let mut files = input::attachments(&args.file)?;
     let prompt = input::prompt(args)?;
+    if let Some(prompt) = &prompt {
+        files.extend(input::mentioned(&prompt.said, &root)?);
+    }
+    let prompt = prompt.map(|prompt| prompt.whole);
     // A turn that goes on has its settings already.
     if prompt.is_some() {
         if attended && project.ask()? {
@@ -129,6 +133,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         limits: Limits::default(),
         redactor: keys::redactor(),
         home: std::env::home_dir(),
+        // Recorded requests are for others, too.
+        instructions: place::instructions().filter(|_| args.record.is_none() && args.replay.is_none()),
         confine,
         memory: Some(place::memory(&settings.undo)?),
         rule_file: permissions::rule_file(&root),

@@ -345,6 +345,14 @@ pub enum ContextEvent {
         /// Where it comes from.
         source: ContextSource,
     },
+    /// The work entered folders with instructions of their own, which the result of a call told.
+    #[serde(rename = "context.entered")]
+    Entered {
+        /// The call.
+        item: ItemId,
+        /// The files of instructions, relative to the root.
+        files: Vec<String>,
+    },
     /// The conversation went back to what it was before a record, which began a turn or a step.
     #[serde(rename = "context.rewound")]
     Rewound {

@@ -182,6 +182,9 @@ impl State {
         self.files.context_event(event);
         match event {
             ContextEvent::Rewound { to } => self.context.rewind(*to),
+            ContextEvent::Entered { files, .. } => {
+                self.context.entered.extend(files.iter().map(|file| (seq, file.clone())));
+            }
             ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
                     seq,
@@ -444,6 +447,7 @@ impl Context {
         let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
         let Some(mark) = self.marks.drain(at..).next() else { return };
         self.messages.truncate(mark.messages);
+        self.entered.retain(|(seq, _)| *seq < to);
         self.epoch = None;
     }
 

@@ -77,6 +77,15 @@ pub struct Context {
     pub messages: Vec<Arc<Message>>,
     /// Where turns and steps began.
     pub(crate) marks: Vec<Mark>,
+    /// The files of instructions that were told when the work entered their folders, and the records that say so.
+    pub(crate) entered: Vec<(Seq, String)>,
+}
+
+impl Context {
+    /// The files of instructions, relative to the root, that were told when the work entered their folders.
+    pub fn entered(&self) -> impl Iterator<Item = &str> {
+        self.entered.iter().map(|(_, file)| file.as_str())
+    }
 }
 
 /// Where a turn or a step began.

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use codetether_event::{ContentPart, Input};
-use codetether_files::BlobStore;
+use codetether_files::{BlobStore, EntryKind, Root, RootError};
 
 use crate::args::RunArgs;
 use crate::exit::{Exit, Failure};
@@ -16,9 +16,28 @@ use crate::printer;
 /// Most bytes of standard input, or of one attached file.
 const LIMIT: u64 = 10 << 20;
 
-/// The prompt with piped input as context; `None` when there is neither, which is right only with a session to go
-/// on with.
-pub(crate) fn prompt(args: &RunArgs) -> Result<Option<String>, Failure> {
+/// Most files and folders that a prompt attaches by naming them.
+const MENTIONS: usize = 50;
+
+/// Most names of a folder that are listed.
+const NAMES: usize = 200;
+
+/// What the user says.
+pub(crate) struct Prompt {
+    /// With piped input as context.
+    pub(crate) whole: String,
+    /// Without it: what was typed, and so can be taken at its word.
+    pub(crate) said: String,
+}
+
+impl Prompt {
+    fn piped(whole: String) -> Self {
+        Self { whole, said: String::new() }
+    }
+}
+
+/// The prompt; `None` when there is neither one nor piped input, which is right only with a session to go on with.
+pub(crate) fn prompt(args: &RunArgs) -> Result<Option<Prompt>, Failure> {
     let piped = || piped_input(args.quiet).map(|text| Some(text).filter(|text| !text.trim().is_empty()));
     let resumes = args.resume.is_some() || args.last;
     match args.prompt.as_deref() {
@@ -27,15 +46,18 @@ pub(crate) fn prompt(args: &RunArgs) -> Result<Option<String>, Failure> {
             if text.trim().is_empty() {
                 return Err(Failure::new(Exit::Usage, "standard input holds no prompt"));
             }
-            Ok(Some(text))
+            Ok(Some(Prompt::piped(text)))
         }
         Some(prompt) if prompt.trim().is_empty() => Err(Failure::new(Exit::Usage, "the prompt is empty")),
         Some(prompt) => Ok(Some(match piped()? {
-            Some(text) => format!("{prompt}\n\n<stdin>\n{}\n</stdin>", text.trim_end()),
-            None => prompt.to_owned(),
+            Some(text) => Prompt {
+                whole: format!("{prompt}\n\n<stdin>\n{}\n</stdin>", text.trim_end()),
+                said: prompt.to_owned(),
+            },
+            None => Prompt { whole: prompt.to_owned(), said: prompt.to_owned() },
         })),
         None => match piped()? {
-            Some(text) => Ok(Some(text)),
+            Some(text) => Ok(Some(Prompt::piped(text))),
             None if resumes => Ok(None),
             None => Err(Failure::with_help(
                 Exit::Usage,
@@ -93,6 +115,92 @@ pub(crate) fn attachments(paths: &[PathBuf]) -> Result<Vec<Attached>, Failure> {
     paths.iter().map(|path| attached(path)).collect()
 }
 
+/// What a prompt attaches by naming it: `@src/main.rs`, `@"a name with blanks"`, a folder's listing. Only what is in the
+/// project: the rest, and an `@word` that names nothing, stays text.
+pub(crate) fn mentioned(prompt: &str, root: &Path) -> Result<Vec<Attached>, Failure> {
+    if !prompt.contains('@') {
+        return Ok(Vec::new());
+    }
+    let root = Root::open(root)?;
+    let mut found: Vec<(String, Attached)> = Vec::new();
+    for name in mentions(prompt) {
+        let Some((name, what)) = there(&root, name) else { continue };
+        if found.iter().any(|(other, _)| other == name) {
+            continue;
+        }
+        if found.len() == MENTIONS {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("the prompt names more than {MENTIONS} files with `@`"),
+            ));
+        }
+        let attached = match what {
+            There::Folder => Attached::Text(listing(&root, name)?),
+            There::File => {
+                let failed = |problem: &dyn std::fmt::Display| {
+                    Failure::new(Exit::Usage, format!("cannot attach `{name}`: {problem}"))
+                };
+                let bytes = root.read(name, LIMIT).map_err(|error| failed(&error))?;
+                content(name, bytes).map_err(|problem| failed(&problem))?
+            }
+        };
+        found.push((name.to_owned(), attached));
+    }
+    Ok(found.into_iter().map(|(_, attached)| attached).collect())
+}
+
+/// What follows an `@` at the start of a word.
+fn mentions(prompt: &str) -> impl Iterator<Item = &str> {
+    prompt.match_indices('@').filter_map(|(at, _)| {
+        let before = prompt[..at].chars().next_back();
+        let rest = &prompt[at + 1..];
+        if before.is_some_and(|c| !c.is_whitespace() && !matches!(c, '(' | '[' | '"' | '\'' | '`')) {
+            return None;
+        }
+        match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').map(|(name, _)| name),
+            None => rest.split(char::is_whitespace).next(),
+        }
+        .filter(|name| !name.is_empty())
+    })
+}
+
+enum There {
+    File,
+    Folder,
+}
+
+/// The name as far as it is one of a file or folder: punctuation may follow it.
+fn there<'a>(root: &Root, name: &'a str) -> Option<(&'a str, There)> {
+    let mut name = name;
+    loop {
+        if let Ok(meta) = root.metadata(name) {
+            let what = if meta.is_dir() { There::Folder } else { There::File };
+            return (meta.is_dir() || meta.is_file()).then_some((name, what));
+        }
+        let shorter = name.strip_suffix(|c: char| c.is_ascii_punctuation())?;
+        name = Some(shorter).filter(|name| !name.is_empty())?;
+    }
+}
+
+/// The names in a folder, folders with a `/` at their end.
+fn listing(root: &Root, folder: &str) -> Result<String, Failure> {
+    let failed = |error: RootError| Failure::new(Exit::Usage, format!("cannot attach `{folder}`: {error}"));
+    let mut names = Vec::new();
+    for entry in root.list(folder).map_err(failed)? {
+        let entry = entry.map_err(|error| failed(error.into()))?;
+        let name = entry.name.to_string_lossy();
+        names.push(if entry.kind == EntryKind::Directory { format!("{name}/") } else { name.into_owned() });
+    }
+    names.sort_unstable();
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    if more > 0 {
+        names.push(format!("[and {more} more]"));
+    }
+    Ok(format!("<folder path=\"{folder}\">\n{}\n</folder>", names.join("\n")))
+}
+
 /// The attached files and the prompt as the parts of one message. Images become blobs.
 pub(crate) fn input(prompt: &str, files: Vec<Attached>, blobs: &BlobStore) -> Result<Input, Failure> {
     let mut parts = Vec::with_capacity(files.len() + 1);
@@ -121,12 +229,17 @@ fn attached(path: &Path) -> Result<Attached, Failure> {
     if bytes.len() as u64 > LIMIT {
         return Err(usage(&"it is longer than 10 MiB"));
     }
+    content(&path.display().to_string(), bytes).map_err(|problem| usage(&problem))
+}
+
+/// A file by what is in it.
+fn content(name: &str, bytes: Vec<u8>) -> Result<Attached, &'static str> {
     if let Some(media_type) = image(&bytes) {
         return Ok(Attached::Image { media_type, bytes });
     }
-    let text = String::from_utf8(bytes).map_err(|_| usage(&"it is neither text, nor an image, nor a PDF"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is neither text, nor an image, nor a PDF")?;
     let text = text.trim_end_matches('\n');
-    Ok(Attached::Text(format!("<file path=\"{}\">\n{text}\n</file>", path.display())))
+    Ok(Attached::Text(format!("<file path=\"{name}\">\n{text}\n</file>")))
 }
 
 /// The media type of an image or a document that models take, by its first bytes.
@@ -138,5 +251,17 @@ fn image(bytes: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_mention_files() {
+        let words = |text| mentions(text).collect::<Vec<_>>();
+        assert_eq!(words("see @a/b.rs, (@c) and @\"d e\"."), ["a/b.rs,", "c)", "d e"]);
+        assert_eq!(words("me@example.org @ @\n @\"open"), [""; 0]);
     }
 }

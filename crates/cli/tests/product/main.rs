@@ -23,6 +23,7 @@ mod settings;
 mod strict;
 mod structured;
 mod terminal;
+mod told;
 mod trust;
 mod undo;
 mod usage;

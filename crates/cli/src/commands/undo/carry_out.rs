@@ -131,6 +131,7 @@ fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
         limits: Limits::default(),
         redactor: keys::redactor(),
         home: std::env::home_dir(),
+        instructions: None,
         confine: None,
         memory: Some(place::memory(&UndoLayer::default())?),
         rule_file: None,
