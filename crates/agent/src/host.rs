@@ -1,11 +1,12 @@
 //! A tool's way to its session: commands run supervised, output is shown as it comes.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use codetether_event::{ItemId, Mode, Piece};
+use codetether_event::{CallEvent, Event, ItemId, Mode, Piece};
+use codetether_files::BlobStore;
 use codetether_sandbox::{Decoder, Filter, Marker, Spec, Status};
 use codetether_secret::{Redactor, Stream};
 use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
@@ -26,6 +27,9 @@ pub(crate) struct CallHost {
     pub(crate) marker: String,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) commands: AtomicU64,
+    /// The session's journal, and where the rest of long results is.
+    pub(crate) journal: PathBuf,
+    pub(crate) blobs: BlobStore,
     /// What confines its commands, and the mode that they run in; nothing where they run on the machine as it is.
     pub(crate) sandbox: Option<(Arc<Sandbox>, Mode)>,
 }
@@ -107,7 +111,31 @@ impl Host for CallHost {
         })
     }
 
+    fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>> {
+        let (journal, blobs) = (self.journal.clone(), self.blobs.clone());
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || recalled(&journal, &blobs, call)).await;
+            read.map_err(|error| error.to_string()).and_then(|read| read).map_err(ToolError::Fatal)
+        })
+    }
+
     fn emit(&self, call: ItemId, piece: Piece) {
         self.hub.piece(call, piece);
     }
+}
+
+/// What a journal has of the result of a call.
+fn recalled(journal: &Path, blobs: &BlobStore, call: ItemId) -> Result<Option<String>, String> {
+    let records = codetether_journal::read::<Event>(journal).map_err(|error| error.to_string())?.records;
+    let ended = records.into_iter().rev().find_map(|record| match record.event {
+        Event::Call(CallEvent::Ended { item, result, whole, .. }) if item == call => Some((result, whole)),
+        _ => None,
+    });
+    Ok(match ended {
+        None => None,
+        Some((result, None)) => Some(result.text),
+        Some((_, Some(whole))) => {
+            Some(String::from_utf8_lossy(&blobs.get(&whole).map_err(|error| error.to_string())?).into_owned())
+        }
+    })
 }

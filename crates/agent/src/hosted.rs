@@ -190,6 +190,7 @@ impl Opening {
         let recent = records.iter().rev().take(256).rev().cloned().map(Arc::new);
         let hub = Hub::new(journal.path().to_owned(), recent);
         let spool = self.layout.session(journal.id()).join("spool");
+        let record_file = self.layout.journal(journal.id());
         let readings = Arc::<Readings>::default();
         let memory = self.parts.memory.clone();
         let workspace =
@@ -207,6 +208,7 @@ impl Opening {
             purse: self.parts.purse.clone(),
             environment: self.parts.environment.clone(),
             spool,
+            record_file,
             ops,
             effects: JoinSet::new(),
             cancels: HashMap::new(),

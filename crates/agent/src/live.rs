@@ -54,6 +54,8 @@ pub(crate) struct Live {
     pub(crate) purse: Purse,
     pub(crate) environment: Arc<Vec<(OsString, OsString)>>,
     pub(crate) spool: PathBuf,
+    /// Where the journal is, for reading.
+    pub(crate) record_file: PathBuf,
     pub(crate) ops: mpsc::Receiver<Submitted>,
     pub(crate) effects: JoinSet<End>,
     pub(crate) cancels: HashMap<ItemId, Cancel>,
@@ -269,6 +271,8 @@ impl Live {
             hub: self.hub.clone(),
             environment: self.environment.clone(),
             spool: self.spool.clone(),
+            journal: self.record_file.clone(),
+            blobs: self.gate.blobs.clone(),
             marker,
             redactor: self.gate.redactor.clone(),
             commands: AtomicU64::new(0),

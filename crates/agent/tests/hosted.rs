@@ -166,6 +166,7 @@ fn settings(mode: Mode) -> TurnSettings {
         replayed: false,
         confinement: Confinement::None,
         snapshots: false,
+        compaction: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The built-in tools, one a file: `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`. Each does what its call
+//! The built-in tools, one a file: `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`, `recall`. Each does what its call
 //! says within the bounds of its context, and never decides whether it may.
 //!
 //! Paths are relative to the context's root, which cannot be left. Every output is bounded and says so when the
@@ -16,6 +16,7 @@ mod near;
 mod off_thread;
 mod place;
 mod read;
+mod recall;
 mod text;
 mod walk;
 mod write;
@@ -32,6 +33,7 @@ pub use glob::Glob;
 pub use grep::Grep;
 pub use list::List;
 pub use read::Read;
+pub use recall::Recall;
 pub use write::Write;
 
 /// All built-in tools, in the order in which they are shown to the model.
@@ -45,6 +47,7 @@ pub fn tools(shell: Shell) -> Vec<Arc<dyn Tool>> {
         Arc::new(Glob::default()),
         Arc::new(Grep::default()),
         Arc::new(Bash::new(shell)),
+        Arc::new(Recall::default()),
     ]
 }
 

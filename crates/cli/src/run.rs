@@ -22,7 +22,7 @@ use codetether_agent::{Cursor, Opening, Parts, Purse, SubmitError};
 use codetether_builtin::{Builtin, Shell};
 use codetether_config::{Layer, Settings};
 use codetether_event::{
-    Audience, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
+    Audience, Compaction, Event, ModelId, Op, Principal, Record, SessionId, ToolName, TurnId, TurnSettings,
 };
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
@@ -100,11 +100,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
                 printer::err(&format!("{note}\n"));
             }
             let confinement = sandbox::confinement(&settings)?;
-            TurnSettings {
-                format,
-                replayed: args.replay.is_some(),
-                ..settings.turn(chosen.model, confinement)
-            }
+            let turn = settings.turn(chosen.model, confinement);
+            let compaction = compaction(&settings, &turn);
+            TurnSettings { format, replayed: args.replay.is_some(), compaction, ..turn }
         }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
         (None, _) => return Err(nothing_to_do()),
@@ -235,6 +233,14 @@ fn purse(settings: &Settings, replays: bool) -> Result<Purse, Failure> {
     let settings = settings.clone();
     let ledger = if replays { place::replayed()? } else { place::ledger()? };
     Ok(Purse::new(Arc::new(move |model| facts::facts(&settings, model)), ledger))
+}
+
+/// When the context gives way: by the smallest window of the models that may be asked, as far as they are known.
+fn compaction(settings: &Settings, turn: &TurnSettings) -> Option<Compaction> {
+    let share = settings.context.compact_at.unwrap_or_default().min(100);
+    let windows = std::iter::once(&turn.model).chain(&turn.fallback);
+    let window = windows.filter_map(|model| facts::facts(settings, model)?.window).min().unwrap_or(u32::MAX);
+    u8::try_from(share).ok().filter(|share| *share > 0).map(|share| Compaction { window, share })
 }
 
 /// Whether a limit of money can hold for the models that may be asked.

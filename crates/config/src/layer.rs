@@ -22,6 +22,9 @@ pub(crate) const MAX_STEPS: u32 = 100;
 /// Most gigabytes kept of files, where nothing is set.
 pub(crate) const UNDO_MAX_SIZE: u32 = 5;
 
+/// The share of the window that a conversation may take, where nothing is set.
+pub(crate) const COMPACT_AT: u32 = 80;
+
 keys! {
     /// What one source of settings may say. Every key is optional.
     pub struct Layer {
@@ -58,6 +61,9 @@ keys! {
         /// What is remembered of files, so that changes can be taken back.
         #[key(default = Table::defaults(), project = Nothing)]
         pub undo: UndoLayer,
+        /// What the model is told.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub context: ContextLayer,
         /// Longest time of a turn.
         #[key(default = None, unset = "no limit", variable = "CODETETHER_MAX_TIME", project = Narrow)]
         pub max_time: Option<Seconds>,
@@ -161,6 +167,18 @@ keys! {
     }
 }
 table_field!(UndoLayer);
+
+keys! {
+    /// What the model is told.
+    pub struct ContextLayer {
+        /// The share of the model's window, in percent, from which on the conversation gives way: outputs of older calls
+        /// are left out, then older messages become a summary. 0 is never. A request that did not fit is made to fit in
+        /// any other case, also where the window is not known.
+        #[key(default = Some(COMPACT_AT))]
+        pub compact_at: Option<u32>,
+    }
+}
+table_field!(ContextLayer);
 
 keys! {
     /// A KV2 store of HashiCorp Vault or OpenBao; asked once, for a key that is not in the environment.

@@ -22,8 +22,8 @@ pub use duration::Seconds;
 pub use edit::{EditError, SettingsFile, parse_key};
 pub use keys::{Key, ProjectMay, Shape};
 pub use layer::{
-    Bypass, Folder, Layer, Limits, ModelSettings, Provider, RetryLayer, SandboxLayer, SandboxTier, ToolCalls,
-    UndoLayer, Vault, Wire,
+    Bypass, ContextLayer, Folder, Layer, Limits, ModelSettings, Provider, RetryLayer, SandboxLayer,
+    SandboxTier, ToolCalls, UndoLayer, Vault, Wire,
 };
 pub use load::{PROJECT_DIR, PROJECT_FILE, ProjectSettings, Sources, check_file, load, variables};
 pub use problem::{ConfigError, Problem};

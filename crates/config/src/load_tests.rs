@@ -444,6 +444,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("sandbox.env", "[\"A\"]"),
         ("undo.enabled", "false"),
         ("undo.max_size", "1"),
+        ("context.compact_at", "50"),
         ("max_time", "5"),
         ("tools", "[]"),
         ("allow", "[\"read\"]"),
@@ -515,6 +516,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             limits,
             sandbox,
             undo,
+            context,
             tools,
             retry,
             providers,
@@ -528,7 +530,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            (max_steps, fallback, limits, sandbox, undo),
+            (max_steps, fallback, limits, sandbox, (undo, context)),
             (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };

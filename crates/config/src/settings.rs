@@ -11,7 +11,7 @@ use codetether_permission::List;
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
+use crate::{ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Settings {
     pub sandbox: SandboxLayer,
     /// What is remembered of files.
     pub undo: UndoLayer,
+    /// What the model is told.
+    pub context: ContextLayer,
     /// The tools offered; all when absent.
     pub tools: Option<Vec<ToolName>>,
     /// The permission rules of all layers, the lowest layer's first, with where each is from.
@@ -146,6 +148,7 @@ impl Settings {
             limits: layer.limits.clone(),
             sandbox: layer.sandbox.clone(),
             undo: layer.undo.clone(),
+            context: layer.context.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
             retry: Retry {
@@ -201,6 +204,7 @@ impl Settings {
             retry: self.retry,
             confinement,
             snapshots: self.undo.enabled.unwrap_or(true),
+            compaction: None,
             replayed: false,
         }
     }

@@ -353,6 +353,27 @@ pub enum ContextEvent {
         /// The files of instructions, relative to the root.
         files: Vec<String>,
     },
+    /// Outputs of calls before a step give way to a line each; `recall` shows them again.
+    #[serde(rename = "context.folded")]
+    Folded {
+        /// The record that began the step.
+        before: Seq,
+        /// How many outputs.
+        outputs: u32,
+        /// About how many tokens there were.
+        tokens: u64,
+    },
+    /// All but what must stay gives way to the summary that was just given; where there was none, to a note.
+    #[serde(rename = "context.compacted")]
+    Compacted {
+        /// The record that began the first step that stays; none does when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<Seq>,
+        /// How many messages go.
+        messages: u32,
+        /// About how many tokens there were.
+        tokens: u64,
+    },
     /// The conversation went back to what it was before a record, which began a turn or a step.
     #[serde(rename = "context.rewound")]
     Rewound {
@@ -373,6 +394,8 @@ pub enum ContextSource {
     Misfit,
     /// Files that went back to what they were, without the conversation.
     Restored,
+    /// A summary is asked for, of what is to give way.
+    Summary,
 }
 
 fn is_native(way: &Way) -> bool {

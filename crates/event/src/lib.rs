@@ -32,6 +32,6 @@ pub use ids::{
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
 pub use record::{Cause, RawJson, Record};
-pub use settings::{Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
+pub use settings::{Compaction, Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
 pub use touches::Touches;
 pub use usage::{Money, Usage};

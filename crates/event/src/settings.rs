@@ -179,6 +179,18 @@ pub struct TurnSettings {
     /// Whether the files are remembered before and after each call that could change them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub snapshots: bool,
+    /// When the context gives way; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compaction: Option<Compaction>,
+}
+
+/// When the context gives way to less: outputs fold, then older messages become a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Compaction {
+    /// Most tokens of a request: the smallest window of the models that may be asked.
+    pub window: u32,
+    /// The share of it, in percent, from which on it does.
+    pub share: u8,
 }
 
 /// What holds commands in.

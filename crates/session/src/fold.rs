@@ -1,17 +1,19 @@
 //! The fold: how each fact changes the state. Total: it accepts any journal and never fails.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use codetether_event::{
     Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, FilesEvent,
-    Input, ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role,
-    SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId,
-    UnixMillis, Verdict, Way, Work,
+    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role, SampleEvent,
+    SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId, UnixMillis,
+    Verdict, Way, Work,
 };
 
-use crate::state::Mark;
+use crate::context::Kind;
 use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
+
+/// The tool that shows a result again.
+const RECALL: &str = "recall";
 
 impl State {
     /// Folds a record into the state.
@@ -134,7 +136,8 @@ impl State {
                     }
                 }
                 turn.close_step(&mut self.context);
-                self.context.take_in(&mut turn.pending);
+                self.context.give_up_summing();
+                self.context.take_in(&mut turn.pending, turn.id.0);
             }
         }
     }
@@ -182,8 +185,17 @@ impl State {
         self.files.context_event(event);
         match event {
             ContextEvent::Rewound { to } => self.context.rewind(*to),
-            ContextEvent::Entered { files, .. } => {
-                self.context.entered.extend(files.iter().map(|file| (seq, file.clone())));
+            ContextEvent::Entered { files, .. } => self.context.enter(seq, files),
+            ContextEvent::Folded { before, .. } => {
+                let offered = self.turn.as_ref().and_then(|turn| turn.settings.tools.as_ref());
+                let recalls = offered.is_none_or(|tools| tools.iter().any(|tool| tool.as_str() == RECALL));
+                self.context.fold(*before, recalls);
+                self.as_it_is_now();
+            }
+            ContextEvent::Compacted { keep, .. } => {
+                let turn = self.turn.as_ref().map_or(seq, |turn| turn.id.0);
+                self.context.compact(*keep, turn);
+                self.as_it_is_now();
             }
             ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
@@ -207,10 +219,15 @@ impl State {
                 }
             }
             ContextEvent::Added { message, source } => {
-                self.context.messages.push(Arc::new(message.clone()));
+                if *source == ContextSource::Summary {
+                    self.context.summing = Some(self.context.messages.len());
+                }
+                let kind =
+                    if *source == ContextSource::Environment { Kind::Environment } else { Kind::Other };
+                self.context.push(message.clone(), kind);
                 let Some(turn) = &mut self.turn else { return };
                 match source {
-                    ContextSource::Environment | ContextSource::Restored => {}
+                    ContextSource::Environment | ContextSource::Restored | ContextSource::Summary => {}
                     ContextSource::NoProgress => turn.nudged = true,
                     ContextSource::Misfit => {
                         turn.misfit = None;
@@ -222,15 +239,29 @@ impl State {
         }
     }
 
+    /// The messages are others: what failed to fit, or was asked for a summary, is over.
+    fn as_it_is_now(&mut self) {
+        let Some(turn) = &mut self.turn else { return };
+        turn.answered = None;
+        turn.misfit = None;
+        if turn.failed.take().is_some() {
+            // The same step, with less before it.
+            turn.steps = turn.steps.saturating_sub(1);
+        }
+    }
+
     fn sample_event(&mut self, event: &SampleEvent, seq: Seq) {
         match event {
             SampleEvent::Started { item, retry_of, .. } => {
                 self.ledger.samples += 1;
                 let Some(turn) = &mut self.turn else { return };
-                self.context.take_in(&mut turn.pending);
-                self.context.mark(seq, false);
                 turn.sampling = Some(*item);
                 turn.answered = None;
+                if self.context.summing.is_some() {
+                    return;
+                }
+                self.context.take_in(&mut turn.pending, turn.id.0);
+                self.context.mark(seq, false);
                 if retry_of.is_none() {
                     turn.steps = turn.steps.saturating_add(1);
                 }
@@ -244,8 +275,9 @@ impl State {
                 if let Some(message) = message
                     && !message.parts.is_empty()
                 {
-                    self.context.messages.push(Arc::new(message.clone()));
+                    self.context.push(message.clone(), Kind::Other);
                 }
+                self.context.count(usage);
                 let Some(turn) = &mut self.turn else { return };
                 turn.sampling = None;
                 turn.misfit = None;
@@ -266,7 +298,9 @@ impl State {
                             turn.way = after_silence(structured.as_ref(), message.as_ref()).or(turn.way);
                         }
                         turn.answered = Some(stop.clone());
-                        turn.step = proposed(message.as_ref(), seq);
+                        if self.context.summing.is_none() {
+                            turn.step = proposed(message.as_ref(), seq);
+                        }
                     }
                     SampleOutcome::Failed { failure } => {
                         // A server that has never answered in this form may not know the way of asking for it.
@@ -287,7 +321,9 @@ impl State {
                     }
                     // It will be asked for again, as the same step.
                     SampleOutcome::Lost => {
-                        turn.steps = turn.steps.saturating_sub(1);
+                        if self.context.summing.is_none() {
+                            turn.steps = turn.steps.saturating_sub(1);
+                        }
                         turn.failed = failed;
                     }
                     SampleOutcome::Interrupted => {}
@@ -336,6 +372,7 @@ impl State {
             CallEvent::Ended { result, wrote, .. } => {
                 call.phase = Phase::Ended(result.clone());
                 turn.step.wrote |= !wrote.is_empty();
+                self.context.wrote(wrote);
                 if turn.step.is_closed() {
                     turn.close_step(&mut self.context);
                 }
@@ -406,56 +443,12 @@ impl Turn {
         };
         self.repeat = Some((key, times));
         self.answered = None;
-        let parts = step
-            .calls
-            .into_iter()
-            .filter_map(|call| match call.phase {
-                Phase::Ended(result) => Some(ContentPart::ToolResult(result)),
-                _ => None,
-            })
-            .collect();
-        context.messages.push(Arc::new(Message { role: Role::User, parts }));
-    }
-}
-
-impl Context {
-    /// A turn or a step begins here.
-    fn mark(&mut self, seq: Seq, is_turn: bool) {
-        self.marks.push(Mark { seq, messages: self.messages.len(), is_turn });
-    }
-
-    /// The record with which the turn or step began that this one belongs to.
-    #[must_use]
-    pub fn began_before(&self, seq: Seq) -> Option<Seq> {
-        self.marks.iter().map(|mark| mark.seq).take_while(|mark| *mark < seq).last()
-    }
-
-    /// The records with which turns began.
-    #[must_use]
-    pub fn turns(&self) -> Vec<Seq> {
-        self.marks.iter().filter(|mark| mark.is_turn).map(|mark| mark.seq).collect()
-    }
-
-    /// Whether a turn or a step began with this record.
-    pub(crate) fn began(&self, seq: Seq) -> bool {
-        self.marks.iter().any(|mark| mark.seq == seq)
-    }
-
-    /// Forgets what was said from there on. What follows needs a prefix of its own, since the provider knows the old
-    /// one with other words behind it.
-    fn rewind(&mut self, to: Seq) {
-        let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
-        let Some(mark) = self.marks.drain(at..).next() else { return };
-        self.messages.truncate(mark.messages);
-        self.entered.retain(|(seq, _)| *seq < to);
-        self.epoch = None;
-    }
-
-    /// Makes messages of what the user said.
-    fn take_in(&mut self, pending: &mut Vec<Input>) {
-        for input in pending.drain(..) {
-            self.messages.push(Arc::new(Message { role: Role::User, parts: input.parts }));
-        }
+        let results = step.calls.into_iter().filter_map(|call| match call.phase {
+            Phase::Ended(result) => Some((ContentPart::ToolResult(result), call.item)),
+            _ => None,
+        });
+        let (parts, items) = results.unzip();
+        context.push(Message { role: Role::User, parts }, Kind::Results(items));
     }
 }
 

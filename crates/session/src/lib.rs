@@ -6,6 +6,7 @@
 //! as a transcript.
 
 mod accept;
+mod context;
 mod effect;
 mod files;
 mod fold;
@@ -16,6 +17,7 @@ mod state;
 mod transcript;
 
 pub use accept::Refused;
+pub use context::Context;
 pub use effect::{Effect, Next, Permit};
 pub use files::{Change, Files, Pair, Undone, Wanted};
-pub use state::{Call, Context, EpochInfo, FailedSample, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};
+pub use state::{Call, EpochInfo, FailedSample, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};

@@ -3,6 +3,7 @@
 mod ask;
 mod authorise;
 mod bad_arguments;
+mod compact;
 mod denied;
 mod end;
 mod fault;
@@ -40,11 +41,13 @@ const POLICIES: &[Policy] = &[
     run::policy,           // what may run runs
     wait::policy,          // while anything is under way, nothing below applies
     retry::policy,         // a failed sample is tried again, or ends the turn
+    compact::summed,       // a summary that was asked for takes the place of what it sums up
     steering::policy,      // an answer does not end the turn while the user has said more
     misfit::policy,        // one that does not fit its schema goes back, twice at most
     end::policy,           // an answer without calls ends it
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps
+    compact::policy,       // where the context nears the window, it gives way
     prepare::policy,       // the prefix for this model and these tools
     sample::policy,        // the next step
 ];

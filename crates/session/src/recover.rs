@@ -57,8 +57,7 @@ impl State {
 
     /// About how many tokens the context holds: a quarter of its characters.
     fn context_tokens(&self) -> u64 {
-        let bytes: usize = self.context.messages.iter().flat_map(|message| &message.parts).map(weight).sum();
-        u64::try_from(bytes / 4).unwrap_or(u64::MAX)
+        self.context.weight(0) / 4
     }
 }
 
@@ -79,16 +78,6 @@ fn may_have_run(turn: &Turn, call: &Call) -> bool {
         Phase::Running => true,
         Phase::Judged | Phase::Proposed => follows(call),
         Phase::Asked(_) | Phase::Declined(_) | Phase::Ended(_) => false,
-    }
-}
-
-fn weight(part: &codetether_event::ContentPart) -> usize {
-    use codetether_event::ContentPart;
-    match part {
-        ContentPart::Text { text } | ContentPart::Reasoning { text, .. } => text.len(),
-        ContentPart::Image { .. } => 4_000,
-        ContentPart::ToolCall(call) => call.name.as_str().len() + call.arguments.len(),
-        ContentPart::ToolResult(result) => result.text.len(),
     }
 }
 

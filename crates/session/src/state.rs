@@ -1,15 +1,14 @@
 //! What a journal folds to.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use codetether_event::{
-    AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, Message, ModelId, Money, OpId,
-    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall,
-    ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, ModelId, Money, OpId, Outcome,
+    Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall, ToolName,
+    ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 
-use crate::Files;
+use crate::{Context, Files};
 
 /// Everything that the next move depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,37 +65,6 @@ impl Default for State {
             read_only: false,
         }
     }
-}
-
-/// What the model is told: a fixed prefix and messages that are only appended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Context {
-    /// The prefix in force.
-    pub epoch: Option<EpochInfo>,
-    /// The messages, in order.
-    pub messages: Vec<Arc<Message>>,
-    /// Where turns and steps began.
-    pub(crate) marks: Vec<Mark>,
-    /// The files of instructions that were told when the work entered their folders, and the records that say so.
-    pub(crate) entered: Vec<(Seq, String)>,
-}
-
-impl Context {
-    /// The files of instructions, relative to the root, that were told when the work entered their folders.
-    pub fn entered(&self) -> impl Iterator<Item = &str> {
-        self.entered.iter().map(|(_, file)| file.as_str())
-    }
-}
-
-/// Where a turn or a step began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// The record that began it.
-    pub(crate) seq: Seq,
-    /// How many messages there were.
-    pub(crate) messages: usize,
-    /// Whether it is a turn.
-    pub(crate) is_turn: bool,
 }
 
 /// A fixed prefix.

@@ -70,6 +70,7 @@ impl Transcript {
             replayed: false,
             confinement: Confinement::None,
             snapshots: false,
+            compaction: None,
         }
     }
 
@@ -206,7 +207,8 @@ impl Transcript {
             outcome,
             message,
             structured,
-            usage: Usage { input: 10, output: 5, ..Usage::default() },
+            // About what a provider would count.
+            usage: Usage { input: (self.state.context.weight(0) / 3).max(10), output: 5, ..Usage::default() },
             cost: None,
             prices: None,
             timing: Timing::default(),

@@ -150,6 +150,7 @@ impl World {
             replayed: false,
             confinement: Confinement::None,
             snapshots: self.choose(2) == 0,
+            compaction: None,
         };
         self.submit(Op::Prompt { input: Input::text("go"), settings: Box::new(settings) });
     }

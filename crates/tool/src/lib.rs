@@ -166,6 +166,12 @@ pub trait Host: Send + Sync {
     /// [`ToolError::Interrupted`] when the call was cancelled, [`ToolError::ForModel`] when it cannot be started.
     fn exec<'a>(&'a self, command: Command, cx: &'a ToolContext) -> BoxFuture<'a, Result<Exit, ToolError>>;
 
+    /// The result of an earlier call of this session, as whole as it is kept; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`ToolError::Fatal`] when what is kept cannot be read.
+    fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>>;
+
     /// Shows a piece of output while the call runs.
     fn emit(&self, call: ItemId, piece: Piece);
 }

@@ -33,6 +33,11 @@ impl Host for Fake {
         Box::pin(async move { Ok(exit) })
     }
 
+    fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>> {
+        let text = (call == ItemId::at(Seq(1))).then(|| "remembered\n".to_owned());
+        Box::pin(async move { Ok(text) })
+    }
+
     fn emit(&self, _: ItemId, _: Piece) {}
 }
 

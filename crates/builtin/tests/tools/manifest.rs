@@ -9,7 +9,7 @@ use crate::bench::touches;
 fn the_tools_are_small_and_in_a_stable_order() {
     let manifest = Builtin::new(Shell::Confined).manifest();
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
-    assert_eq!(names, ["read", "write", "edit", "list", "glob", "grep", "bash"]);
+    assert_eq!(names, ["read", "write", "edit", "list", "glob", "grep", "bash", "recall"]);
     let shown: Vec<_> = manifest
         .iter()
         .map(|spec| json!({"name": spec.name, "description": spec.description, "parameters": spec.schema}))

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Delta, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent, Piece, Reading,
-    SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
+    CallEvent, ContextEvent, Delta, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent, Piece,
+    Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
 };
 use serde_json::Value;
 
@@ -103,6 +103,12 @@ impl Progress {
                         self.line(&format!("{mark} {what}{took}{problem}"));
                     }
                 }
+                Event::Context(ContextEvent::Folded { outputs, tokens, .. }) => {
+                    self.say(&format!("left {outputs} older outputs out, at about {tokens} tokens"));
+                }
+                Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => self.say(&format!(
+                    "{messages} older messages gave way to a summary, at about {tokens} tokens"
+                )),
                 Event::Turn(TurnEvent::FellBack { model, .. }) => {
                     self.say(&format!("going on with `{model}`"))
                 }

@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use codetether_agent::Frame;
-use codetether_event::{Delta, Event, ItemId, Outcome, Piece, SampleEvent, SampleOutcome, SessionId};
+use codetether_event::{
+    ContextEvent, ContextSource, Delta, Event, ItemId, Outcome, Piece, SampleEvent, SampleOutcome, SessionId,
+    TurnEvent,
+};
 use serde_json::json;
 
 use crate::args::Format;
@@ -22,6 +25,8 @@ pub(crate) struct View {
     terminal: bool,
     /// Whether an answer ended while this was watching.
     answered: bool,
+    /// Whether the model sums up for itself.
+    summing: bool,
     /// The text of an answer that broke off, as long as the next one may say the same.
     broken: Option<String>,
 }
@@ -39,6 +44,10 @@ struct Shown {
     gap: bool,
 }
 
+fn asks_for_summary(event: &Event) -> bool {
+    matches!(event, Event::Context(ContextEvent::Added { source: ContextSource::Summary, .. }))
+}
+
 impl View {
     pub(crate) fn new(format: Format, formed: bool) -> Self {
         Self {
@@ -48,6 +57,7 @@ impl View {
             mid_line: false,
             terminal: std::io::stdout().is_terminal(),
             answered: false,
+            summing: false,
             broken: None,
         }
     }
@@ -61,6 +71,14 @@ impl View {
     pub(crate) fn see(&mut self, frame: &Frame, out: &mut String) -> Result<(), Failure> {
         match (self.format, frame) {
             (Format::Text, _) if self.formed => {}
+            (Format::Text, Frame::Record(record)) if asks_for_summary(&record.event) => self.summing = true,
+            (Format::Text, Frame::Record(record)) if self.summing => {
+                self.summing = !matches!(
+                    record.event,
+                    Event::Context(ContextEvent::Compacted { .. }) | Event::Turn(TurnEvent::Ended { .. })
+                );
+            }
+            (Format::Text, Frame::Delta(_)) if self.summing => {}
             (Format::Text, Frame::Delta(delta)) => self.delta(delta, out),
             (Format::Text, Frame::Record(record)) => match &record.event {
                 Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.give_up(out),

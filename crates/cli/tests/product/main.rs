@@ -5,6 +5,7 @@ mod auth;
 mod bench;
 mod broken;
 mod cassettes;
+mod compaction;
 mod confined;
 mod demo;
 mod form;

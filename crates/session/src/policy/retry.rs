@@ -9,13 +9,16 @@ use crate::{FailedSample, Next, State, Turn};
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let failed = turn.failed.as_ref()?;
     // It is asked again in another way, for which there must be a prefix first.
-    if is_to_change(state, turn) {
+    if is_to_change(state, turn) || super::compact::helps(state, turn) {
         return None;
     }
     let retry = turn.settings.retry;
     let at = failed.at.plus(pause(failed, retry.base_ms));
     let in_time = at.since(failed.first_at) <= retry.max_total_ms;
     if !failed.failure.kind.is_retryable() || failed.tries >= retry.max_tries || !in_time {
+        if state.context.summing.is_some() {
+            return super::compact::give_way(state, turn);
+        }
         let failure = failed.failure.clone();
         if let Some(model) =
             turn.settings.fallback.get(turn.fallbacks).filter(|_| failure.kind.may_fall_back())

@@ -1,0 +1,306 @@
+//! What the model is told: a fixed prefix, and messages that are only appended within it. Between prefixes they may become
+//! less: outputs of calls fold to a line each, then all but what must stay gives way to a summary.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use codetether_event::{ContentPart, Input, ItemId, Message, Role, Seq, Usage};
+
+use crate::EpochInfo;
+
+/// Outputs of calls of at most so many bytes are not folded: the line would be no shorter.
+const SHORT: usize = 400;
+
+/// Most files that were written that a summary names.
+const NAMED: usize = 100;
+
+/// What the model is told: a fixed prefix and messages that are only appended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The prefix in force.
+    pub epoch: Option<EpochInfo>,
+    /// The messages, in order.
+    pub messages: Vec<Arc<Message>>,
+    /// What each of them is.
+    kinds: Vec<Kind>,
+    /// Where turns and steps began.
+    marks: Vec<Mark>,
+    /// The files of instructions that were told when the work entered their folders, and the records that say so.
+    entered: Vec<(Seq, String)>,
+    /// Files that calls wrote.
+    wrote: BTreeSet<String>,
+    /// What the provider counted last.
+    counted: Counted,
+    /// Where the messages begin that ask for a summary, while one is asked for.
+    pub(crate) summing: Option<usize>,
+}
+
+/// What a message is, where it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// About the place, and instructions: never given up.
+    Environment,
+    /// What the user said in the turn that began with this record.
+    Prompt(Option<Seq>),
+    /// The results of these calls.
+    Results(Vec<ItemId>),
+    /// Anything else.
+    Other,
+}
+
+/// Where a turn or a step began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    /// The record that began it.
+    seq: Seq,
+    /// How many messages there were.
+    messages: usize,
+    /// Whether it is a turn.
+    is_turn: bool,
+}
+
+/// A number of tokens that a provider counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counted {
+    tokens: u64,
+    /// How many messages it had.
+    messages: usize,
+}
+
+impl Context {
+    /// The files of instructions, relative to the root, that were told when the work entered their folders.
+    pub fn entered(&self) -> impl Iterator<Item = &str> {
+        self.entered.iter().map(|(_, file)| file.as_str())
+    }
+
+    pub(crate) fn enter(&mut self, seq: Seq, files: &[String]) {
+        self.entered.extend(files.iter().map(|file| (seq, file.clone())));
+    }
+
+    pub(crate) fn push(&mut self, message: Message, kind: Kind) {
+        self.messages.push(Arc::new(message));
+        self.kinds.push(kind);
+    }
+
+    /// Makes messages of what the user said in a turn.
+    pub(crate) fn take_in(&mut self, pending: &mut Vec<Input>, turn: Seq) {
+        for input in pending.drain(..) {
+            self.push(Message { role: Role::User, parts: input.parts }, Kind::Prompt(Some(turn)));
+        }
+    }
+
+    /// A call wrote these files.
+    pub(crate) fn wrote(&mut self, files: &[String]) {
+        let room = NAMED.saturating_sub(self.wrote.len());
+        self.wrote.extend(files.iter().take(room).cloned());
+    }
+
+    /// A turn or a step begins here.
+    pub(crate) fn mark(&mut self, seq: Seq, is_turn: bool) {
+        self.marks.push(Mark { seq, messages: self.messages.len(), is_turn });
+    }
+
+    /// The record with which the turn or step began that this one belongs to.
+    #[must_use]
+    pub fn began_before(&self, seq: Seq) -> Option<Seq> {
+        self.marks.iter().map(|mark| mark.seq).take_while(|mark| *mark < seq).last()
+    }
+
+    /// The records with which turns began.
+    #[must_use]
+    pub fn turns(&self) -> Vec<Seq> {
+        self.marks.iter().filter(|mark| mark.is_turn).map(|mark| mark.seq).collect()
+    }
+
+    /// Whether a turn or a step began with this record.
+    pub(crate) fn began(&self, seq: Seq) -> bool {
+        self.marks.iter().any(|mark| mark.seq == seq)
+    }
+
+    /// Forgets what was said from there on. What follows needs a prefix of its own, since the provider knows the old
+    /// one with other words behind it.
+    pub(crate) fn rewind(&mut self, to: Seq) {
+        let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
+        let Some(mark) = self.marks.drain(at..).next() else { return };
+        self.truncate(mark.messages);
+        self.entered.retain(|(seq, _)| *seq < to);
+    }
+
+    /// Forgets the messages from there on, and so the prefix.
+    pub(crate) fn truncate(&mut self, messages: usize) {
+        self.rescale(|context| {
+            context.messages.truncate(messages);
+            context.kinds.truncate(messages);
+        });
+    }
+
+    /// A provider counted the tokens of all messages but the last, and those of that.
+    pub(crate) fn count(&mut self, usage: &Usage) {
+        if usage.input > 0 {
+            self.counted = Counted { tokens: usage.total(), messages: self.messages.len() };
+        }
+    }
+
+    /// About how many tokens the next request has: what was counted last, and what came since.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let Counted { tokens, messages, .. } = self.counted;
+        tokens.saturating_add(self.weight(messages) / 3)
+    }
+
+    /// Bytes of the messages from there on.
+    pub(crate) fn weight(&self, from: usize) -> u64 {
+        self.messages.iter().skip(from).map(|message| weight(message)).sum()
+    }
+
+    /// Makes the messages others, so that a new prefix is needed, and what was counted a guess.
+    fn rescale(&mut self, change: impl FnOnce(&mut Self)) {
+        let (tokens, before) = (self.tokens(), self.weight(0));
+        change(self);
+        let bytes = self.weight(0);
+        let tokens = u128::from(tokens) * u128::from(bytes) / u128::from(before.max(1));
+        let tokens = u64::try_from(tokens).unwrap_or(u64::MAX);
+        self.counted = Counted { tokens, messages: self.messages.len() };
+        self.epoch = None;
+    }
+
+    /// The start of the step before which outputs may be folded, and how many of them there are: where the last `whole`
+    /// steps stay as they are, and at least a fifth of all is won.
+    pub(crate) fn foldable(&self, whole: usize) -> Option<(Seq, usize)> {
+        let steps = || self.marks.iter().rev().filter(|mark| !mark.is_turn);
+        let mark = steps().nth(whole.saturating_sub(1))?;
+        let outputs = self.outputs(mark.messages);
+        let won: usize = outputs.clone().map(|(text, _)| text.len().saturating_sub(SHORT / 2)).sum();
+        (won as u64 >= self.weight(0) / 5 && won > 0).then(|| (mark.seq, outputs.count()))
+    }
+
+    /// Outputs that folding would shorten, and the calls that they are of.
+    fn outputs(&self, before: usize) -> impl Iterator<Item = (&str, ItemId)> + Clone {
+        self.messages.iter().zip(&self.kinds).take(before).flat_map(|(message, kind)| {
+            let items: &[ItemId] = match kind {
+                Kind::Results(items) => items,
+                _ => &[],
+            };
+            let results = message.parts.iter().filter_map(|part| match part {
+                ContentPart::ToolResult(result) => Some(result.text.as_str()),
+                _ => None,
+            });
+            results.zip(items.iter().copied()).filter(|(text, _)| text.len() > SHORT)
+        })
+    }
+
+    /// Folds the outputs of calls before the step that began there to a line each, which says how to see them again.
+    pub(crate) fn fold(&mut self, before: Seq, recalls: bool) {
+        let Some(mark) = self.marks.iter().find(|mark| mark.seq == before).copied() else { return };
+        self.rescale(|context| {
+            let messages = context.messages.iter_mut().zip(&context.kinds).take(mark.messages);
+            for (message, kind) in messages {
+                let Kind::Results(items) = kind else { continue };
+                let results = Arc::make_mut(message).parts.iter_mut().filter_map(|part| match part {
+                    ContentPart::ToolResult(result) => Some(result),
+                    _ => None,
+                });
+                for (result, item) in results.zip(items).filter(|(result, _)| result.text.len() > SHORT) {
+                    let (lines, bytes) = (result.text.lines().count(), result.text.len());
+                    let again = match recalls {
+                        true => format!("`recall` with the id \"{item}\" shows them"),
+                        false => "make the call again to see them".to_owned(),
+                    };
+                    result.text = format!("[{lines} lines, {bytes} bytes, left out to save room; {again}]");
+                }
+            }
+        });
+    }
+
+    /// What a summary would be in place of: the start of the first step that stays, with at most so many bytes after it,
+    /// and how many messages go. None where so few go that nothing is won.
+    pub(crate) fn droppable(&self, most: u64) -> Option<(Option<Seq>, usize)> {
+        let steps = self.marks.iter().rev().filter(|mark| !mark.is_turn);
+        let stays = steps.take_while(|mark| self.weight(mark.messages) <= most).last();
+        let cut = stays.map_or(self.messages.len(), |mark| mark.messages);
+        let goes = self.kinds.iter().take(cut).filter(|kind| !matches!(kind, Kind::Environment)).count();
+        // A prompt and a summary from before.
+        (goes > 3).then_some((stays.map(|mark| mark.seq), goes))
+    }
+
+    /// Puts a summary, if the model has just given one, in place of all but what must stay: what is about the place, what
+    /// the user said first and in this turn, and the steps from that one on.
+    pub(crate) fn compact(&mut self, keep: Option<Seq>, turn: Seq) {
+        let asked = self.summing.take().unwrap_or(self.messages.len());
+        let summary = self.messages.iter().skip(asked).filter(|message| message.role == Role::Assistant);
+        let summary = summary.map(|message| message.text()).next_back().unwrap_or_default();
+        self.rescale(|context| {
+            context.messages.truncate(asked);
+            context.kinds.truncate(asked);
+            let mark = keep.and_then(|keep| context.marks.iter().find(|mark| mark.seq == keep).copied());
+            let cut = mark.map_or(asked, |mark| mark.messages);
+            let stays = (context.messages.split_off(cut), context.kinds.split_off(cut));
+            let gone = context.messages.len();
+            let first = context.kinds.iter().position(|kind| matches!(kind, Kind::Prompt(_)));
+            let before: Vec<_> =
+                context.messages.drain(..).zip(context.kinds.drain(..)).enumerate().collect();
+            let mut put = |wanted: &dyn Fn(usize, &Kind) -> bool| {
+                for (at, (message, kind)) in &before {
+                    if wanted(*at, kind) {
+                        context.messages.push(message.clone());
+                        context.kinds.push(kind.clone());
+                    }
+                }
+            };
+            let of_turn = |kind: &Kind| *kind == Kind::Prompt(Some(turn));
+            put(&|_, kind| *kind == Kind::Environment);
+            put(&|at, kind| Some(at) == first && !of_turn(kind));
+            let told = told(summary.trim(), gone, &context.wrote);
+            context.messages.push(Arc::new(Message::user(told)));
+            context.kinds.push(Kind::Other);
+            for (_, (message, kind)) in before.iter().filter(|(_, (_, kind))| of_turn(kind)) {
+                context.messages.push(message.clone());
+                context.kinds.push(kind.clone());
+            }
+            let begins = context.messages.len();
+            context.messages.extend(stays.0);
+            context.kinds.extend(stays.1);
+            context.marks.retain(|mark| {
+                keep.is_some_and(|keep| mark.seq >= keep) && mark.messages >= cut && mark.messages <= asked
+            });
+            for mark in &mut context.marks {
+                mark.messages = mark.messages - cut + begins;
+            }
+            context.entered.retain(|(seq, _)| keep.is_some_and(|keep| *seq >= keep));
+        });
+    }
+
+    /// Takes back that a summary was asked for.
+    pub(crate) fn give_up_summing(&mut self) {
+        if let Some(asked) = self.summing.take() {
+            self.truncate(asked);
+        }
+    }
+}
+
+/// What stands in the place of what was dropped.
+fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>) -> String {
+    let mut text = match summary {
+        "" => format!(
+            "[{gone} messages before this were dropped, since they no longer fit; look again at what you need]"
+        ),
+        summary => format!("<summary of=\"{gone} messages before this\">\n{summary}\n</summary>"),
+    };
+    if !wrote.is_empty() {
+        let more = if wrote.len() == NAMED { " and more" } else { "" };
+        let names: Vec<&str> = wrote.iter().map(String::as_str).collect();
+        text.push_str(&format!("\nFiles that were written so far: {}{more}", names.join(", ")));
+    }
+    text
+}
+
+/// About as many bytes as the message has in a request.
+fn weight(message: &Message) -> u64 {
+    let of = |part: &ContentPart| match part {
+        ContentPart::Text { text } | ContentPart::Reasoning { text, .. } => text.len(),
+        ContentPart::Image { .. } => 4_000,
+        ContentPart::ToolCall(call) => call.name.as_str().len().saturating_add(call.arguments.len()),
+        ContentPart::ToolResult(result) => result.text.len(),
+    };
+    message.parts.iter().map(|part| of(part) as u64).sum()
+}
