@@ -4,11 +4,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use codetether_event::Mode;
-use codetether_sandbox::{Kept, Policy};
+use codetether_event::{Event, Mode};
+use codetether_sandbox::{Kept, Net, Policy};
+use tokio::sync::mpsc;
+
+use crate::egress::{Egress, WayOut};
 
 /// How commands are confined.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Confine {
     /// This program, which holds a sandbox when it is started as `sandbox keep`.
     pub program: PathBuf,
@@ -16,17 +19,27 @@ pub struct Confine {
     pub writing: Policy,
     /// For mode `plan`.
     pub reading: Policy,
+    /// What leads the way out, where `writing` has one.
+    pub way_out: Option<WayOut>,
 }
 
 /// The sandbox that stands.
 pub(crate) struct Sandbox {
     confine: Confine,
+    egress: Option<Egress>,
     standing: Mutex<Option<(bool, Arc<Kept>)>>,
 }
 
 impl Sandbox {
-    pub(crate) fn new(confine: Confine) -> Self {
-        Self { confine, standing: Mutex::default() }
+    /// With the rules for hosts that were allowed for the session; what is denied goes to `facts`.
+    pub(crate) fn new(confine: Confine, hosts: Vec<String>, facts: mpsc::Sender<Event>) -> Self {
+        let egress = confine.way_out.clone().map(|way_out| Egress::new(way_out, hosts, facts));
+        Self { confine, egress, standing: Mutex::default() }
+    }
+
+    /// The way out, where there may be one.
+    pub(crate) fn egress(&self) -> Option<&Egress> {
+        self.egress.as_ref()
     }
 
     /// The sandbox for commands in this mode. Blocks for some milliseconds where it has to be made.
@@ -39,11 +52,19 @@ impl Sandbox {
         if let Some((_, kept)) = standing.as_ref().filter(|(writing, _)| *writing == writes) {
             return Ok(Arc::clone(kept));
         }
-        let policy = if writes { &self.confine.writing } else { &self.confine.reading };
-        let kept = Kept::start(&self.confine.program, policy).map_err(|fault| {
+        let mut policy = if writes { &self.confine.writing } else { &self.confine.reading }.clone();
+        if let (Net::Allow(hosts), Some(egress)) = (&mut policy.net, &self.egress) {
+            hosts.extend(egress.granted());
+        }
+        let mut kept = Kept::start(&self.confine.program, &policy).map_err(|fault| {
             let cure = fault.cure.as_ref().map(|cure| format!(" ({cure})")).unwrap_or_default();
             format!("there is no sandbox to run it in, so it was not run: {fault}{cure}")
         })?;
+        if let Some(egress) = &self.egress {
+            egress
+                .lead(kept.take_way_out())
+                .map_err(|error| format!("its sandbox has no way out, so it was not run: {error}"))?;
+        }
         let kept = Arc::new(kept);
         *standing = Some((writes, Arc::clone(&kept)));
         Ok(kept)

@@ -12,6 +12,7 @@ use codetether_secret::{Redactor, Stream};
 use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
 
 use crate::confine::Sandbox;
+use crate::egress::Listening;
 use crate::hub::Hub;
 
 /// The variable that processes of a call carry, so that survivors of a crash can be found.
@@ -55,8 +56,10 @@ impl Host for CallHost {
                 dir => cx.root.open_dir(dir).map_err(|e| ToolError::ForModel(e.to_string()))?,
             };
             codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
+            let mut listening = None;
             let confined = match self.sandbox.clone().filter(|_| !command.outside) {
                 Some((sandbox, mode)) => {
+                    listening = sandbox.egress().map(|egress| egress.listen(cx.call));
                     let kept = tokio::task::spawn_blocking(move || sandbox.kept(mode)).await;
                     Some(kept.map_err(|e| ToolError::Fatal(e.to_string()))?.map_err(ToolError::ForModel)?)
                 }
@@ -107,7 +110,8 @@ impl Host for CallHost {
             if let Some(lacks) = &ended.whole_lacks {
                 output.push_str(&format!("\n[the whole output is not kept: {lacks}]\n"));
             }
-            Ok(Exit { status, output, whole: ended.whole })
+            let notes = listening.map(Listening::notes).unwrap_or_default();
+            Ok(Exit { status, output, whole: ended.whole, notes })
         })
     }
 

@@ -29,6 +29,8 @@ use crate::workspace::Workspace;
 const SCHEMA: u32 = 1;
 /// Wishes that may wait for the session to take them in.
 const OPS: usize = 64;
+/// Facts of the sandbox's that may wait to be written.
+const FACTS: usize = 64;
 
 /// What opening a session takes.
 pub struct Opening {
@@ -195,6 +197,10 @@ impl Opening {
         let memory = self.parts.memory.clone();
         let workspace =
             memory.map(|memory| Workspace::new(memory, root.path().to_owned(), journal.id().to_string()));
+        let (facts, told) = mpsc::channel(FACTS);
+        let hosts = state.hosts.clone();
+        let sandbox = self.parts.confine.clone();
+        let sandbox = sandbox.map(|confine| Arc::new(Sandbox::new(confine, hosts, facts)));
         let live = Live {
             state,
             journal,
@@ -213,7 +219,8 @@ impl Opening {
             effects: JoinSet::new(),
             cancels: HashMap::new(),
             dialogue: None,
-            sandbox: self.parts.confine.clone().map(|confine| Arc::new(Sandbox::new(confine))),
+            sandbox,
+            told,
             workspace,
             syncing: None,
         };

@@ -6,6 +6,7 @@
 mod authorise;
 mod circumstances;
 mod confine;
+mod egress;
 mod gate;
 mod host;
 mod hosted;
@@ -23,6 +24,7 @@ mod workspace;
 pub use circumstances::followed;
 use codetether_event::SessionId;
 pub use confine::Confine;
+pub use egress::{OpenWayOut, WayOut};
 pub use hosted::{Hosted, Opening, SubmitError};
 pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, ContextEvent, Event, FilesEvent, ItemEvent, ItemId, Mode, ModelId,
-    NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName,
+    Answer, AskKind, CallEvent, Cause, ContextEvent, EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Mode,
+    ModelId, NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName,
     TurnEvent, TurnId, UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
@@ -62,6 +62,8 @@ pub(crate) struct Live {
     pub(crate) dialogue: Option<Held>,
     /// What confines its commands.
     pub(crate) sandbox: Option<Arc<Sandbox>>,
+    /// What it denied to commands.
+    pub(crate) told: mpsc::Receiver<Event>,
     /// Where there is a place to remember its files.
     pub(crate) workspace: Option<Workspace>,
     /// A sync of results that overlaps the next request.
@@ -146,7 +148,9 @@ impl Live {
         }
         let durable = if ends { Durable::Synced } else { durable };
         self.journal.append(&records, durable).await?;
+        let egress = self.sandbox.as_deref().and_then(Sandbox::egress);
         for record in records {
+            egress.iter().for_each(|egress| egress.see(&self.state, &record.event));
             self.state.apply(&record);
             self.hub.record(Arc::new(record));
         }
@@ -414,6 +418,7 @@ impl Live {
         tokio::select! {
             Some(joined) = self.effects.join_next() => self.ended(joined).await,
             Some(submitted) = self.ops.recv() => self.accept(submitted).await,
+            Some(fact) = self.told.recv() => self.tell(fact).await,
             () = wake => {
                 self.append(vec![Event::Note(NoteEvent::Woke)], Cause::Timer, Durable::Written).await
             }
@@ -422,10 +427,22 @@ impl Live {
 
     /// Waits for a wish; false when nobody can have one any more.
     async fn idle(&mut self) -> Result<bool, RunError> {
-        match self.ops.recv().await {
-            Some(submitted) => self.accept(submitted).await.map(|()| true),
-            None => Ok(false),
+        tokio::select! {
+            submitted = self.ops.recv() => match submitted {
+                Some(submitted) => self.accept(submitted).await.map(|()| true),
+                None => Ok(false),
+            },
+            Some(fact) = self.told.recv() => self.tell(fact).await.map(|()| true),
         }
+    }
+
+    /// Writes what the sandbox denied.
+    async fn tell(&mut self, fact: Event) -> Result<(), RunError> {
+        let cause = match &fact {
+            Event::Egress(EgressEvent::Denied { item, .. }) => Cause::After(item.seq),
+            _ => Cause::After(Seq(self.state.next.0.saturating_sub(1))),
+        };
+        self.append(vec![fact], cause, Durable::Written).await
     }
 
     async fn ended(&mut self, joined: Result<End, tokio::task::JoinError>) -> Result<(), RunError> {
@@ -438,6 +455,10 @@ impl Live {
         // What the model is answered upon must be as durable as the answer.
         if let Some(syncing) = self.syncing.take() {
             syncing.await.map_err(|_| RunError::Broken("the journal's writer ended".into()))??;
+        }
+        // What was denied to a command before it ended comes before its end.
+        while let Ok(fact) = self.told.try_recv() {
+            self.tell(fact).await?;
         }
         let cause = Cause::After(item.seq);
         self.append(facts, cause, Durable::Written).await
@@ -487,9 +508,13 @@ impl Live {
     fn kept(&self, submission: &Submission) -> Option<(RuleFile, Vec<String>)> {
         let Op::Answer { ask, answer: Answer::AllowAlways } = &submission.op else { return None };
         let open = self.state.turn.as_ref()?.asks.iter().find(|open| open.ask == *ask)?;
-        let AskKind::Permission { rules, file, .. } = &open.kind;
-        let to = self.rule_file.clone().filter(|to| file.as_ref() == Some(&to.path) && !rules.is_empty())?;
-        Some((to, rules.clone()))
+        let to = match &open.kind {
+            AskKind::Permission { .. } => self.rule_file.as_ref(),
+            AskKind::Egress { .. } => self.sandbox.as_deref().and_then(Sandbox::egress)?.file(),
+        };
+        let rules = open.kind.rules().to_vec();
+        let to = to.filter(|to| open.kind.file() == Some(&to.path) && !rules.is_empty())?;
+        Some((to.clone(), rules))
     }
 
     /// Writes rules to their file; what goes wrong is told, for they hold in this session all the same.

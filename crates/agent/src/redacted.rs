@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use codetether_event::{
-    ContentPart, ContextEvent, Event, Message, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
+    ContentPart, ContextEvent, EgressEvent, Event, Message, Reading, SampleEvent, SampleOutcome, Structured,
+    TurnEvent,
 };
 use codetether_secret::Redactor;
 
@@ -21,6 +22,12 @@ pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
             }
             said.iter_mut().for_each(|said| message(redactor, said));
             structured.iter_mut().for_each(|structured| form(redactor, structured));
+        }
+        // A command may try to carry one out in a host's name.
+        Event::Egress(EgressEvent::Denied { target, why, rule, .. }) => {
+            target.iter_mut().chain([why]).chain(rule).for_each(|said| {
+                text(redactor, said);
+            });
         }
         _ => {}
     }

@@ -106,14 +106,14 @@ impl Workspace {
         done.await.map_err(|error| error.to_string())?
     }
 
-    /// Keeps what was learnt of the files for the next session, unless a look at them is still under way: nobody waits for
-    /// that.
+    /// Lets go of the files, and keeps what was learnt of them for the next session; unless a look at them is still under
+    /// way: nobody waits for that.
     pub(crate) fn close(&self) {
-        if let Ok(tree) = self.0.try_lock()
-            && let Some(undo) = &tree.undo
+        if let Ok(mut tree) = self.0.try_lock()
+            && let Some(undo) = tree.undo.take()
         {
             // It saves time, and nothing else.
-            let _ = undo.keep_stats();
+            let _ = undo.close();
         }
     }
 

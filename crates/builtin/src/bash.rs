@@ -10,10 +10,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::spec;
-use crate::text::within;
+use crate::text::{first_chars, within};
 
 /// What is kept of the output's bound for the lines about how the command ended.
 const FOOTER: usize = 300;
+/// Most notes about a run, and most characters of each.
+const NOTES: (usize, usize) = (12, 500);
 
 #[derive(Deserialize, JsonSchema)]
 struct BashArgs {
@@ -29,7 +31,7 @@ struct ConfinedArgs {
     command: String,
     /// Seconds until it is killed, 120 by default
     timeout: Option<u64>,
-    /// Asks the user to run it outside the sandbox; only after it failed inside for lack of the network or of a path
+    /// Asks the user to run it outside the sandbox; only after it failed inside for lack of a path or a service
     #[serde(default)]
     outside: bool,
 }
@@ -61,7 +63,8 @@ impl Bash {
             Shell::Confined => spec::<ConfinedArgs>(
                 "bash",
                 "Run a shell command in a sandbox and return its output and, if it failed, its exit code. It can \
-                 write in the workspace and its own /tmp; the home folder and the network are out of reach.",
+                 write in the workspace and its own /tmp; the home folder is out of reach, and so are hosts that the \
+                 user has not allowed.",
             ),
         };
         Self { spec, shell }
@@ -106,10 +109,26 @@ impl Tool for Bash {
             };
             let (time, most) = (command.time, command.output);
             let mut exit = cx.host.exec(command, cx).await?;
+            let notes = noted(&exit.notes);
             // Bytes that are no text grow when they are decoded.
-            exit.output = within(exit.output, most.saturating_add(FOOTER / 3));
-            Ok(told(exit, time, cx.limits.command_time_max))
+            exit.output = within(exit.output, most.saturating_add(FOOTER / 3).saturating_sub(notes.len()));
+            let mut told = told(exit, time, cx.limits.command_time_max);
+            told.text += &notes;
+            Ok(told)
         })
+    }
+}
+
+/// The notes about a run, a line each.
+fn noted(notes: &[String]) -> String {
+    let (most, longest) = NOTES;
+    let mut text = String::new();
+    for note in notes.iter().take(most) {
+        text += &format!("[{}]\n", first_chars(note, longest).replace('\n', " "));
+    }
+    match notes.len().saturating_sub(most) {
+        0 => text,
+        more => text + &format!("[and {more} more like that]\n"),
     }
 }
 

@@ -150,6 +150,12 @@ keys! {
         /// Variables that are passed on, besides those that commands always inherit.
         #[key(default = None, unset = "none")]
         pub env: Option<Names>,
+        /// Hosts that commands may reach, in tier `namespaces` and modes other than `plan`: `HOST`, `*.SUFFIX`, each at
+        /// ports 80 and 443 or with a `:PORT`, `HOST:PORT/private` in a private network, or a preset (`cargo`, `npm`,
+        /// `pip`, `go`). At a terminal you are asked about others when a command wants to reach them; "always" adds them
+        /// here.
+        #[key(default = None, unset = "none")]
+        pub net: Option<Names>,
     }
 }
 table_field!(SandboxLayer);

@@ -442,6 +442,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("sandbox.writable", "[\"/a\"]"),
         ("sandbox.readable", "[\"/a\"]"),
         ("sandbox.env", "[\"A\"]"),
+        ("sandbox.net", "[\"a.example\"]"),
         ("undo.enabled", "false"),
         ("undo.max_size", "1"),
         ("context.compact_at", "50"),

@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, FilesEvent, Input, ItemId, Message, ModelId, Money, Principal,
-    RawJson, ResponseFormat, Rung, Seq, SessionId, SnapshotId, Structured, ToolName, ToolResult,
-    TurnSettings, Usage, Way,
+    Answer, AskId, Attempt, Audience, BlobId, ContextEvent, EgressEvent, FilesEvent, Input, ItemId, Message,
+    ModelId, Money, Principal, RawJson, Rung, Seq, SessionId, SnapshotId, Structured, ToolName, ToolResult,
+    TurnSettings, Usage,
 };
 
 /// A fact.
@@ -33,6 +33,8 @@ pub enum Event {
     Ask(AskEvent),
     /// The workspace's files as a whole.
     Files(FilesEvent),
+    /// What commands wanted to reach and could not.
+    Egress(EgressEvent),
     /// Something the user should know.
     Note(NoteEvent),
     /// Written by a newer build, kept verbatim. A session that holds one is read-only here.
@@ -50,6 +52,7 @@ impl Serialize for Event {
             Self::Call(event) => event.serialize(serializer),
             Self::Ask(event) => event.serialize(serializer),
             Self::Files(event) => event.serialize(serializer),
+            Self::Egress(event) => event.serialize(serializer),
             Self::Note(event) => event.serialize(serializer),
             Self::Unknown(raw) => raw.serialize(serializer),
         }
@@ -75,6 +78,7 @@ impl<'de> Deserialize<'de> for Event {
             "call" => serde_json::from_str(text).map(Self::Call),
             "ask" => serde_json::from_str(text).map(Self::Ask),
             "files" => serde_json::from_str(text).map(Self::Files),
+            "egress" => serde_json::from_str(text).map(Self::Egress),
             "note" => serde_json::from_str(text).map(Self::Note),
             _ => return Ok(Self::Unknown(RawJson(raw))),
         };
@@ -98,6 +102,7 @@ impl JsonSchema for Event {
             generator.subschema_for::<CallEvent>(),
             generator.subschema_for::<AskEvent>(),
             generator.subschema_for::<FilesEvent>(),
+            generator.subschema_for::<EgressEvent>(),
             generator.subschema_for::<NoteEvent>(),
         ];
         schemars::json_schema!({
@@ -310,96 +315,6 @@ pub enum Work {
         /// What.
         items: Vec<ItemId>,
     },
-}
-
-/// What the model is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type")]
-pub enum ContextEvent {
-    /// A new fixed prefix; messages follow it and are only ever appended.
-    #[serde(rename = "context.epoch")]
-    Epoch {
-        /// The item that prepared it.
-        item: ItemId,
-        /// The model it is for.
-        model: ModelId,
-        /// The system prompt.
-        system: BlobId,
-        /// The tools' names, descriptions and schemas, as a JSON array.
-        tools: BlobId,
-        /// The `turn.settings.tools` that it answers to.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        offered: Option<Vec<ToolName>>,
-        /// What answers must be: the `turn.settings.format` that it answers to.
-        #[serde(default, skip_serializing_if = "ResponseFormat::is_text")]
-        format: ResponseFormat,
-        /// The surest way of asking for that which is still tried.
-        #[serde(default, skip_serializing_if = "is_native")]
-        way: Way,
-    },
-    /// A message that neither the user nor the model wrote.
-    #[serde(rename = "context.added")]
-    Added {
-        /// The message.
-        message: Message,
-        /// Where it comes from.
-        source: ContextSource,
-    },
-    /// The work entered folders with instructions of their own, which the result of a call told.
-    #[serde(rename = "context.entered")]
-    Entered {
-        /// The call.
-        item: ItemId,
-        /// The files of instructions, relative to the root.
-        files: Vec<String>,
-    },
-    /// Outputs of calls before a step give way to a line each; `recall` shows them again.
-    #[serde(rename = "context.folded")]
-    Folded {
-        /// The record that began the step.
-        before: Seq,
-        /// How many outputs.
-        outputs: u32,
-        /// About how many tokens there were.
-        tokens: u64,
-    },
-    /// All but what must stay gives way to the summary that was just given; where there was none, to a note.
-    #[serde(rename = "context.compacted")]
-    Compacted {
-        /// The record that began the first step that stays; none does when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        keep: Option<Seq>,
-        /// How many messages go.
-        messages: u32,
-        /// About how many tokens there were.
-        tokens: u64,
-    },
-    /// The conversation went back to what it was before a record, which began a turn or a step.
-    #[serde(rename = "context.rewound")]
-    Rewound {
-        /// That record.
-        to: Seq,
-    },
-}
-
-/// Where an added message comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ContextSource {
-    /// Instruction files (`AGENTS.md`) and facts about the machine.
-    Environment,
-    /// The policy against going in circles.
-    NoProgress,
-    /// What is wrong with an answer that does not fit its schema.
-    Misfit,
-    /// Files that went back to what they were, without the conversation.
-    Restored,
-    /// A summary is asked for, of what is to give way.
-    Summary,
-}
-
-fn is_native(way: &Way) -> bool {
-    *way == Way::Native
 }
 
 /// An answer asked of the model.
@@ -648,7 +563,7 @@ pub enum AskEvent {
     /// It is open. Its id is the position of this record.
     #[serde(rename = "ask.opened")]
     Opened {
-        /// The call that waits for it.
+        /// The call that waits for it, or that a command of runs which does.
         item: ItemId,
         /// What is asked.
         ask: AskKind,
@@ -663,7 +578,7 @@ pub enum AskEvent {
         /// By whom.
         by: Principal,
     },
-    /// Nobody will answer it: the turn was stopped, or everyone left.
+    /// Nobody will answer it: the turn was stopped, everyone left, or what waited for it has ended.
     #[serde(rename = "ask.withdrawn")]
     Withdrawn {
         /// Which.
@@ -693,6 +608,45 @@ pub enum AskKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// May the command that runs reach this? Its connection waits for the answer, though not for ever.
+    Egress {
+        /// Where it wants to go, as `host:port`.
+        target: String,
+        /// Why it is asked about, in words.
+        why: String,
+        /// The rule of `sandbox.net` that would allow it.
+        rule: String,
+        /// The file that "always" would add it to; without one it lasts as long as the session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+}
+
+impl AskKind {
+    /// Why it is asked about, in words; may be empty.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Permission { why, .. } | Self::Egress { why, .. } => why,
+        }
+    }
+
+    /// The rules that "session" and "always" would add; none when no rule could allow it.
+    #[must_use]
+    pub fn rules(&self) -> &[String] {
+        match self {
+            Self::Permission { rules, .. } => rules,
+            Self::Egress { rule, .. } => std::slice::from_ref(rule),
+        }
+    }
+
+    /// The file that "always" would add them to.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Permission { file, .. } | Self::Egress { file, .. } => file.as_deref(),
+        }
+    }
 }
 
 /// Version 0.1.0 wrote one rule, as a text.

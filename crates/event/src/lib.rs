@@ -5,7 +5,9 @@
 //! The JSON is additive from version to version: a field may be added, none is renamed or removed, and what a
 //! newer build wrote is kept verbatim as [`Event::Unknown`].
 
+mod context;
 mod delta;
+mod egress;
 mod events;
 mod files;
 mod format;
@@ -17,11 +19,13 @@ mod settings;
 mod touches;
 mod usage;
 
+pub use context::{ContextEvent, ContextSource};
 pub use delta::{Delta, Piece};
+pub use egress::EgressEvent;
 pub use events::{
-    AskEvent, AskKind, CallEvent, ContextEvent, ContextSource, Event, Fork, InterruptReason, ItemEvent,
-    LimitKind, NoteEvent, Outcome, ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome,
-    SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
+    AskEvent, AskKind, CallEvent, Event, Fork, InterruptReason, ItemEvent, LimitKind, NoteEvent, Outcome,
+    ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome, SessionEvent, StopReason, Timing,
+    TurnEvent, Verdict, Work,
 };
 pub use files::{FilesEvent, OnConflict, Restore, Which};
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};

@@ -95,17 +95,17 @@ pub enum Audience {
     Terminal,
 }
 
-/// The answer to an ask for permission.
+/// The answer to an ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
-    /// This call may run.
+    /// This call may run; for a host, one connection may be made.
     Allow,
-    /// This call may run, and so may those that the ask's rules match, as long as the session lasts.
+    /// The same, and so it is for all that the ask's rules match, as long as the session lasts.
     AllowSession,
     /// The same, and the rules are written to the file that the ask names.
     AllowAlways,
-    /// This call may not run.
+    /// This call may not run; for a host, nothing reaches it for the rest of the turn.
     Deny {
         /// Why; the model hears it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

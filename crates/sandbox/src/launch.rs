@@ -12,6 +12,8 @@ mod enter;
 mod explain;
 mod fault;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gitsettings;
 mod host;
 mod init;
@@ -126,7 +128,13 @@ impl Plan {
         if way == Way::Unconfined {
             return Ok(Self::unconfined(policy, host));
         }
-        let mut survey = Survey::take(policy, host);
+        let namespaces = way == Way::Namespaces;
+        let mut slot = None;
+        let mut survey = Survey::take(policy, host, |survey| {
+            if namespaces && !walk::is_too_large(survey) {
+                slot = caches::layer(policy, host, survey, purpose);
+            }
+        });
         if walk::is_too_large(&survey) {
             return Err(Fault::new(
                 "looking for repositories in the workspace",
@@ -134,8 +142,6 @@ impl Plan {
             )
             .with_cure("start in a smaller folder, or use `--mode read-only`"));
         }
-        let namespaces = way == Way::Namespaces;
-        let slot = if namespaces { caches::layer(policy, host, &mut survey, purpose) } else { None };
         let private = if namespaces { None } else { Some(Private::new()?) };
         let layout = Layout::of(policy, &survey);
         let (rules, sockets) = match &private {
@@ -169,7 +175,7 @@ impl Plan {
             bounds: Bounds {
                 limits: policy.limits,
                 limit_user: !own_bound,
-                confines: Some(Confines { rules, filters: filter::programs(sockets)? }),
+                confines: Some(Confines { rules, filter: filter::program(sockets)? }),
                 unwanted,
             },
             environment: vars::environment(policy, host, &home, &temp),

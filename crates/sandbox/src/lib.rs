@@ -15,6 +15,8 @@ mod run;
 pub use decode::Decoder;
 pub use environment::{environment, is_secret_name, secrets};
 pub use error::Error;
+#[cfg(any(test, fuzzing))]
+pub use launch::fuzzing;
 pub use launch::{
     Answer, Audit, Fault, Finding, Grant, Host, Job, Kept, Limits, Mode, Net, Outcome, Plan, Policy,
     PolicyError, Proxy, Report, Running, Tier, explain_host, gaps, keep, machine, strongest, summary,

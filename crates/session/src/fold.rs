@@ -3,14 +3,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use codetether_event::{
-    Answer, AskEvent, AskId, CallEvent, Cause, ContentPart, ContextEvent, ContextSource, Event, FilesEvent,
-    ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record, ResponseFormat, Role, SampleEvent,
-    SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult, TurnEvent, TurnId, UnixMillis,
-    Verdict, Way, Work,
+    Answer, AskEvent, AskId, AskKind, CallEvent, Cause, ContentPart, ContextEvent, ContextSource,
+    EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record,
+    ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult,
+    TurnEvent, TurnId, UnixMillis, Verdict, Way, Work,
 };
 
 use crate::context::Kind;
-use crate::{Call, Context, EpochInfo, FailedSample, OpenAsk, Phase, Refusal, State, Step, Turn};
+use crate::{Call, Context, EpochInfo, FailedSample, Knock, OpenAsk, Phase, Refusal, State, Step, Turn};
 
 /// The tool that shows a result again.
 const RECALL: &str = "recall";
@@ -34,6 +34,7 @@ impl State {
             Event::Call(event) => self.call_event(event),
             Event::Ask(event) => self.ask_event(event, record.seq),
             Event::Files(event) => self.files_event(event),
+            Event::Egress(event) => self.egress_event(event),
             Event::Note(_) => {}
             Event::Unknown(_) => self.read_only = true,
         }
@@ -56,6 +57,8 @@ impl State {
                     turn.snapshotting = None;
                     turn.step.before = None;
                     turn.cancelled = false;
+                    // What waited has ended with its owner.
+                    turn.knocks.clear();
                     // Days may have passed, and the folder may be another.
                     for call in turn.step.calls.iter_mut().filter(|call| call.phase == Phase::Judged) {
                         call.phase = Phase::Proposed;
@@ -97,6 +100,7 @@ impl State {
                     way: None,
                     step: Step::default(),
                     asks: Vec::new(),
+                    knocks: Vec::new(),
                     asking_since: None,
                     fault: None,
                     interrupted: None,
@@ -371,6 +375,7 @@ impl State {
             }
             CallEvent::Ended { result, wrote, .. } => {
                 call.phase = Phase::Ended(result.clone());
+                turn.knocks.retain(|knock| knock.item != item);
                 turn.step.wrote |= !wrote.is_empty();
                 self.context.wrote(wrote);
                 if turn.step.is_closed() {
@@ -387,35 +392,76 @@ impl State {
             AskEvent::Opened { item, ask } => {
                 turn.asks.push(OpenAsk { ask: AskId(seq), item: *item, kind: ask.clone() });
                 turn.asking_since.get_or_insert(now);
-                if let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == *item) {
-                    call.phase = Phase::Asked(AskId(seq));
+                match ask {
+                    AskKind::Permission { .. } => {
+                        if let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == *item) {
+                            call.phase = Phase::Asked(AskId(seq));
+                        }
+                    }
+                    // Its call runs on.
+                    AskKind::Egress { target, .. } => turn.knocks.retain(|knock| knock.target != *target),
                 }
             }
             AskEvent::Answered { ask, answer, .. } => {
-                let Some((kind, call)) = turn.close_ask(*ask, now) else { return };
-                match answer {
-                    Answer::Allow => call.phase = Phase::Proposed,
-                    Answer::AllowSession | Answer::AllowAlways => {
-                        call.phase = Phase::Proposed;
-                        let codetether_event::AskKind::Permission { rules, .. } = kind;
-                        self.grants.extend(rules);
-                    }
-                    Answer::Deny { reason } => call.phase = Phase::Declined(reason.clone()),
+                let Some(OpenAsk { item, kind, .. }) = turn.close_ask(*ask, now) else { return };
+                let lasts = matches!(answer, Answer::AllowSession | Answer::AllowAlways);
+                if let AskKind::Egress { rule, .. } = kind {
+                    self.hosts.extend(lasts.then_some(rule));
+                    return;
                 }
+                let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
+                call.phase = match answer {
+                    Answer::Allow | Answer::AllowSession | Answer::AllowAlways => Phase::Proposed,
+                    Answer::Deny { reason } => Phase::Declined(reason.clone()),
+                };
                 call.granted = !matches!(answer, Answer::Deny { .. });
+                if lasts {
+                    self.grants.extend_from_slice(kind.rules());
+                }
             }
             AskEvent::Withdrawn { ask } => {
-                if let Some((_, call)) = turn.close_ask(*ask, now) {
+                let Some(OpenAsk { item, kind, .. }) = turn.close_ask(*ask, now) else { return };
+                let call = turn.step.calls.iter_mut().find(|call| call.item == item);
+                if let (AskKind::Permission { .. }, Some(call)) = (kind, call) {
                     call.phase = Phase::Judged;
                 }
             }
         }
     }
+
+    /// What waits is asked about once, while its call runs.
+    fn egress_event(&mut self, event: &EgressEvent) {
+        let Some(turn) = &mut self.turn else { return };
+        let EgressEvent::Denied {
+            item, target: Some(target), why, rule: Some(rule), waits: true, file, ..
+        } = event
+        else {
+            return;
+        };
+        let known = turn.knocks.iter().any(|knock| knock.target == *target) || turn.is_asked_about(target);
+        let runs = turn.call(*item).is_some_and(|call| call.phase == Phase::Running);
+        if runs && !known {
+            let ask = AskKind::Egress {
+                target: target.clone(),
+                why: why.clone(),
+                rule: rule.clone(),
+                file: file.clone(),
+            };
+            turn.knocks.push(Knock { item: *item, target: target.clone(), ask });
+        }
+    }
 }
 
 impl Turn {
-    /// Takes an ask off the list; gives what it asked and the call that waited for it.
-    fn close_ask(&mut self, ask: AskId, now: UnixMillis) -> Option<(codetether_event::AskKind, &mut Call)> {
+    /// Whether an ask about this target is open.
+    fn is_asked_about(&self, target: &str) -> bool {
+        self.asks
+            .iter()
+            .any(|open| matches!(&open.kind, AskKind::Egress { target: about, .. } if about == target))
+    }
+
+    /// Takes an ask off the list.
+    fn close_ask(&mut self, ask: AskId, now: UnixMillis) -> Option<OpenAsk> {
         let at = self.asks.iter().position(|open| open.ask == ask)?;
         let open = self.asks.remove(at);
         if self.asks.is_empty()
@@ -423,8 +469,7 @@ impl Turn {
         {
             self.paused = self.paused.saturating_add(now.since(since));
         }
-        let call = self.step.calls.iter_mut().find(|call| call.item == open.item)?;
-        Some((open.kind, call))
+        Some(open)
     }
 
     /// Puts the results into the context, in the order of the calls.

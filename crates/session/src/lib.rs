@@ -20,4 +20,4 @@ pub use accept::Refused;
 pub use context::Context;
 pub use effect::{Effect, Next, Permit};
 pub use files::{Change, Files, Pair, Undone, Wanted};
-pub use state::{Call, EpochInfo, FailedSample, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};
+pub use state::{Call, EpochInfo, FailedSample, Knock, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};

@@ -5,6 +5,7 @@ mod authorise;
 mod bad_arguments;
 mod compact;
 mod denied;
+mod egress;
 mod end;
 mod fault;
 mod interrupt;
@@ -37,6 +38,7 @@ const POLICIES: &[Policy] = &[
     denied::policy,        //
     authorise::policy,     // … and what was not judged is judged
     ask::policy,           // whoever is there is asked
+    egress::policy,        // also about the hosts that running commands want to reach
     snapshot::policy,      // before what could write runs, the files are remembered
     run::policy,           // what may run runs
     wait::policy,          // while anything is under way, nothing below applies

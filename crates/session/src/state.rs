@@ -29,6 +29,8 @@ pub struct State {
     pub audience: Option<Audience>,
     /// Rules that were allowed for the rest of the session.
     pub grants: Vec<String>,
+    /// Rules for hosts that were allowed for the rest of the session.
+    pub hosts: Vec<String>,
     /// What the model is told.
     pub context: Context,
     /// What was spent. Never rewinds.
@@ -56,6 +58,7 @@ impl Default for State {
             now: UnixMillis(0),
             audience: None,
             grants: Vec::new(),
+            hosts: Vec::new(),
             context: Context::default(),
             ledger: Ledger::default(),
             turn: None,
@@ -144,7 +147,9 @@ pub struct Turn {
     pub step: Step,
     /// The asks that are open.
     pub asks: Vec<OpenAsk>,
-    /// Since when at least one has been.
+    /// Connections that wait for an ask which is not open yet.
+    pub knocks: Vec<Knock>,
+    /// Since when at least one ask has been open.
     pub asking_since: Option<UnixMillis>,
     /// What failed on our side.
     pub fault: Option<String>,
@@ -278,6 +283,17 @@ pub struct OpenAsk {
     pub item: ItemId,
     /// What is asked.
     pub kind: AskKind,
+}
+
+/// A connection of a command that waits to be asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Knock {
+    /// The call that runs.
+    pub item: ItemId,
+    /// Where it wants to go, as `host:port`.
+    pub target: String,
+    /// What is to be asked.
+    pub ask: AskKind,
 }
 
 /// A call that permission refused.

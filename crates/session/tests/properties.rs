@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use codetether_event::{
     Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentPart, ContextEvent,
-    Event, FilesEvent, Input, ItemEvent, ItemId, Message, Mode, ModelId, OnConflict, Op, OpId, Principal,
-    ProviderFailure, ProviderFailureKind, Reading, Record, ResponseFormat, Restore, Retry, Role, Rung,
-    SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission,
-    Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, Message, Mode, ModelId, OnConflict, Op, OpId,
+    Principal, ProviderFailure, ProviderFailureKind, Reading, Record, ResponseFormat, Restore, Retry, Role,
+    Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured,
+    Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
-use codetether_session::{Effect, Next, State};
+use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -109,6 +109,14 @@ impl World {
                         under_way.iter().all(|item| ours.contains(item)),
                         "{under_way:?} but only {ours:?} run"
                     );
+                    for open in turn.iter().flat_map(|turn| &turn.asks) {
+                        let runs = turn.and_then(|turn| turn.call(open.item)).map(|call| &call.phase);
+                        let waits = match open.kind {
+                            AskKind::Permission { .. } => runs == Some(&Phase::Asked(open.ask)),
+                            AskKind::Egress { .. } => runs == Some(&Phase::Running),
+                        };
+                        assert!(waits, "nothing waits for {open:?}");
+                    }
                     if let Next::Wait { until } = next {
                         let asked = turn.is_some_and(|turn| !turn.asks.is_empty());
                         assert!(!ours.is_empty() || asked || until.is_some(), "it waits for nothing");
@@ -293,7 +301,8 @@ impl World {
     fn happen(&mut self) {
         self.clock += u64::from(self.choose(50)) * 10;
         let ask = self.state.turn.iter().flat_map(|turn| &turn.asks).map(|open| open.ask).next();
-        match self.choose(14) {
+        match self.choose(16) {
+            14 | 15 => self.knock(),
             12 | 13 => {
                 let op = self.restore();
                 self.submit(op);
@@ -324,6 +333,24 @@ impl World {
         }
         let tick = Event::Note(codetether_event::NoteEvent::Warned { text: "tick".into() });
         self.append(vec![tick], Cause::Timer);
+    }
+
+    /// A command of a call that runs, or ran, wants to reach something.
+    fn knock(&mut self) {
+        let calls = self.state.turn.iter().flat_map(|turn| &turn.step.calls).map(|call| call.item);
+        let calls: Vec<ItemId> = calls.collect();
+        let at = usize::from(self.choose(4)).min(calls.len().saturating_sub(1));
+        let Some(item) = calls.get(at).copied() else { return };
+        let denied = EgressEvent::Denied {
+            item,
+            target: Some(format!("h{}.example:443", self.choose(2))),
+            why: "no rule names it".into(),
+            rule: Some("h.example".into()),
+            waits: self.choose(3) > 0,
+            file: None,
+            missed: 0,
+        };
+        self.append(vec![Event::Egress(denied)], Cause::Timer);
     }
 
     fn adopt(&mut self, go_on: bool) {

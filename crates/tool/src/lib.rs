@@ -201,6 +201,8 @@ pub struct Exit {
     pub output: String,
     /// A file that holds the whole output, where `output` is only a part.
     pub whole: Option<PathBuf>,
+    /// What the model should know of the run besides: few short lines, such as what the sandbox kept from the command.
+    pub notes: Vec<String>,
 }
 
 /// How a process ended.

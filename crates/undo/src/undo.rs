@@ -9,6 +9,7 @@ use codetether_files::{self as files, Durability, Folder};
 use crate::changes::Change;
 use crate::entry::Entry;
 use crate::git::{self, Blobs, Index, Repository};
+use crate::id::Hash;
 use crate::ignored::{self, Patterns, Policy, Verdict};
 use crate::manifest::Manifest;
 use crate::plan::{Plan, Step};
@@ -102,6 +103,8 @@ struct State {
     watch: Option<Watch>,
     excludes_mark: Vec<Mark>,
     blobs_mark: Mark,
+    /// Tells what is kept for the next session.
+    stats_mark: Option<Hash>,
 }
 
 /// A snapshot that is whole.
@@ -244,14 +247,34 @@ impl Undo {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_stats(&self) -> Result<(), Error> {
-        let Some(State { tree, id: Some(id), .. }) = &self.state else { return Ok(()) };
+    pub fn keep_stats(&mut self) -> Result<(), Error> {
+        let Some(State { tree, id: Some(id), stats_mark, .. }) = &mut self.state else { return Ok(()) };
         let stats = self.dir.join("stats");
+        let text = cache::encode(&id.0, tree);
+        let mark = cache::mark(&text);
+        if *stats_mark == mark {
+            return Ok(());
+        }
         // A file in the place of another is synced, which a cache with a checksum need not be: what is not whole is not read.
         if stats.exists() {
             files::remove_file(&stats)?;
         }
-        write_private(&stats, &cache::encode(&id.0, tree), Durability::Cached)
+        write_private(&stats, &text, Durability::Cached)?;
+        *stats_mark = mark;
+        Ok(())
+    }
+
+    /// Lets go of the tree at the end of a session, without the wait of some milliseconds that dropping is: for its watch,
+    /// which the kernel then takes down in its own time. What was learnt of the files is kept.
+    ///
+    /// # Errors
+    /// As [`keep_stats`](Self::keep_stats); the tree is let go of all the same.
+    pub fn close(mut self) -> Result<(), Error> {
+        let kept = self.keep_stats();
+        if let Some(watch) = self.state.take().and_then(|state| state.watch) {
+            watch.leave();
+        }
+        kept
     }
 
     pub(crate) fn tree(&self) -> Option<&Tree> {
@@ -324,8 +347,10 @@ impl Undo {
             watch: Watch::new(&self.root),
             excludes_mark: Vec::new(),
             blobs_mark: None,
+            stats_mark: None,
         };
         let known = files::read(self.dir.join("stats")).ok().and_then(|text| {
+            state.stats_mark = cache::mark(&text);
             let (snapshot, stats) = cache::decode(&text)?;
             let manifest = self.store.read_manifest(&SnapshotId(snapshot)).ok()?;
             let (mut tree, _) = self.store.tree(&SnapshotId(snapshot)).ok()?;

@@ -2,6 +2,7 @@
 //! kernel keeps the events, and says so when there were too many.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::ops::Bound;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -10,6 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use codetether_files::Folder;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
+    socketpair,
+};
 
 use crate::tree::{self, Path};
 
@@ -103,6 +108,11 @@ impl Watch {
         }
     }
 
+    /// Ends it, without the wait for it that closing would be.
+    pub(crate) fn leave(self) {
+        leave_to_kernel(self.events);
+    }
+
     /// Whether all folders are watched.
     pub(crate) fn is_whole(&self) -> bool {
         !self.folders().has_gap
@@ -146,9 +156,30 @@ impl Watch {
     }
 }
 
+/// Closes a descriptor without waiting for what closing it does. For one of inotify the kernel makes sure that nobody is
+/// about to tell of something (`fsnotify_destroy_group`), which takes up to 16 ms, and the end of the process would wait
+/// for it as well. So it is put into the queue of a socket that nothing holds but that queue: such sockets are collected by
+/// the kernel, on a thread of its own (unix(7); before Linux 6.9 on ours, and then nothing is gained). What goes wrong here
+/// leaves it closed as usual.
+fn leave_to_kernel(left: OwnedFd) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let Ok((near, far)) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None) else { return };
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    let both = [left.as_fd(), far.as_fd()];
+    if beside.push(SendAncillaryMessage::ScmRights(&both)) {
+        let _ = sendmsg(&near, &[IoSlice::new(b"x")], &mut beside, SendFlags::NOSIGNAL);
+    }
+    drop((left, far));
+    // The end of a socket that is still held is what has the kernel collect.
+    drop(near);
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "what others do to files")]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
 
     #[test]
@@ -178,6 +209,15 @@ mod tests {
         }
         assert_eq!(watch.changed(), None);
         assert_eq!(watch.changed(), Some(BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_is_left_to_the_kernel_is_closed() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        leave_to_kernel(writer.into());
+        let end = PollFd::new(&reader, PollFlags::IN);
+        let soon = Timespec { tv_sec: 30, tv_nsec: 0 };
+        assert_eq!(poll(&mut [end], Some(&soon)), Ok(1), "something still holds the other end");
     }
 
     #[test]

@@ -48,7 +48,7 @@ enum Task {
     Ci,
     /// Measure the release binary, and print each figure beside its aim
     Bench {
-        /// Only these groups of figures: start, turns, stream, many, journal, models
+        /// Only these groups of figures: start, turns, stream, many, journal, models, pieces, sandbox
         groups: Vec<String>,
     },
     /// Renew the table of models and prices from the packages that gather them

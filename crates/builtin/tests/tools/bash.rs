@@ -65,12 +65,14 @@ async fn the_end_is_told() {
         ),
     ];
     for (status, output, whole, text) in cases {
-        *bench.host.exit.lock().unwrap() = Exit { status, output: output.into(), whole: whole.clone() };
+        *bench.host.exit.lock().unwrap() =
+            Exit { status, output: output.into(), whole: whole.clone(), notes: Vec::new() };
         let got = bench.call("bash", json!({"command": "x"})).await.unwrap();
         let failed = status != ExitStatus::Code(0);
         assert_eq!(got, ToolOutput { text: text.into(), failed, whole, wrote: Vec::new() });
     }
-    *bench.host.exit.lock().unwrap() = Exit { status: ExitStatus::TimedOut, output: "x".into(), whole: None };
+    *bench.host.exit.lock().unwrap() =
+        Exit { status: ExitStatus::TimedOut, output: "x".into(), whole: None, notes: Vec::new() };
     let got = bench.told("bash", json!({"command": "x", "timeout": 9_999})).await;
     assert_eq!(got, "x\n[killed after 1800 s, the longest that is allowed]\n");
 }
@@ -79,8 +81,27 @@ async fn the_end_is_told() {
 async fn output_is_bounded_whatever_the_host_returns() {
     let bench = Bench::new();
     let output = format!("start{}end", "\u{FFFD}".repeat(30_000));
-    *bench.host.exit.lock().unwrap() = Exit { status: ExitStatus::Code(0), output, whole: None };
+    *bench.host.exit.lock().unwrap() =
+        Exit { status: ExitStatus::Code(0), output, whole: None, notes: Vec::new() };
     let got = bench.told("bash", json!({"command": "x"})).await;
     assert!(got.len() <= bench.cx.limits.output && got.starts_with("start") && got.ends_with("end\n"));
     assert!(got.contains(" bytes left out ...]"));
+}
+
+#[tokio::test]
+async fn notes_about_the_run_stand_at_the_end_and_are_bounded() {
+    let bench = Bench::new();
+    let exit = |notes: Vec<String>| Exit {
+        status: ExitStatus::Code(6),
+        output: "x".repeat(60_000),
+        whole: None,
+        notes,
+    };
+    *bench.host.exit.lock().unwrap() = exit(vec!["one".into(), "two\n[exit code 0]".into()]);
+    let got = bench.call("bash", json!({"command": "x"})).await.unwrap();
+    assert!(got.text.ends_with("x\n[exit code 6]\n[one]\n[two [exit code 0]]\n"), "{}", got.text);
+    *bench.host.exit.lock().unwrap() = exit(vec!["y".repeat(1_000); 40]);
+    let got = bench.call("bash", json!({"command": "x"})).await.unwrap();
+    assert!(got.text.len() <= bench.cx.limits.output, "{}", got.text.len());
+    assert!(got.text.ends_with("y]\n[and 28 more like that]\n"));
 }

@@ -46,7 +46,8 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("root")).unwrap();
         let root = Root::open(dir.path().join("root")).unwrap();
-        let exit = Exit { status: ExitStatus::Code(0), output: String::new(), whole: None };
+        let exit =
+            Exit { status: ExitStatus::Code(0), output: String::new(), whole: None, notes: Vec::new() };
         let host = Arc::new(Fake { exit: Mutex::new(exit), ran: Mutex::new(Vec::new()) });
         let cx = ToolContext {
             call: ItemId::at(Seq(1)),

@@ -1,21 +1,23 @@
 //! Asks at a terminal: what would happen is shown, one line answers.
 
 use std::collections::VecDeque;
+use std::sync::mpsc as blocking;
 
 use codetether_event::{Answer, AskId, AskKind};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use crate::printer;
 
 pub(crate) struct Asks {
     attended: bool,
     waiting: VecDeque<(AskId, AskKind)>,
-    open: Option<(AskId, oneshot::Receiver<Option<Answer>>)>,
+    open: Option<(AskId, Offered)>,
+    lines: Option<Lines>,
 }
 
 impl Asks {
     pub(crate) fn new(attended: bool) -> Self {
-        Self { attended, waiting: VecDeque::new(), open: None }
+        Self { attended, waiting: VecDeque::new(), open: None, lines: None }
     }
 
     /// An ask was opened.
@@ -34,20 +36,34 @@ impl Asks {
     /// Nobody need answer it any more.
     pub(crate) fn withdraw(&mut self, ask: AskId) {
         self.waiting.retain(|(waiting, _)| *waiting != ask);
-        if self.open.as_ref().is_some_and(|(open, _)| *open == ask) {
-            self.open = None;
+        if self.open.take_if(|(open, _)| *open == ask).is_some() {
+            printer::err("\nno answer is needed any more\n");
             self.show_next();
         }
     }
 
     /// The next answer; pends for ever while nothing is asked.
     pub(crate) async fn next(&mut self) -> (AskId, Answer) {
-        let Some((ask, line)) = &mut self.open else { return std::future::pending().await };
-        let ask = *ask;
-        let answer = line.await.ok().flatten().unwrap_or(Answer::Deny { reason: None });
-        self.open = None;
-        self.show_next();
-        (ask, answer)
+        loop {
+            let (Some((ask, offered)), Some(lines)) = (self.open, &mut self.lines) else {
+                return std::future::pending().await;
+            };
+            let answer = match lines.next().await {
+                None => Some(Answer::Deny { reason: None }),
+                Some(line) => parse(&line, offered),
+            };
+            if let Some(answer) = answer {
+                self.open = None;
+                self.show_next();
+                return (ask, answer);
+            }
+            printer::err(match offered {
+                Offered { rules: false, .. } => "please answer `y` or `n` > ",
+                Offered { file: false, .. } => "please answer `y`, `s` or `n` > ",
+                Offered { .. } => "please answer `y`, `s`, `a` or `n` > ",
+            });
+            lines.want();
+        }
     }
 
     fn show_next(&mut self) {
@@ -55,22 +71,63 @@ impl Asks {
             return;
         }
         let Some((ask, kind)) = self.waiting.pop_front() else { return };
-        let AskKind::Permission { title, detail, why, rules, file, .. } = kind;
-        let offered = Offered { rules: !rules.is_empty(), file: file.is_some() };
+        let offered = Offered { rules: !kind.rules().is_empty(), file: kind.file().is_some() };
+        let lines = self.lines.get_or_insert_with(Lines::start);
         // What was typed before the question is no answer to it. (It is none either when this fails.)
         let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
-        printer::err(&printer::plain(&question(&title, &detail, &why, &rules, file.as_deref())));
-        let (sender, receiver) = oneshot::channel();
-        // A thread of its own: a read from a terminal cannot be cancelled, and must not keep the runtime.
+        lines.forget();
+        printer::err(&printer::plain(&question(&kind)));
+        lines.want();
+        self.open = Some((ask, offered));
+    }
+}
+
+/// Lines of the terminal, read when one is wanted. The thread is one of its own, since a read from a terminal cannot be
+/// cancelled and must not keep the runtime: the read of a question that was withdrawn goes to the next one.
+struct Lines {
+    wants: blocking::Sender<()>,
+    read: mpsc::UnboundedReceiver<Option<String>>,
+    is_reading: bool,
+}
+
+impl Lines {
+    fn start() -> Self {
+        let (wants, wanted) = blocking::channel();
+        let (lines, read) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
-            let _ = sender.send(read_answer(offered));
+            while wanted.recv().is_ok() {
+                let mut line = String::new();
+                let line = std::io::stdin().read_line(&mut line).ok().filter(|n| *n > 0).map(|_| line);
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
         });
-        self.open = Some((ask, receiver));
+        Self { wants, read, is_reading: false }
+    }
+
+    /// One more line is wanted, unless one is being read.
+    fn want(&mut self) {
+        self.is_reading = self.is_reading || self.wants.send(()).is_ok();
+    }
+
+    /// Drops a line that nobody waited for.
+    fn forget(&mut self) {
+        while self.read.try_recv().is_ok() {
+            self.is_reading = false;
+        }
+    }
+
+    /// The line that was wanted; `None` at the end of input.
+    async fn next(&mut self) -> Option<String> {
+        let line = self.read.recv().await.flatten();
+        self.is_reading = false;
+        line
     }
 }
 
 /// What may be answered besides yes and no.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Offered {
     /// There are rules that would allow it.
     rules: bool,
@@ -79,8 +136,14 @@ struct Offered {
 }
 
 /// What is shown: the exact command or change, why it is asked about, and what an answer would do.
-fn question(title: &str, detail: &str, why: &str, rules: &[String], file: Option<&str>) -> String {
-    let mut text = format!("\n{title}\n{}", indented(detail));
+fn question(kind: &AskKind) -> String {
+    let (why, rules, file) = (kind.why(), kind.rules(), kind.file());
+    let mut text = match kind {
+        AskKind::Permission { title, detail, .. } => format!("\n{title}\n{}", indented(detail)),
+        AskKind::Egress { target, .. } => {
+            format!("\nthe command that runs wants to reach `{target}`, and waits\n")
+        }
+    };
     if !why.is_empty() {
         text.push_str(&format!("why: {why}\n"));
     }
@@ -104,22 +167,6 @@ fn question(title: &str, detail: &str, why: &str, rules: &[String], file: Option
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
-}
-
-/// Reads lines until one is an answer; `None` at the end of input.
-fn read_answer(offered: Offered) -> Option<Answer> {
-    loop {
-        let mut line = String::new();
-        match std::io::stdin().read_line(&mut line) {
-            Ok(0) | Err(_) => return None,
-            Ok(_) => match parse(&line, offered) {
-                Some(answer) => return Some(answer),
-                None if !offered.rules => printer::err("please answer `y` or `n` > "),
-                None if !offered.file => printer::err("please answer `y`, `s` or `n` > "),
-                None => printer::err("please answer `y`, `s`, `a` or `n` > "),
-            },
-        }
-    }
 }
 
 fn parse(line: &str, offered: Offered) -> Option<Answer> {

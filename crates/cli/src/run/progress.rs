@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ContextEvent, Delta, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent, Piece,
-    Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
+    CallEvent, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent,
+    Piece, Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
 };
 use serde_json::Value;
 
@@ -114,6 +114,10 @@ impl Progress {
                 }
                 Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) }) => {
                     self.say(problem);
+                }
+                // What waits is asked about.
+                Event::Egress(EgressEvent::Denied { target, why, rule, waits: false, .. }) => {
+                    self.say(&printer::plain(&denied(target.as_deref(), why, rule.as_deref())));
                 }
                 Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
                 _ => {}
@@ -238,6 +242,16 @@ impl Progress {
             self.session,
         ));
     }
+}
+
+/// What a command could not reach, and what would change that.
+fn denied(target: Option<&str>, why: &str, rule: Option<&str>) -> String {
+    let cure = match rule {
+        Some(rule) => format!("; `{rule}` in `sandbox.net` would allow it"),
+        None => String::new(),
+    };
+    let target = target.map_or_else(|| "a request".to_owned(), |target| format!("`{target}`"));
+    format!("the sandbox kept a command from {target}: {why}{cure}")
 }
 
 fn seconds(millis: u64) -> String {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use codetether_agent::Confine;
-use codetether_config::{Bypass, Names, SandboxLayer, SandboxTier, Seconds, Settings};
+use codetether_config::{Bypass, LayerName, Names, SandboxLayer, SandboxTier, Seconds, Settings};
 use codetether_event::Confinement;
 use codetether_sandbox::{Mode, Net, Policy, PolicyError, Tier};
 
+use super::way_out;
 use crate::exit::{Exit, Failure};
 
 #[derive(Debug, Args)]
@@ -135,13 +136,26 @@ pub(crate) fn caveat(confinement: Confinement) -> Option<&'static str> {
     }
 }
 
+/// The key of the hosts.
+pub(super) const NET: [&str; 2] = ["sandbox", "net"];
+
+const NO_WAY_OUT: &str = "`sandbox.net` needs tier `namespaces`, since `landlock`, the tier here, has no way out to some hosts \
+                          alone; unset it, or see `codetether sandbox doctor`";
+
+/// Whether a setting is the machine's: one of the user's own would take its place.
+fn is_of_machine(settings: &Settings, path: [&str; 2]) -> bool {
+    let entries = settings.entries();
+    let entry = entries.iter().find(|entry| entry.path == path);
+    entry.is_some_and(|entry| entry.origins.iter().any(|origin| origin.layer == LayerName::System))
+}
+
 /// How the settings confine what the agent runs; nothing where it is not confined.
 pub(crate) fn confine(
     settings: &Settings,
     root: &Path,
     confinement: Confinement,
-) -> Result<Option<Confine>, PolicyError> {
-    let SandboxLayer { writable, readable, env, .. } = &settings.sandbox;
+) -> Result<Option<Confine>, String> {
+    let SandboxLayer { writable, readable, env, net, .. } = &settings.sandbox;
     let tier = match confinement {
         Confinement::None => return Ok(None),
         Confinement::Landlock => Tier::Landlock,
@@ -160,8 +174,23 @@ pub(crate) fn confine(
         names(env).iter().try_for_each(|name| policy.pass(name))?;
         Ok(policy)
     };
-    let (writing, reading) = (policy(Mode::WorkspaceWrite)?, policy(Mode::ReadOnly)?);
-    Ok(Some(Confine { program: "/proc/self/exe".into(), writing, reading }))
+    let said = |error: PolicyError| error.to_string();
+    let (mut writing, reading) =
+        (policy(Mode::WorkspaceWrite).map_err(said)?, policy(Mode::ReadOnly).map_err(said)?);
+    let hosts = names(net);
+    let way_out = match tier {
+        Tier::Namespaces => {
+            // Also without a host: what is asked for is heard then, and can be allowed.
+            writing.net = Net::Allow(hosts.clone());
+            let stays = !hosts.is_empty() && is_of_machine(settings, NET);
+            let of_machine = if stays { hosts.clone() } else { Vec::new() };
+            let way_out = way_out::of_settings(hosts, of_machine);
+            Some(way_out.map_err(|error| format!("`{}`: {error}", NET.join(".")))?)
+        }
+        Tier::Landlock if hosts.is_empty() => None,
+        Tier::Landlock => return Err(NO_WAY_OUT.to_owned()),
+    };
+    Ok(Some(Confine { program: "/proc/self/exe".into(), writing, reading, way_out }))
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

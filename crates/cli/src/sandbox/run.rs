@@ -105,7 +105,9 @@ fn attempt(
         say(&format!("note: {note}"));
     }
     let proxy = way_out.map(|way_out| -> Proxy<'_> {
-        Box::new(|listener| way_out.lead(listener, |denied| say(&denied.to_string())))
+        Box::new(|listener| {
+            way_out.lead(listener, |denied| say(&denied.told(|rule| format!("`{}`", rule.flag()))))
+        })
     });
     (plan.tier(), plan.run(args.command.clone(), &policy.root, proxy))
 }

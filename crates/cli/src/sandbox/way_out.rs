@@ -1,15 +1,48 @@
-//! The way out of a sandbox: the proxy, on a thread and a runtime of its own, so that what a command does to it holds up
-//! nothing else.
+//! The way out of a sandbox: the proxy. For `sandbox run` it is on a thread and a runtime of its own, so that what a
+//! command does to it holds up nothing else; the agent serves it itself.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
+use codetether_agent::RuleFile;
+use codetether_config::SettingsFile;
 use codetether_net::{Dialler, Upstream};
-use codetether_sandbox::proxy::{Allow, Denied, Limits, Place, serve};
+use codetether_sandbox::proxy::{Allow, Denied, Limits, Origin, Place, Preset, Rule, serve};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::policy::NET;
+use crate::place;
+
 /// Denials that may wait to be told.
 const TOLD: usize = 64;
+
+/// The way out of what the agent runs, to the hosts and presets of the settings. What is no host and no preset is told
+/// now; where presets lead is read before the first command. What is allowed for good goes to the user's own settings,
+/// behind what is `of_machine`, in whose place that list comes.
+pub(crate) fn of_settings(
+    hosts: Vec<String>,
+    of_machine: Vec<String>,
+) -> Result<codetether_agent::WayOut, String> {
+    let rules = hosts.iter().filter(|host| Preset::named(host).is_none());
+    let rules: Result<Vec<Rule>, _> = rules.map(|host| Rule::parse(host, Origin::Given)).collect();
+    rules
+        .map_err(|error| error.to_string())
+        .and_then(|rules| Allow::new(rules).map_err(|e| e.to_string()))?;
+    let file = place::config_file().map(|path| {
+        let shown = path.display().to_string();
+        let file = SettingsFile::user(path);
+        let add = move |rules: &[String]| {
+            of_machine
+                .iter()
+                .chain(rules)
+                .try_for_each(|rule| file.push(&NET, rule).map(drop).map_err(|error| error.to_string()))
+        };
+        RuleFile { path: shown, add: Arc::new(add) }
+    });
+    let open = move || WayOut::to(&hosts).map(|WayOut { allow, dialler }| (allow, dialler));
+    Ok(codetether_agent::WayOut { open: Arc::new(open), file })
+}
 
 /// Where commands may go: read from what the user named, before anything runs.
 pub(crate) struct WayOut {

@@ -35,7 +35,10 @@ fn bench() -> Bench {
     bench.user_settings(&format!("[models.\"openai/scripted\"]\nwindow = {WINDOW}\n"));
     bench.file("AGENTS.md", "Never touch the moon.\n");
     for n in 0..READS {
-        bench.file(&format!("f{n}"), &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)));
+        bench.file(
+            &format!("f{n}"),
+            &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)),
+        );
     }
     bench
 }
@@ -80,7 +83,10 @@ fn what_was_left_out_is_read_again_from_the_journal() {
     let bench = Bench::new(script);
     bench.user_settings(&format!("[models.\"openai/scripted\"]\nwindow = {WINDOW}\n"));
     for n in 0..READS {
-        bench.file(&format!("f{n}"), &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)));
+        bench.file(
+            &format!("f{n}"),
+            &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)),
+        );
     }
     let run = bench.run(&["go"]);
     assert_eq!(run.code, 0, "{}", run.shown());
@@ -104,7 +110,10 @@ fn a_request_that_did_not_fit_is_made_to_fit() {
     script.extend([long, Reply::text("it fits now")]);
     let bench = Bench::new(script);
     for n in 0..READS {
-        bench.file(&format!("f{n}"), &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)));
+        bench.file(
+            &format!("f{n}"),
+            &format!("{}\n{}\n", fact(n), "filler filler filler\n".repeat(SIZE / 21)),
+        );
     }
     let run = bench.run(&["go"]);
     assert_eq!((run.code, run.stdout.lines().last()), (0, Some("it fits now")), "{}", run.shown());

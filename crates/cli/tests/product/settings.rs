@@ -57,6 +57,7 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # sandbox.writable: none
     # sandbox.readable: none
     # sandbox.env: none
+    # sandbox.net: none
     undo.enabled = true  # default
     undo.max_size = 5  # default
     context.compact_at = 80  # default

@@ -9,10 +9,16 @@ use serde_json::json;
 use crate::bench::Bench;
 
 /// What every question ends in.
-const QUESTION: &str = "(a reason may follow) > ";
+pub(crate) const QUESTION: &str = "(a reason may follow) > ";
 
 /// In the place of an answer: the signal that Ctrl-C sends.
-const INTERRUPT: &str = "^C";
+pub(crate) const INTERRUPT: &str = "^C";
+
+/// In the place of an answer: the end of the program.
+pub(crate) const KILL: &str = "^K";
+
+/// In the place of an answer: none.
+pub(crate) const NOTHING: &str = "";
 
 /// Runs at a pseudo-terminal, in mode `ask`; each answer is typed once its question was seen.
 fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
@@ -20,7 +26,7 @@ fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) 
 }
 
 /// The same, where something else is waited for.
-fn answered(bench: &Bench, args: &[&str], awaited: &str, answers: &[&str]) -> (i32, String) {
+pub(crate) fn answered(bench: &Bench, args: &[&str], awaited: &str, answers: &[&str]) -> (i32, String) {
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&controller).unwrap();
@@ -44,8 +50,9 @@ fn answered(bench: &Bench, args: &[&str], awaited: &str, answers: &[&str]) -> (i
                     let pid = rustix::process::Pid::from_child(&child);
                     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
                 }
+                Some(&KILL) => child.kill().unwrap(),
+                Some(&NOTHING) | None => {}
                 Some(answer) => controller.write_all(format!("{answer}\n").as_bytes()).unwrap(),
-                None => {}
             }
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Bounds {
 /// What a command is held in by.
 pub(crate) struct Confines {
     pub(crate) rules: Rules,
-    pub(crate) filters: Vec<BpfProgram>,
+    pub(crate) filter: BpfProgram,
 }
 
 /// What Landlock lets through.
@@ -95,11 +95,8 @@ fn confine(job: &Job, bounds: &Bounds, terminal: Terminal) -> Result<(), Fault> 
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).doing(|| "giving up new rights")?;
     restrict(&confines.rules)?;
-    for filter in &confines.filters {
-        seccompiler::apply_filter(filter)
-            .map_err(|error| Fault::new("installing the list of denied system calls", error.to_string()))?;
-    }
-    Ok(())
+    seccompiler::apply_filter(&confines.filter)
+        .map_err(|error| Fault::new("installing the list of denied system calls", error.to_string()))
 }
 
 fn limit(bounds: &Bounds) -> Result<(), Fault> {

@@ -92,7 +92,7 @@ const DENIED_HERE: &[c_long] = &[];
 
 /// Answered as if this kernel did not have them: what they are asked to do is in memory, where no filter sees it, and
 /// programs fall back to calls that say it in registers.
-const UNKNOWN: &[c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
+pub(crate) const UNKNOWN: &[c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
 
 /// Not in `libc` for every target yet.
 const OPEN_TREE_ATTR: c_long = 467;
@@ -121,85 +121,128 @@ const NETLINK: [u64; 2] = [libc::NETLINK_ROUTE as u64, libc::NETLINK_KOBJECT_UEV
 #[cfg(target_arch = "x86_64")]
 const X32: u32 = 0x4000_0000;
 
-/// The programs, in the order in which to install them.
-pub(crate) fn programs(sockets: Sockets) -> Result<Vec<BpfProgram>, Fault> {
-    let unknown = UNKNOWN.iter().map(|call| (*call, Vec::new())).collect();
-    Ok(vec![program(unknown, libc::ENOSYS)?, guarded(program(rules(sockets)?, libc::EPERM)?)])
+/// A call that is denied, where all of these hold of its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) call: c_long,
+    pub(crate) all_of: Vec<Test>,
 }
 
-fn program(rules: BTreeMap<c_long, Vec<Rule>>, errno: libc::c_int) -> Result<BpfProgram, Fault> {
+/// Something that holds of an argument or does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Test {
+    pub(crate) argument: u8,
+    pub(crate) holds: Holds,
+}
+
+/// What holds of it. All but the first look at the lower 32 bits alone, as the kernel does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// All these bits are set.
+    Bits(u64),
+    /// As a mode it is that of such a file.
+    Kind(libc::mode_t),
+    Is(u64),
+    IsNot(u64),
+}
+
+/// The program: one, since the kernel looks through each for every call that there is when it is installed, and runs each
+/// for most that are made.
+pub(crate) fn program(sockets: Sockets) -> Result<BpfProgram, Fault> {
+    let mut all = answered_as_unknown();
+    all.extend(compiled(&denials(sockets))?);
+    Ok(all)
+}
+
+/// Before all else: `seccompiler` looks at the architecture alone, which is the same for x32, and has one answer for all
+/// that is denied.
+fn answered_as_unknown() -> BpfProgram {
+    let step = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
+    let unknown =
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs());
+    // the number of the call is the first thing in `seccomp_data`
+    let mut steps = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    #[cfg(target_arch = "x86_64")]
+    steps.extend([step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32), unknown.clone()]);
+    for call in UNKNOWN {
+        // No number of a call is larger.
+        let call = u32::try_from(*call).unwrap_or(u32::MAX);
+        steps.extend([step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call), unknown.clone()]);
+    }
+    steps
+}
+
+fn compiled(denials: &[Denial]) -> Result<BpfProgram, Fault> {
+    let mut rules: BTreeMap<c_long, Vec<Rule>> = BTreeMap::new();
+    for Denial { call, all_of } in denials {
+        let rules = rules.entry(*call).or_default();
+        // A call without any is denied always.
+        if !all_of.is_empty() {
+            let all_of = all_of.iter().map(condition).collect::<Result<_, _>>()?;
+            rules.push(Rule::new(all_of).map_err(wrong)?);
+        }
+    }
     let arch = std::env::consts::ARCH.try_into().map_err(wrong)?;
-    let denied = SeccompAction::Errno(errno.unsigned_abs());
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, denied, arch).and_then(TryInto::try_into).map_err(wrong)
 }
 
-/// The same, behind a check for x32: `seccompiler` looks at the architecture alone, which is the same for both.
-#[cfg(target_arch = "x86_64")]
-fn guarded(program: BpfProgram) -> BpfProgram {
-    let step = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
-    let mut all = vec![
-        // the number of the call is the first thing in `seccomp_data`
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
-    ];
-    all.extend(program);
-    all
+fn condition(test: &Test) -> Result<Condition, Fault> {
+    let (length, op, value) = match test.holds {
+        Holds::Bits(bits) => (Len::Qword, Op::MaskedEq(bits), bits),
+        Holds::Kind(kind) => (Len::Dword, Op::MaskedEq(libc::S_IFMT.into()), kind.into()),
+        Holds::Is(value) => (Len::Dword, Op::Eq, value),
+        Holds::IsNot(value) => (Len::Dword, Op::Ne, value),
+    };
+    Condition::new(test.argument, length, op, value).map_err(wrong)
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn guarded(program: BpfProgram) -> BpfProgram {
-    program
-}
-
-fn rules(sockets: Sockets) -> Result<BTreeMap<c_long, Vec<Rule>>, Fault> {
-    let mut rules: BTreeMap<c_long, Vec<Rule>> =
-        DENIED.iter().chain(DENIED_HERE).map(|call| (*call, Vec::new())).collect();
-    let mut deny = |call: c_long, conditions: Vec<Vec<Condition>>| -> Result<(), Fault> {
-        for all_of in conditions {
-            rules.entry(call).or_default().push(Rule::new(all_of).map_err(wrong)?);
-        }
-        Ok(())
+/// Everything that is denied.
+pub(crate) fn denials(sockets: Sockets) -> Vec<Denial> {
+    let mut denials: Vec<Denial> =
+        DENIED.iter().chain(DENIED_HERE).map(|call| Denial { call: *call, all_of: Vec::new() }).collect();
+    let mut deny = |call: c_long, any_of: Vec<Vec<Test>>| {
+        denials.extend(any_of.into_iter().map(|all_of| Denial { call, all_of }));
     };
 
-    let namespaces = |extra: &[u64]| -> Result<Vec<Vec<Condition>>, Fault> {
+    let namespaces = |extra: &[u64]| -> Vec<Vec<Test>> {
         let flags = NAMESPACES.iter().map(|flag| u64::from(flag.unsigned_abs()));
-        flags.chain(extra.iter().copied()).map(|flag| Ok(vec![has(0, flag)?])).collect()
+        flags.chain(extra.iter().copied()).map(|flag| vec![has(0, flag)]).collect()
     };
-    deny(libc::SYS_clone, namespaces(&[])?)?;
-    deny(libc::SYS_unshare, namespaces(&[NEW_TIME])?)?;
+    deny(libc::SYS_clone, namespaces(&[]));
+    deny(libc::SYS_unshare, namespaces(&[NEW_TIME]));
 
     // 0xffffffff asks which one it is; 0 is the usual one.
-    deny(libc::SYS_personality, vec![vec![is_not(0, 0)?, is_not(0, 0xffff_ffff)?]])?;
+    deny(libc::SYS_personality, vec![vec![is_not(0, 0), is_not(0, 0xffff_ffff)]]);
 
     // typing into, and pasting to, the terminal
-    deny(libc::SYS_ioctl, vec![vec![is(1, libc::TIOCSTI)?], vec![is(1, libc::TIOCLINUX)?]])?;
+    deny(libc::SYS_ioctl, vec![vec![is(1, libc::TIOCSTI)], vec![is(1, libc::TIOCLINUX)]]);
 
-    let set_id = |argument: u8, and: &[Condition]| -> Result<Vec<Vec<Condition>>, Fault> {
-        SET_ID.iter().map(|bit| Ok([&[has(argument, *bit)?], and].concat())).collect()
+    let set_id = |argument: u8, and: &[Test]| -> Vec<Vec<Test>> {
+        SET_ID.iter().map(|bit| [&[has(argument, *bit)], and].concat()).collect()
     };
-    deny(libc::SYS_fchmod, set_id(1, &[])?)?;
-    deny(libc::SYS_fchmodat, set_id(2, &[])?)?;
-    deny(FCHMODAT2, set_id(2, &[])?)?;
+    deny(libc::SYS_fchmod, set_id(1, &[]));
+    deny(libc::SYS_fchmodat, set_id(2, &[]));
+    deny(FCHMODAT2, set_id(2, &[]));
     for kind in [libc::S_IFCHR, libc::S_IFBLK] {
-        deny(libc::SYS_mknodat, vec![vec![kind_is(2, kind)?]])?;
+        deny(libc::SYS_mknodat, vec![vec![kind_is(2, kind)]]);
     }
-    deny(libc::SYS_mknodat, set_id(2, &[])?)?;
+    deny(libc::SYS_mknodat, set_id(2, &[]));
     for creates in [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY] {
         // Without one of these the mode is whatever is in the register.
         let creates = u64::from(creates.unsigned_abs());
-        deny(libc::SYS_openat, set_id(3, &[has(2, creates)?])?)?;
+        deny(libc::SYS_openat, set_id(3, &[has(2, creates)]));
         #[cfg(target_arch = "x86_64")]
-        deny(libc::SYS_open, set_id(2, &[has(1, creates)?])?)?;
+        deny(libc::SYS_open, set_id(2, &[has(1, creates)]));
     }
     #[cfg(target_arch = "x86_64")]
     {
-        deny(libc::SYS_chmod, set_id(1, &[])?)?;
-        deny(libc::SYS_creat, set_id(1, &[])?)?;
+        deny(libc::SYS_chmod, set_id(1, &[]));
+        deny(libc::SYS_creat, set_id(1, &[]));
         for kind in [libc::S_IFCHR, libc::S_IFBLK] {
-            deny(libc::SYS_mknod, vec![vec![kind_is(1, kind)?]])?;
+            deny(libc::SYS_mknod, vec![vec![kind_is(1, kind)]]);
         }
-        deny(libc::SYS_mknod, set_id(1, &[])?)?;
+        deny(libc::SYS_mknod, set_id(1, &[]));
     }
 
     let families: &[libc::c_int] = match sockets {
@@ -207,32 +250,28 @@ fn rules(sockets: Sockets) -> Result<BTreeMap<c_long, Vec<Rule>>, Fault> {
         Sockets::UnixOnly => &[libc::AF_UNIX],
     };
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
-        let none_of = families.iter().map(|family| is_not(0, u64::from(family.unsigned_abs())));
-        deny(call, vec![none_of.collect::<Result<_, _>>()?])?;
+        deny(call, vec![families.iter().map(|family| is_not(0, u64::from(family.unsigned_abs()))).collect()]);
     }
-    let mut other_netlink = vec![is(0, libc::AF_NETLINK.unsigned_abs())?];
-    for protocol in NETLINK {
-        other_netlink.push(is_not(2, protocol)?);
-    }
-    deny(libc::SYS_socket, vec![other_netlink])?;
-    Ok(rules)
+    let other_netlink = NETLINK.map(|protocol| is_not(2, protocol));
+    let netlink = is(0, libc::AF_NETLINK.unsigned_abs());
+    deny(libc::SYS_socket, vec![[&[netlink][..], &other_netlink].concat()]);
+    denials
 }
 
-fn has(argument: u8, bits: u64) -> Result<Condition, Fault> {
-    Condition::new(argument, Len::Qword, Op::MaskedEq(bits), bits).map_err(wrong)
+fn has(argument: u8, bits: u64) -> Test {
+    Test { argument, holds: Holds::Bits(bits) }
 }
 
-fn kind_is(argument: u8, kind: libc::mode_t) -> Result<Condition, Fault> {
-    Condition::new(argument, Len::Dword, Op::MaskedEq(u64::from(libc::S_IFMT)), u64::from(kind))
-        .map_err(wrong)
+fn kind_is(argument: u8, kind: libc::mode_t) -> Test {
+    Test { argument, holds: Holds::Kind(kind) }
 }
 
-fn is(argument: u8, value: impl Into<c_ulong>) -> Result<Condition, Fault> {
-    Condition::new(argument, Len::Dword, Op::Eq, value.into()).map_err(wrong)
+fn is(argument: u8, value: impl Into<c_ulong>) -> Test {
+    Test { argument, holds: Holds::Is(value.into()) }
 }
 
-fn is_not(argument: u8, value: u64) -> Result<Condition, Fault> {
-    Condition::new(argument, Len::Dword, Op::Ne, value).map_err(wrong)
+fn is_not(argument: u8, value: u64) -> Test {
+    Test { argument, holds: Holds::IsNot(value) }
 }
 
 fn wrong(error: seccompiler::BackendError) -> Fault {
@@ -241,56 +280,13 @@ fn wrong(error: seccompiler::BackendError) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fuzzing::{ABSENT, ALLOW, ARCH, DENY, judge_by};
     use super::*;
-
-    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
-    const DENY: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-    const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
-
-    #[cfg(target_arch = "x86_64")]
-    const ARCH: u32 = 0xc000_003e;
-    #[cfg(target_arch = "aarch64")]
-    const ARCH: u32 = 0xc000_00b7;
-
-    /// What classic BPF makes of one call: an interpreter of the few instructions that filters consist of.
-    fn judge_by(program: &[sock_filter], arch: u32, call: u32, arguments: [u64; 6]) -> u32 {
-        let mut data = Vec::new();
-        data.extend(call.to_ne_bytes());
-        data.extend(arch.to_ne_bytes());
-        data.extend(0_u64.to_ne_bytes());
-        for argument in arguments {
-            data.extend(argument.to_ne_bytes());
-        }
-        let (mut at, mut a) = (0, 0_u32);
-        loop {
-            let step = &program[at];
-            at += 1;
-            let jump = |yes: bool| usize::from(if yes { step.jt } else { step.jf });
-            match u32::from(step.code) {
-                code if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS => {
-                    let from = step.k as usize;
-                    a = u32::from_ne_bytes(data[from..from + 4].try_into().unwrap());
-                }
-                code if code == libc::BPF_ALU | libc::BPF_AND | libc::BPF_K => a &= step.k,
-                code if code == libc::BPF_JMP | libc::BPF_JA => at += step.k as usize,
-                code if code == libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K => at += jump(a == step.k),
-                code if code == libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K => at += jump(a >= step.k),
-                code if code == libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K => at += jump(a > step.k),
-                code if code == libc::BPF_RET | libc::BPF_K => return step.k,
-                code => panic!("unknown instruction {code:#x}"),
-            }
-        }
-    }
 
     fn judge(sockets: Sockets, call: c_long, arguments: &[u64]) -> u32 {
         let mut all = [0xdead_beef_dead_f1ff; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        let verdicts: Vec<u32> = programs(sockets)
-            .unwrap()
-            .iter()
-            .map(|program| judge_by(program, ARCH, u32::try_from(call).unwrap(), all))
-            .collect();
-        verdicts.into_iter().find(|verdict| *verdict != ALLOW).unwrap_or(ALLOW)
+        judge_by(&program(sockets).unwrap(), ARCH, u32::try_from(call).unwrap(), all)
     }
 
     #[test]
@@ -378,17 +374,11 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn no_other_door_leads_to_the_same_calls() {
-        let programs = programs(Sockets::OwnNetwork).unwrap();
-        let by_all = |arch, call| {
-            programs
-                .iter()
-                .map(|program| judge_by(program, arch, call, [0; 6]))
-                .find(|verdict| *verdict != ALLOW)
-        };
+        let program = program(Sockets::OwnNetwork).unwrap();
         // x32 read, and its own ioctl
-        assert_eq!(by_all(ARCH, X32), Some(ABSENT));
-        assert_eq!(by_all(ARCH, X32 + 514), Some(ABSENT));
+        assert_eq!(judge_by(&program, ARCH, X32, [0; 6]), ABSENT);
+        assert_eq!(judge_by(&program, ARCH, X32 + 514, [0; 6]), ABSENT);
         // i386
-        assert_eq!(by_all(0x4000_0003, 3), Some(libc::SECCOMP_RET_KILL_PROCESS));
+        assert_eq!(judge_by(&program, 0x4000_0003, 3, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 }

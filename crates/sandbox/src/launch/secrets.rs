@@ -1,7 +1,12 @@
 //! What is secret in places that can be read: it is masked. Names that are known, files that only their owner may
 //! read in the system, and what a package client keeps beside its settings.
 
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, openat, statat};
 
 use super::host::Host;
 use super::policy::Policy;
@@ -93,37 +98,50 @@ pub(crate) fn mask(policy: &Policy, host: &Host, survey: &mut Survey) {
             });
         }
     }
-    // Everyone else is kept out by the permissions of the files.
-    if host.user.is_root() {
-        for top in survey.system.clone() {
-            if top.starts_with("/etc") || top.starts_with("/opt") {
-                mask_private(&top, survey);
-            }
-        }
-    }
 }
 
-/// Masks what only its owner or group may read: what the user is not to see unless it is root, who sees everything.
-fn mask_private(top: &Path, survey: &mut Survey) {
-    use std::os::unix::fs::PermissionsExt as _;
+/// What in these places only its owner or group may read: what the user is not to see unless it is root, who sees
+/// everything. Everyone else is kept out by the permissions of the files.
+pub(crate) fn private(system: &[PathBuf]) -> Vec<Mask> {
+    let mut masks = Vec::new();
+    for top in system.iter().filter(|top| top.starts_with("/etc") || top.starts_with("/opt")) {
+        mask_private(top, &mut masks);
+    }
+    masks
+}
 
+fn mask_private(top: &Path, masks: &mut Vec<Mask>) {
+    // A call for most folders, and one that says that this was all.
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
     let mut folders = vec![(top.to_owned(), 0)];
     let mut seen = 0;
     while let Some((folder, depth)) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            seen += 1;
-            // Most of what is in `/etc` are links, and the kind is known without a look at each.
-            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(opened) = openat(CWD, &folder, flags, Mode::empty()) else { continue };
+        let mut entries = RawDir::new(&opened, &mut buffer);
+        while let Some(Ok(entry)) = entries.next() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let Ok(meta) = entry.metadata() else { continue };
-            let needed = if meta.is_dir() { 0o005 } else { 0o004 };
-            if meta.permissions().mode() & needed != needed || seen > MOST {
+            seen += 1;
+            // Most of what is in `/etc` are links, and the kind is known without a look at each.
+            if entry.file_type() == FileType::Symlink {
+                continue;
+            }
+            let Ok(stat) = statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            if kind == FileType::Symlink {
+                continue;
+            }
+            let is_folder = kind == FileType::Directory;
+            let path = || folder.join(OsStr::from_bytes(name.to_bytes()));
+            let needed = if is_folder { 0o005 } else { 0o004 };
+            if stat.st_mode & needed != needed || seen > MOST {
                 let why = "only the system itself may read it";
-                survey.masks.push(Mask { path: entry.path(), folder: meta.is_dir(), why: why.into() });
-            } else if meta.is_dir() && (depth < 2 || top.starts_with("/etc")) {
-                folders.push((entry.path(), depth + 1));
+                masks.push(Mask { path: path(), folder: is_folder, why: why.into() });
+            } else if is_folder && (depth < 2 || top.starts_with("/etc")) {
+                folders.push((path(), depth + 1));
             }
         }
     }
@@ -155,6 +173,35 @@ fn holds_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "tests set up files as a person would")]
+    fn what_only_its_owner_may_read_is_private_however_deep_it_lies() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        let modes =
+            [("open", 0o644), ("shadow", 0o640), ("a/b/key", 0o600), ("a/b/c", 0o644), ("closed/x", 0o644)];
+        for (name, mode) in modes {
+            let file = top.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::set_permissions(top.join("closed"), std::fs::Permissions::from_mode(0o711)).unwrap();
+        std::os::unix::fs::symlink("shadow", top.join("link")).unwrap();
+        // More than one call gives of one folder.
+        (0..2_000)
+            .for_each(|n| std::fs::create_dir(top.join(format!("folder-with-a-long-name-{n}"))).unwrap());
+        let mut masks = Vec::new();
+        mask_private(top, &mut masks);
+        let mut found: Vec<_> =
+            masks.iter().map(|mask| (mask.path.strip_prefix(top).unwrap(), mask.folder)).collect();
+        found.sort();
+        let expected = [("a/b/key", false), ("closed", true), ("shadow", false)];
+        assert_eq!(found, expected.map(|(path, folder)| (Path::new(path), folder)));
+    }
 
     #[test]
     fn a_token_is_told_from_the_name_of_a_variable() {

@@ -129,8 +129,9 @@ const TOOLCHAINS: &[(&str, &str)] = &[
 ];
 
 impl Survey {
-    /// Looks at the machine, for a policy.
-    pub(crate) fn take(policy: &Policy, host: &Host) -> Self {
+    /// Looks at the machine, for a policy. What follows from the look at the workspace and the caches can be done while the
+    /// look at the system is still under way.
+    pub(crate) fn take(policy: &Policy, host: &Host, then: impl FnOnce(&mut Self)) -> Self {
         let mut survey = Self { home: host.home.clone(), memory: memory(), ..Self::default() };
         for path in SYSTEM.iter().map(Path::new) {
             match path.symlink_metadata() {
@@ -143,11 +144,22 @@ impl Survey {
                 Err(_) => {}
             }
         }
-        survey.find_toolchains(host);
-        caches::find(policy, host, &mut survey);
-        survey.git_settings = gitsettings::harmless(host);
-        secrets::mask(policy, host, &mut survey);
-        walk::guard(policy, &mut survey);
+        let system = survey.system.clone();
+        let rest = || {
+            survey.find_toolchains(host);
+            caches::find(policy, host, &mut survey);
+            survey.git_settings = gitsettings::harmless(host);
+            secrets::mask(policy, host, &mut survey);
+            walk::guard(policy, &mut survey);
+            then(&mut survey);
+        };
+        let private = if host.user.is_root() {
+            beside(|| secrets::private(&system), rest)
+        } else {
+            rest();
+            Vec::new()
+        };
+        survey.masks.extend(private);
         survey
     }
 
@@ -176,7 +188,42 @@ impl Survey {
     }
 }
 
+/// Does something long on a thread of its own while the rest is done. That thread has ended when this returns: the process
+/// has one again, as forking wants.
+fn beside<T: Send>(long: impl Fn() -> T + Sync, rest: impl FnOnce()) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, &long);
+        rest();
+        // Where there was no thread to be had, or it broke down, it is done now.
+        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(&long)
+    })
+}
+
 fn memory() -> u32 {
     let info = rustix::system::sysinfo();
     u32::try_from((u128::from(info.totalram) * u128::from(info.mem_unit)) >> 20).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn what_is_done_beside_is_done_on_another_thread_and_once_more_where_that_broke_down() {
+        let (ours, mut rest) = (thread::current().id(), 0);
+        let tries = AtomicUsize::new(0);
+        let other = beside(|| thread::current().id(), || rest += 1);
+        let again = beside(
+            || {
+                assert_ne!(tries.fetch_add(1, Ordering::Relaxed), 0, "the first try breaks down");
+                thread::current().id()
+            },
+            || rest += 1,
+        );
+        assert_ne!(other, ours);
+        assert_eq!((again, rest), (ours, 2));
+    }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Side {
 /// `clone(2)` as `fork(2)` with more flags (`CLONE_NEW…`), without a new stack.
 pub(crate) fn fork(flags: libc::c_int) -> Result<Side, Errno> {
     // SAFETY: without CLONE_VM and without a stack this is `fork`. Callers have one thread (the launcher is entered
-    // before any other exists), so no lock can be held by a thread that the child lacks.
+    // before any other exists, and has joined its own), so no lock can be held by a thread that the child lacks.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) };
     if pid < 0 {
         return Err(last());

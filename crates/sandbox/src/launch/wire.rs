@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 
 /// Longest frame: more than the kernel takes as arguments and environment by default.
-const LONGEST: usize = 4 << 20;
+pub(crate) const LONGEST: usize = 4 << 20;
 
 /// Most descriptors beside a frame.
 const DESCRIPTORS: usize = 4;

@@ -42,6 +42,10 @@ struct State {
     once: Vec<Rule>,
     /// What someone said no to.
     refused: HashSet<Target>,
+    /// Nobody is there who could allow more.
+    is_unattended: bool,
+    /// How often what was denied was to be told anew.
+    told_anew: u64,
 }
 
 /// What the rules say about a target.
@@ -125,6 +129,40 @@ impl Allow {
             state.refused.insert(target);
             Ok(())
         })
+    }
+
+    /// Takes back what was allowed once and not used, and asks anew about what was refused.
+    pub fn forget_answers(&self) {
+        let mut state = self.state();
+        state.once.clear();
+        state.refused.clear();
+    }
+
+    /// From now on what is denied is told again, even if it was a moment ago: to another command it is news.
+    pub fn tell_anew(&self) {
+        self.state().told_anew += 1;
+    }
+
+    /// The same, and who waits asks again: the question about it was withdrawn.
+    pub fn ask_anew(&self) {
+        self.tell_anew();
+        self.wake();
+    }
+
+    /// How often that was said.
+    pub(super) fn told_anew(&self) -> u64 {
+        self.state().told_anew
+    }
+
+    /// Whether someone is there who may allow more. While nobody is, nothing waits; where nothing is said, someone is.
+    pub fn attend(&self, is_attended: bool) {
+        self.state().is_unattended = !is_attended;
+        self.wake();
+    }
+
+    /// Whether an answer may come.
+    pub(super) fn is_attended(&self) -> bool {
+        !self.state().is_unattended
     }
 
     /// Takes leave for one connection.
@@ -240,6 +278,19 @@ mod tests {
         assert_eq!(allow.claim(&to), Claim::No(Verdict::Refused));
         allow.add(rule("a.example")).unwrap();
         assert_eq!(allow.claim(&to), Claim::Rule(rule("a.example")), "a later yes counts");
+    }
+
+    #[test]
+    fn answers_can_be_forgotten_and_rules_stay() {
+        let allow = Allow::new(vec![rule("b.example")]).unwrap();
+        let to = target("a.example:443");
+        allow.add_once(rule("a.example")).unwrap();
+        allow.forget_answers();
+        assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
+        allow.refuse(to.clone()).unwrap();
+        allow.forget_answers();
+        assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
+        assert_eq!(allow.rules(), [rule("b.example")]);
     }
 
     #[test]

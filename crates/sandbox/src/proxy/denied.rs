@@ -82,31 +82,42 @@ impl Denied {
     }
 }
 
-/// One line: what was denied, by what, and what would allow it.
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Denied {
+    /// One line: what was denied, by what, and what would allow it, in the words that `cure` has for a rule.
+    #[must_use]
+    pub fn told(&self, cure: impl Fn(&Rule) -> String) -> String {
         let target = match &self.target {
             Some(target) => format!("`{target}`"),
             None => "this request".to_owned(),
         };
-        match &self.why {
-            Why::Malformed(reason) => return write!(f, "the sandbox's proxy refuses {target}: {reason}"),
-            Why::NoRule => write!(f, "{target} is not allowed by the sandbox: no rule names it")?,
-            Why::OtherPort => {
-                write!(f, "{target} is not allowed by the sandbox: its rules name other ports")?;
+        let why = &self.why;
+        match (why, &self.rule) {
+            (Why::Malformed(_), _) => format!("the sandbox's proxy refuses {target}: {why}"),
+            (Why::Refused, _) => format!("{target} is not allowed by the sandbox: {why}"),
+            (_, Some(rule)) => {
+                format!("{target} is not allowed by the sandbox: {why}; {} would allow it", cure(rule))
             }
-            Why::Refused => return write!(f, "{target} is not allowed by the sandbox: the user said no"),
-            Why::Address(ip, kind) => {
-                write!(
-                    f,
-                    "{target} is not allowed by the sandbox: it leads to {ip}, which is {}",
-                    kind.words()
-                )?;
-            }
+            (_, None) => format!("{target} is not allowed by the sandbox: {why}; no rule can allow it"),
         }
-        match &self.rule {
-            Some(rule) => write!(f, "; `{}` would allow it", rule.flag()),
-            None => f.write_str("; no rule can allow it"),
+    }
+}
+
+/// For whoever was denied: it does not know where rules are written.
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(|rule| format!("the rule `{rule}`")))
+    }
+}
+
+/// In words.
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRule => f.write_str("no rule names it"),
+            Self::OtherPort => f.write_str("its rules name other ports"),
+            Self::Refused => f.write_str("the user said no"),
+            Self::Address(ip, kind) => write!(f, "it leads to {ip}, which is {}", kind.words()),
+            Self::Malformed(reason) => f.write_str(reason),
         }
     }
 }
@@ -119,6 +130,8 @@ pub(super) struct Reporter {
 
 struct State {
     told: HashMap<(Option<Target>, Why, bool), Instant>,
+    /// How often it was to be told anew.
+    anew: u64,
     missed: u64,
     /// How many may be told now, and since when that is so.
     tokens: u32,
@@ -127,7 +140,7 @@ struct State {
 
 impl Reporter {
     pub(super) fn new(to: mpsc::Sender<Denied>) -> Self {
-        let state = State { told: HashMap::new(), missed: 0, tokens: BURST, since: Instant::now() };
+        let state = State { told: HashMap::new(), anew: 0, missed: 0, tokens: BURST, since: Instant::now() };
         Self { to, state: Mutex::new(state) }
     }
 
@@ -148,6 +161,15 @@ impl Reporter {
             state.told.insert(key, now);
         } else {
             state.missed += 1;
+        }
+    }
+
+    /// Forgets what was told when this is another number than the last time.
+    pub(super) fn renew(&self, anew: u64) {
+        let mut state = self.state();
+        if state.anew != anew {
+            state.anew = anew;
+            state.told.clear();
         }
     }
 
@@ -201,7 +223,12 @@ mod tests {
         assert_eq!(told.try_recv(), Ok(a.clone()));
         tokio::time::advance(AGAIN).await;
         reporter.tell(a.clone());
-        assert_eq!(told.try_recv(), Ok(a));
+        assert_eq!(told.try_recv(), Ok(a.clone()));
+        for anew in [1, 1] {
+            reporter.renew(anew);
+            reporter.tell(a.clone());
+        }
+        assert_eq!((told.try_recv(), told.try_recv().ok()), (Ok(a), None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,6 +261,14 @@ mod tests {
     }
 
     #[test]
+    fn who_was_denied_hears_the_rule_and_no_flag() {
+        assert_eq!(
+            denied("a.example:443").to_string(),
+            "`a.example:443` is not allowed by the sandbox: no rule names it; the rule `a.example` would allow it"
+        );
+    }
+
+    #[test]
     fn the_line_names_what_would_allow_it() {
         let table = [
             (
@@ -263,7 +298,7 @@ mod tests {
         ];
         for (target, line) in table {
             let denied = denied(target);
-            assert_eq!(denied.to_string(), line);
+            assert_eq!(denied.told(|rule| format!("`{}`", rule.flag())), line);
             if let Some(rule) = denied.rule {
                 let read = Rule::parse(&rule.to_string(), Origin::Approved).unwrap();
                 assert!(read.names(denied.target.as_ref().unwrap()), "{rule}");

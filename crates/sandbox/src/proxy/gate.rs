@@ -35,6 +35,12 @@ pub(super) enum Refusal {
 }
 
 impl Shared {
+    /// Tells of a denial.
+    pub(super) fn tell(&self, denied: Denied) {
+        self.reporter.renew(self.allow.told_anew());
+        self.reporter.tell(denied);
+    }
+
     /// A connection to the target.
     pub(super) async fn reach(
         &self,
@@ -43,7 +49,7 @@ impl Shared {
         client: &mut Reader<OwnedReadHalf>,
     ) -> Result<Dialled, Refusal> {
         let mut changed = self.allow.watch();
-        let deadline = self.limits.wait.map(|wait| Instant::now() + wait);
+        let start = Instant::now();
         let mut place = None;
         loop {
             // Before the rules are asked, so that no change is missed.
@@ -52,12 +58,13 @@ impl Shared {
                 Err(Refusal::Denied(denied)) => denied,
                 done => return done,
             };
-            let may_wait = denied.rule.is_some();
-            if place.is_none() && deadline.is_some() && may_wait {
+            let may_wait = denied.rule.is_some() && self.allow.is_attended();
+            let deadline = self.limits.wait.filter(|_| may_wait).map(|wait| start + wait);
+            if place.is_none() && deadline.is_some() {
                 place = self.waiting.try_acquire().ok();
             }
-            let deadline = deadline.filter(|_| may_wait && place.is_some());
-            self.reporter.tell(Denied { is_waiting: deadline.is_some(), ..denied.clone() });
+            let deadline = deadline.filter(|_| place.is_some());
+            self.tell(Denied { is_waiting: deadline.is_some(), ..denied.clone() });
             let Some(deadline) = deadline else { return Err(Refusal::Denied(denied)) };
             tokio::select! {
                 // The rules live as long as `self`, so the only other end of this is the deadline.

@@ -123,7 +123,7 @@ async fn relay(
         }
         Err(_) if has_begun => return Ok(false),
         Err(Failed::Client(error)) if error.kind() == io::ErrorKind::InvalidData => {
-            shared.reporter.tell(Denied::malformed(&error));
+            shared.tell(Denied::malformed(&error));
             (400, format!("the sandbox's proxy refuses this request: {error}"))
         }
         Err(Failed::Client(error)) => return Err(error),
@@ -220,7 +220,7 @@ async fn malformed(
 ) -> io::Result<()> {
     let denied = Denied::malformed(bad);
     let line = denied.to_string();
-    shared.reporter.tell(denied);
+    shared.tell(denied);
     refuse(reader, writer, 400, &line).await
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn serve(
     let target = match asked {
         Ok(target) => target,
         Err((reply, reason)) => {
-            shared.reporter.tell(Denied::malformed(reason));
+            shared.tell(Denied::malformed(reason));
             return refuse(&mut reader, &mut writer, reply).await;
         }
     };

@@ -101,7 +101,7 @@ async fn what_stands_behind_a_body_is_another_request_and_is_judged() {
     let passed = "POST / HTTP/1.1\r\nHost: ok.example\r\nContent-Length: 3\r\nVia: 1.1 codetether\r\nConnection: close\r\n\r\nabc";
     let denied = says(
         "403 Forbidden",
-        "`evil.example:80` is not allowed by the sandbox: no rule names it; `--net allow:evil.example` would allow it",
+        "`evil.example:80` is not allowed by the sandbox: no rule names it; the rule `evil.example` would allow it",
     );
     let kept = |answer: String| answer.replace("Connection: close\r\n\r\nPOST", "\r\nPOST");
     assert_eq!(

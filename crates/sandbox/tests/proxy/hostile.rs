@@ -9,7 +9,7 @@ fn bad(reason: &str) -> String {
 }
 
 fn no_rule(target: &str, rule: &str) -> String {
-    denied(target, "no rule names it", &format!("`--net allow:{rule}` would allow it"))
+    denied(target, "no rule names it", &format!("the rule `{rule}` would allow it"))
 }
 
 fn denied(target: &str, why: &str, cure: &str) -> String {
@@ -59,7 +59,7 @@ fn with(lines: &str) -> Vec<u8> {
 
 fn table() -> Vec<(Vec<u8>, String)> {
     let private = |target: &str, ip: &str, what: &str| {
-        leads(target, ip, what, &format!("`--net allow:{target}/private` would allow it"))
+        leads(target, ip, what, &format!("the rule `{target}/private` would allow it"))
     };
     vec![
         // hosts that no rule names
@@ -77,15 +77,15 @@ fn table() -> Vec<(Vec<u8>, String)> {
         // ports
         (
             tunnel("ok.example:22"),
-            denied("ok.example:22", "its rules name other ports", "`--net allow:ok.example:22` would allow it"),
+            denied("ok.example:22", "its rules name other ports", "the rule `ok.example:22` would allow it"),
         ),
         (
             get("http://ok.example:8081/", "ok.example:8081"),
-            denied("ok.example:8081", "its rules name other ports", "`--net allow:ok.example:8081` would allow it"),
+            denied("ok.example:8081", "its rules name other ports", "the rule `ok.example:8081` would allow it"),
         ),
         (
             tunnel("mirror:443"),
-            denied("mirror:443", "its rules name other ports", "`--net allow:mirror:443/private` would allow it"),
+            denied("mirror:443", "its rules name other ports", "the rule `mirror:443/private` would allow it"),
         ),
         (tunnel("ok.example:0"), bad(PORT)),
         (tunnel("ok.example:00443"), bad(PORT)),
@@ -95,7 +95,7 @@ fn table() -> Vec<(Vec<u8>, String)> {
         (tunnel("ok.example:"), bad(PORT)),
         (tunnel("ok.example"), bad("`CONNECT` needs `HOST:PORT`")),
         // addresses, in every spelling
-        (tunnel("127.0.0.1:443"), denied("127.0.0.1:443", "its rules name other ports", "`--net allow:127.0.0.1:443/private` would allow it")),
+        (tunnel("127.0.0.1:443"), denied("127.0.0.1:443", "its rules name other ports", "the rule `127.0.0.1:443/private` would allow it")),
         (tunnel("169.254.169.254:80"), denied("169.254.169.254:80", "no rule names it", NOTHING)),
         (tunnel("10.0.0.1:443"), no_rule("10.0.0.1:443", "10.0.0.1:443/private")),
         (tunnel("1.1.1.1:443"), no_rule("1.1.1.1:443", "1.1.1.1")),

@@ -38,9 +38,7 @@ async fn stands(stream: &mut TcpStream) -> bool {
 }
 
 fn no_rule(host: &str) -> String {
-    format!(
-        "`{host}:443` is not allowed by the sandbox: no rule names it; `--net allow:{host}` would allow it"
-    )
+    format!("`{host}:443` is not allowed by the sandbox: no rule names it; the rule `{host}` would allow it")
 }
 
 #[tokio::test]
@@ -240,7 +238,7 @@ async fn an_upload_that_is_refused_gets_its_answer_all_the_same() {
     let body = tokio::spawn(async move { to.write_all(&vec![b'x'; 500_000]).await });
     let mut said = String::new();
     within(from.read_to_string(&mut said)).await.unwrap();
-    let line = "`evil.example:80` is not allowed by the sandbox: no rule names it; `--net allow:evil.example` would allow it";
+    let line = "`evil.example:80` is not allowed by the sandbox: no rule names it; the rule `evil.example` would allow it";
     assert_eq!(said, says("403 Forbidden", line));
     within(body).await.unwrap().unwrap();
 }

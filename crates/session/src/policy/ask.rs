@@ -1,6 +1,6 @@
 //! A call that needs a yes: whoever is there is asked; when nobody is, it is refused, and the run says so.
 
-use codetether_event::{AskEvent, AskKind, CallEvent, Event, Verdict};
+use codetether_event::{AskEvent, CallEvent, Event, Verdict};
 
 use super::append;
 use crate::{Next, Phase, State, Turn};
@@ -9,7 +9,6 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let mut facts = Vec::new();
     for call in &turn.step.calls {
         let Some(Verdict::Ask { ask }) = &call.verdict else { continue };
-        let AskKind::Permission { why, rules, .. } = ask;
         match (&call.phase, call.granted, state.audience) {
             (Phase::Judged, true, _) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
@@ -21,7 +20,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
             }
             (Phase::Judged, false, None) => facts.push(Event::Call(CallEvent::Authorized {
                 item: call.item,
-                verdict: Verdict::Deny { rule: unattended(why, rules) },
+                verdict: Verdict::Deny { rule: unattended(ask.why(), ask.rules()) },
                 helped: None,
             })),
             (Phase::Asked(ask), _, None) => facts.push(Event::Ask(AskEvent::Withdrawn { ask: *ask })),

@@ -1,6 +1,6 @@
 //! What a snapshot holds and what it leaves out, and that it comes back.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -217,8 +217,7 @@ fn the_next_session_reads_only_what_changed() {
     while settled().duration_since(start).unwrap().as_millis() < 60 {}
     std::fs::remove_file(world.root().join("clock")).unwrap();
     let id = first.snapshot_by_scan().unwrap();
-    first.keep_stats().unwrap();
-    drop(first);
+    first.close().unwrap();
     // A file that is not read need not be readable: its stat is all that is asked for. Root may read all, so the content
     // in the store goes instead.
     std::fs::remove_dir_all(world.store().join("objects")).unwrap();
@@ -226,6 +225,20 @@ fn the_next_session_reads_only_what_changed() {
     assert_eq!(second.snapshot().unwrap(), id);
     let objects = walk(&world.store().join("objects"));
     assert_eq!(objects, 0, "files were read again");
+    // And what it learnt is what is kept already.
+    let kept = || {
+        let roots = std::fs::read_dir(world.store().join("roots")).unwrap();
+        let stats: Vec<_> =
+            roots.map(|root| root.unwrap().path().join("stats").metadata().unwrap()).collect();
+        stats.iter().map(|stats| (stats.ino(), stats.ctime(), stats.ctime_nsec())).collect::<Vec<_>>()
+    };
+    let before = kept();
+    second.close().unwrap();
+    assert_eq!(kept(), before);
+    let mut third = world.open("third");
+    world.write("a/f", "changed");
+    third.snapshot().unwrap();
+    assert_ne!(kept(), before);
 }
 
 fn walk(dir: &std::path::Path) -> usize {

@@ -8,6 +8,8 @@ pub(crate) struct Figure {
     what: &'static str,
     aim: Aim,
     measured: f64,
+    /// Where the middle four fifths of several runs lie.
+    spread: Option<(f64, f64)>,
     unit: &'static str,
 }
 
@@ -21,11 +23,35 @@ pub(crate) enum Aim {
 
 impl Figure {
     pub(crate) fn new(what: &'static str, aim: Aim, measured: f64, unit: &'static str) -> Self {
-        Self { what, aim, measured, unit }
+        Self { what, aim, measured, spread: None, unit }
     }
 
     pub(crate) fn milliseconds(what: &'static str, below: f64, measured: Duration) -> Self {
         Self::new(what, Aim::Below(below), measured.as_secs_f64() * 1_000.0, "ms")
+    }
+
+    /// The middle of several runs, with their spread.
+    pub(crate) fn of_runs(
+        what: &'static str,
+        aim: Aim,
+        runs: impl IntoIterator<Item = f64>,
+        unit: &'static str,
+    ) -> Self {
+        let mut runs: Vec<_> = runs.into_iter().collect();
+        runs.sort_by(f64::total_cmp);
+        let at = |tenth: usize| runs.get(runs.len().saturating_sub(1) * tenth / 10).copied();
+        let spread = at(1).zip(at(9)).filter(|_| runs.len() > 1);
+        Self { spread, ..Self::new(what, aim, at(5).unwrap_or_default(), unit) }
+    }
+
+    /// The same of times.
+    pub(crate) fn milliseconds_of(
+        what: &'static str,
+        below: f64,
+        runs: impl IntoIterator<Item = Duration>,
+    ) -> Self {
+        let runs = runs.into_iter().map(|run| run.as_secs_f64() * 1_000.0);
+        Self::of_runs(what, Aim::Below(below), runs, "ms")
     }
 
     pub(crate) fn megabytes(what: &'static str, below: f64, bytes: u64) -> Self {
@@ -68,7 +94,8 @@ impl fmt::Display for Figure {
         };
         let measured = format!("{:.2} {}", self.measured, self.unit);
         let verdict = if self.is_met() { "met" } else { "MISSED" };
-        write!(f, "{:<58}{aim:>14}{measured:>14}  {verdict}", self.what)
+        write!(f, "{:<58}{aim:>14}{measured:>14}  {verdict}", self.what)?;
+        self.spread.map_or(Ok(()), |(low, high)| write!(f, " ({low:.2} – {high:.2})"))
     }
 }
 

@@ -17,6 +17,7 @@ mod journal;
 mod many;
 mod models;
 mod pieces;
+mod sandbox;
 mod start;
 mod stream;
 mod turns;
@@ -26,7 +27,7 @@ use figure::Figure;
 /// What measures one group of figures with the binary at a path.
 type Group = fn(&std::path::Path) -> Vec<Figure>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 11] = [
     ("start", start::measure),
     ("turns", turns::measure),
     ("stream", stream::measure),
@@ -34,9 +35,16 @@ const GROUPS: [(&str, Group); 7] = [
     ("journal", journal::measure),
     ("models", models::measure),
     ("pieces", pieces::measure),
+    ("sandbox", sandbox::commands::measure),
+    ("sandbox", sandbox::steps::measure),
+    ("sandbox", sandbox::proxy::measure),
+    ("sandbox", sandbox::undo::measure),
 ];
 
 fn main() {
+    if sandbox::proxy::is_client() {
+        return;
+    }
     // Cargo adds `--bench`.
     let wanted: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     for name in &wanted {
