@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Event, ItemId, Message, Money, Reading, Record, Role, SampleEvent, ToolName, TurnId, Usage,
-    Verdict,
+    CallEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, Reading, Record, Role,
+    SampleEvent, ToolName, TurnId, Usage, Verdict,
 };
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ pub(crate) struct Figures {
     pub(crate) refused: Vec<(ToolName, String)>,
     pub(crate) wrote: BTreeSet<String>,
     names: HashMap<ItemId, ToolName>,
+    /// Whether the model sums up for itself: that is neither a step nor an answer.
+    summing: bool,
     samples: u32,
 }
 
@@ -51,7 +53,9 @@ impl Figures {
 
     fn count(&mut self, record: &Record) {
         match &record.event {
-            Event::Sample(SampleEvent::Started { retry_of: None, .. }) => self.steps += 1,
+            Event::Context(ContextEvent::Added { source: ContextSource::Summary, .. }) => self.summing = true,
+            Event::Context(ContextEvent::Compacted { .. }) => self.summing = false,
+            Event::Sample(SampleEvent::Started { retry_of: None, .. }) if !self.summing => self.steps += 1,
             Event::Sample(SampleEvent::Ended { message, structured, usage, cost, prices, .. }) => {
                 self.usage += *usage;
                 self.samples += 1;
@@ -65,7 +69,8 @@ impl Figures {
                     Some(Reading::Fits { value, .. }) => Some((**value).clone()),
                     _ => None,
                 };
-                if let Some(message) = message.as_ref().filter(|message| message.role == Role::Assistant) {
+                let answer = message.as_ref().filter(|message| message.role == Role::Assistant);
+                if let Some(message) = answer.filter(|_| !self.summing) {
                     self.last_message = message.text();
                     self.name(record, message);
                 }

@@ -45,7 +45,7 @@ fn bench() -> Bench {
 
 #[test]
 fn a_task_of_five_windows_ends_and_what_matters_survives() {
-    assert!(READS * SIZE / TOKEN >= WINDOW * 5);
+    const { assert!(READS * SIZE / TOKEN >= WINDOW * 5) };
     let bench = bench();
     let run = bench.run(&["find every fact, and keep the word XYZZY in mind"]);
     assert_eq!((run.code, run.stdout.lines().last()), (0, Some("all done")), "{}", run.shown());
@@ -70,8 +70,7 @@ fn a_task_of_five_windows_ends_and_what_matters_survives() {
         told.iter().filter(|event| event["type"] == "context.added" && event["source"] == "summary").count();
     assert!(asked >= 2, "{asked}");
     assert_eq!(run.stdout.matches("I know").count(), READS - asked, "{}", run.stdout);
-    // Another turn goes on from there.
-    assert_eq!(bench.read("AGENTS.md"), "Never touch the moon.\n");
+    assert_eq!(requests.len(), READS + 1, "each was asked for once");
 }
 
 #[test]
