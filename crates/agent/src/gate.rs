@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codetether_event::{BlobId, Timing, ToolResult};
+use codetether_event::{BlobId, KnownFile, Timing, ToolResult};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
-use codetether_tool::{Cancel, Hidden, Host, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
+use codetether_tool::{Cancel, Hidden, Host, Known, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
 use futures_util::FutureExt;
 
 use crate::readings::Readings;
@@ -38,6 +38,7 @@ pub(crate) struct CallEnd {
     pub(crate) wrote: Vec<String>,
     /// What it named, relative to the root.
     pub(crate) touched: Vec<String>,
+    pub(crate) known: Vec<KnownFile>,
     pub(crate) timing: Timing,
     /// Why the run must stop.
     pub(crate) fault: Option<String>,
@@ -49,12 +50,12 @@ impl Gate {
         &self,
         permit: Permit,
         host: Arc<dyn Host>,
-        hidden: Hidden,
+        (hidden, known): (Hidden, Known),
         cancel: Cancel,
     ) -> CallEnd {
         let started = Instant::now();
         let mut touched = Vec::new();
-        let outcome = self.outcome(&permit, host, hidden, cancel, &mut touched).await;
+        let outcome = self.outcome(&permit, host, (hidden, known), cancel, &mut touched).await;
         let mut fault = None;
         let output = match outcome {
             Ok(output) => output,
@@ -88,6 +89,7 @@ impl Gate {
             whole,
             wrote: output.wrote,
             touched,
+            known: output.known,
             timing: Timing {
                 first_ms: None,
                 total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -100,7 +102,7 @@ impl Gate {
         &self,
         permit: &Permit,
         host: Arc<dyn Host>,
-        hidden: Hidden,
+        (hidden, known): (Hidden, Known),
         cancel: Cancel,
         touched: &mut Vec<String>,
     ) -> Result<ToolOutput, ToolError> {
@@ -121,6 +123,7 @@ impl Gate {
             cancel: cancel.clone(),
             host,
             hidden,
+            known,
         };
         let run = AssertUnwindSafe(tool.call(args, &cx)).catch_unwind();
         tokio::select! {

@@ -303,8 +303,8 @@ mod tests {
     fn end(seq: u64, item: ItemId) -> Arc<Record> {
         let result = ToolResult { call: "c".into(), text: String::new(), error: false };
         let timing = Some(Timing::default());
-        let (whole, wrote, after) = (None, Vec::new(), None);
-        record(seq, Event::Call(CallEvent::Ended { item, result, whole, wrote, timing, after }))
+        let (whole, wrote, known, after) = (None, Vec::new(), Vec::new(), None);
+        record(seq, Event::Call(CallEvent::Ended { item, result, whole, wrote, known, timing, after }))
     }
 
     async fn drain(subscription: &mut Subscription) -> Vec<String> {

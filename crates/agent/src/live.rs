@@ -16,7 +16,7 @@ use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Provider, SampleSpec};
 use codetether_session::{Call, Effect, Next, Pair, Permit, Phase, Refused, State};
-use codetether_tool::{Hidden, ToolContext, ToolSource};
+use codetether_tool::{Hidden, Known, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -232,7 +232,7 @@ impl Live {
         let circumstances = self.circumstances().unwrap_or_else(|| Err("no turn is under way".to_owned()));
         let cancel = self.cancel_for(item);
         let (gate, authoriser) = (self.gate.clone(), self.authoriser.clone());
-        let host = self.host(String::new());
+        let (host, known) = (self.host(String::new()), self.known());
         self.effects.spawn(async move {
             let judging = async {
                 let circumstances = circumstances?;
@@ -245,6 +245,7 @@ impl Live {
                         cancel: cancel.clone(),
                         host: host.clone(),
                         hidden: Hidden::default(),
+                        known: known.clone(),
                     };
                     let Judged { verdict, helped } = authoriser.verdict(&call, &circumstances, &cx).await?;
                     facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped }));
@@ -266,6 +267,12 @@ impl Live {
         let settings = self.state.turn.as_ref()?.settings.clone();
         let (root, home) = (self.gate.root.clone(), self.home.clone());
         Some(Circumstances::new(settings, &self.state.grants, root, home, &mut self.rules))
+    }
+
+    /// What the model knows of files by now.
+    fn known(&self) -> Known {
+        let known = self.state.context.known.clone();
+        Known::by(move |path| known.content(path).cloned())
     }
 
     fn host(&self, marker: String) -> Arc<CallHost> {
@@ -333,16 +340,17 @@ impl Live {
         let circumstances = self.circumstances().and_then(Result::ok);
         let hidden =
             circumstances.map(|circumstances| circumstances.hidden(tool.as_str())).unwrap_or_default();
+        let known = self.known();
         self.effects.spawn(async move {
-            let CallEnd { result, whole, wrote, touched, timing, fault } =
-                gate.run(permit, host, hidden, cancel).await;
+            let CallEnd { result, whole, wrote, touched, known, timing, fault } =
+                gate.run(permit, host, (hidden, known), cancel).await;
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
                 None => Ok(None),
             };
             let fault = fault.or(after.as_ref().err().cloned());
             let after = after.ok().flatten();
-            let ended = CallEvent::Ended { item, result, whole, wrote, timing: Some(timing), after };
+            let ended = CallEvent::Ended { item, result, whole, wrote, known, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
             End { touched, ..End::of(item, facts) }

@@ -154,5 +154,10 @@ fn told(exit: Exit, time: Duration, time_max: Duration) -> ToolOutput {
             text += &format!("[killed after {} s, the longest that is allowed]\n", time.as_secs());
         }
     }
-    ToolOutput { text, failed: exit.status != ExitStatus::Code(0), whole: exit.whole, wrote: Vec::new() }
+    ToolOutput {
+        text,
+        failed: exit.status != ExitStatus::Code(0),
+        whole: exit.whole,
+        ..ToolOutput::default()
+    }
 }

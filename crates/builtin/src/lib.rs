@@ -1,22 +1,28 @@
-//! The built-in tools, one a file: `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`, `recall`. Each does what its call
-//! says within the bounds of its context, and never decides whether it may.
+//! The built-in tools, one a file: `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`.
+//! Each does what its call says within the bounds of its context, and never decides whether it may.
 //!
 //! Paths are relative to the context's root, which cannot be left. Every output is bounded and says so when the
 //! bound was hit, and how to see more.
 
+mod apply_patch;
 mod bash;
+mod change;
 mod diff;
 mod edit;
 mod glob;
 mod grep;
 mod ignores;
 mod image;
+mod known;
 mod list;
+mod multi_edit;
 mod near;
 mod off_thread;
+mod patch;
 mod place;
 mod read;
 mod recall;
+mod replace;
 mod text;
 mod walk;
 mod write;
@@ -27,11 +33,13 @@ use codetether_event::ToolName;
 use codetether_tool::{Tool, ToolSource, ToolSpec};
 use schemars::JsonSchema;
 
+pub use apply_patch::ApplyPatch;
 pub use bash::{Bash, Shell};
 pub use edit::Edit;
 pub use glob::Glob;
 pub use grep::Grep;
 pub use list::List;
+pub use multi_edit::MultiEdit;
 pub use read::Read;
 pub use recall::Recall;
 pub use write::Write;
@@ -43,6 +51,8 @@ pub fn tools(shell: Shell) -> Vec<Arc<dyn Tool>> {
         Arc::new(Read::default()),
         Arc::new(Write::default()),
         Arc::new(Edit::default()),
+        Arc::new(MultiEdit::default()),
+        Arc::new(ApplyPatch::default()),
         Arc::new(List::default()),
         Arc::new(Glob::default()),
         Arc::new(Grep::default()),

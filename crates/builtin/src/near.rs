@@ -4,7 +4,7 @@ use std::path::Path;
 
 use strsim::{normalized_damerau_levenshtein, sorensen_dice};
 
-use crate::text::first_bytes;
+use crate::text::{count, first_bytes, first_chars};
 
 /// Longest name that is compared, in bytes.
 const NAME_MAX: usize = 128;
@@ -100,6 +100,25 @@ pub(crate) fn passage(text: &str, wanted: &str) -> Option<Passage> {
         .map(|(at, line)| (at, alike(line)))
         .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
     (likeness > 0.6).then(|| passage(found.saturating_sub(at)))
+}
+
+/// Most lines of a passage that are shown, and the longest part of one in characters.
+const SHOWN_LINES: usize = 12;
+const SHOWN_CHARS: usize = 300;
+
+/// The passage as it is shown: `line 7:` and its lines, numbered.
+pub(crate) fn shown(text: &str, passage: &Passage) -> String {
+    let mut told = format!("line {}:\n", passage.line + 1);
+    let lines = text.lines().enumerate().skip(passage.line).take(passage.lines);
+    for (at, line) in lines.take(SHOWN_LINES) {
+        let start = first_chars(line, SHOWN_CHARS);
+        let more = if start.len() < line.len() { " [...]" } else { "" };
+        told += &format!("{:>6}\t{start}{more}\n", at + 1);
+    }
+    if passage.lines > SHOWN_LINES {
+        told += &format!("[... {} more]\n", count((passage.lines - SHOWN_LINES) as u64, "line"));
+    }
+    told
 }
 
 /// Whether two lines differ in nothing but white space.

@@ -23,6 +23,21 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     }
 }
 
+/// Runs `work` on a thread of its own kind and waits for its end, also when the call is cancelled meanwhile: for what must not
+/// be left half done, and is short. Breaks down as `work` does.
+///
+/// # Errors
+/// What `work` returns.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(ToolError::Fatal(format!("a tool broke off: {error}"))),
+    }
+}
+
 /// A reader that fails once the call is cancelled.
 pub(crate) struct Stoppable<'a, R> {
     pub(crate) inner: R,

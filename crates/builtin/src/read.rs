@@ -4,15 +4,16 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 
-use codetether_event::Touches;
+use codetether_event::{ContentId, KnownFile, Touches};
 use codetether_tool::{Args, BoxFuture, Cancel, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::off_thread::{Stoppable, off_thread};
-use crate::place::refused;
+use crate::place::{refused, relative};
+use crate::replace::FILE_MAX;
 use crate::text::{count, first_bytes, first_chars, size};
-use crate::{image, spec};
+use crate::{image, known, spec};
 
 /// Lines that are shown when nothing else is asked for.
 const LINES: u64 = 2_000;
@@ -72,43 +73,60 @@ impl Tool for Read {
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             let args: ReadArgs = args.parse()?;
+            let path = relative(&cx.root, &args.path)?;
             let file = cx.root.open_file(&args.path).map_err(|error| refused(&cx.root, &args.path, error))?;
             let bytes = file.metadata().map_or(0, |metadata| metadata.len());
             let output = cx.limits.output;
-            let text = if bytes <= INLINE {
+            let shown = if bytes <= INLINE {
                 show(file, bytes, &args, output, &cx.cancel)?
             } else {
                 off_thread(&cx.cancel, move |cancel| show(file, bytes, &args, output, cancel)).await?
             };
-            Ok(ToolOutput::text(text))
+            let known = KnownFile { path, content: shown.content };
+            Ok(ToolOutput { text: shown.text, known: vec![known], ..ToolOutput::default() })
         })
     }
 }
 
+/// What is shown of a file.
+struct Shown {
+    text: String,
+    /// What the whole file holds, where it is not too large to be edited.
+    content: Option<ContentId>,
+}
+
+/// A reader that hashes what passes.
+struct Hashing<R> {
+    inner: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: io::Read> io::Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 /// The lines that were asked for, or why they cannot be shown.
-fn show(
-    file: File,
-    bytes: u64,
-    args: &ReadArgs,
-    output: usize,
-    cancel: &Cancel,
-) -> Result<String, ToolError> {
+fn show(file: File, bytes: u64, args: &ReadArgs, output: usize, cancel: &Cancel) -> Result<Shown, ToolError> {
     let path = &args.path;
     let failed = |error: io::Error| match cancel.is_cancelled() {
         true => ToolError::Interrupted,
         false => ToolError::ForModel(format!("cannot read `{path}`: {error}")),
     };
-    let mut file = Stoppable { inner: file, cancel };
+    let mut file = Hashing { inner: Stoppable { inner: file, cancel }, hasher: blake3::Hasher::new() };
     let mut head = Vec::new();
     file.by_ref().take(image::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
     if head.is_empty() {
-        return Ok(format!("`{path}` is empty"));
+        return Ok(Shown { text: format!("`{path}` is empty"), content: Some(known::content(&[])) });
     }
     let is_head_utf8 = text_or_why(path, &head, bytes).map_err(ToolError::ForModel)?;
     let first = args.offset.unwrap_or(1).max(1);
     let limit = args.limit.unwrap_or(LINES).max(1);
     let room = output.saturating_sub(FOOTER).max(FOOTER);
-    let mut lines = BufReader::with_capacity(64 * 1024, Cursor::new(head).chain(file));
+    let mut lines = BufReader::with_capacity(64 * 1024, Cursor::new(head).chain(&mut file));
     let window = window(&mut lines, first, limit, room, bytes <= COUNTED).map_err(failed)?;
 
     if let Some(line) = window.binary {
@@ -136,7 +154,13 @@ fn show(
     if !is_head_utf8 || !window.is_utf8 {
         text += "[not UTF-8: bytes that are no text are shown as \u{FFFD}]\n";
     }
-    Ok(text)
+    let mut content = None;
+    if bytes <= FILE_MAX as u64 {
+        // The lines behind those shown were counted, so most of it has passed already.
+        io::copy(&mut file.by_ref().take(FILE_MAX as u64), &mut io::sink()).map_err(failed)?;
+        content = Some(known::named(&file.hasher.finalize()));
+    }
+    Ok(Shown { text, content })
 }
 
 /// Whether the file is UTF-8 as far as can be seen, or why it is nothing to be shown.

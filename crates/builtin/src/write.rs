@@ -1,4 +1,5 @@
-//! `write`: a whole file, at once or not at all. Never leaves half of one, and keeps the mode of what was there.
+//! `write`: a whole file, at once or not at all. Never leaves half of one, keeps the mode of what was there, and replaces
+//! nothing that the model has not seen.
 
 use codetether_event::Touches;
 use codetether_files::RootError;
@@ -6,12 +7,14 @@ use codetether_tool::{Args, BoxFuture, Tool, ToolContext, ToolError, ToolOutput,
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::known::{self, CHANGED, Standing};
 use crate::place::{refused, relative};
+use crate::replace::FILE_MAX;
 use crate::text::{count, size};
 use crate::{diff, spec};
 
-/// Largest file that is compared with what replaces it.
-const COMPARED: u64 = 4 << 20;
+/// Largest file of which it is shown how it differs from what replaces it.
+const COMPARED: usize = 4 << 20;
 
 #[derive(Deserialize, JsonSchema)]
 struct WriteArgs {
@@ -28,7 +31,7 @@ pub struct Write {
 
 impl Default for Write {
     fn default() -> Self {
-        let description = "Create a file or replace all of it; makes missing folders.";
+        let description = "Create a file, or replace all of one that you have read; makes missing folders.";
         Self { spec: spec::<WriteArgs>("write", description) }
     }
 }
@@ -45,62 +48,68 @@ impl Tool for Write {
 
     fn preview<'a>(&'a self, args: &'a Args, cx: &'a ToolContext) -> BoxFuture<'a, String> {
         Box::pin(async move {
-            let args = match args.parse::<WriteArgs>() {
-                Ok(args) => args,
-                Err(error) => return error.to_string(),
+            let shown = || -> Result<String, ToolError> {
+                let args: WriteArgs = args.parse()?;
+                Ok(match before(cx, &args)? {
+                    None => diff::unified(&args.path, None, &args.content),
+                    Some(old) if old.len() > COMPARED => replaces(&args, old.len() as u64),
+                    Some(old) => match String::from_utf8(old) {
+                        Ok(old) => diff::unified(&args.path, Some(&old), &args.content),
+                        Err(old) => replaces(&args, old.as_bytes().len() as u64),
+                    },
+                })
             };
-            match before(cx, &args.path) {
-                Ok(Before::Nothing) => diff::unified(&args.path, None, &args.content),
-                Ok(Before::Bytes(old)) => match String::from_utf8(old) {
-                    Ok(old) => diff::unified(&args.path, Some(&old), &args.content),
-                    Err(old) => replaces(&args, old.as_bytes().len() as u64),
-                },
-                Ok(Before::Large(bytes)) => replaces(&args, bytes),
-                Err(error) => error.to_string(),
-            }
+            shown().unwrap_or_else(|error| error.to_string())
         })
     }
 
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
-            let WriteArgs { path, content } = args.parse()?;
-            let did = match before(cx, &path)? {
-                Before::Bytes(old) if old == content.as_bytes() => {
-                    return Ok(ToolOutput::text(format!(
-                        "`{path}` is unchanged: that is what it held already"
-                    )));
+            let args: WriteArgs = args.parse()?;
+            let WriteArgs { path, content } = &args;
+            let name = relative(&cx.root, path)?;
+            let known = vec![known::learnt(name.clone(), content.as_bytes())];
+            let did = match before(cx, &args)? {
+                Some(old) if old == content.as_bytes() => {
+                    let text = format!("`{path}` is unchanged: that is what it held already");
+                    return Ok(ToolOutput { text, known, ..ToolOutput::default() });
                 }
-                Before::Nothing => "created",
-                Before::Bytes(_) | Before::Large(_) => "overwrote",
+                None => "created",
+                Some(_) => "overwrote",
             };
-            cx.root.write(&path, content.as_bytes()).map_err(|error| refused(&cx.root, &path, error))?;
+            cx.root.write(path, content.as_bytes()).map_err(|error| refused(&cx.root, path, error))?;
             let lines = count(content.lines().count() as u64, "line");
             let bytes = size(content.len() as u64);
-            Ok(ToolOutput {
-                text: format!("{did} `{path}`: {lines}, {bytes}"),
-                wrote: vec![relative(&cx.root, &path)?],
-                ..ToolOutput::default()
-            })
+            let text = format!("{did} `{path}`: {lines}, {bytes}");
+            Ok(ToolOutput { text, wrote: vec![name], known, ..ToolOutput::default() })
         })
     }
 }
 
-/// What a file held.
-enum Before {
-    Nothing,
-    Bytes(Vec<u8>),
-    /// Too much to compare; its size.
-    Large(u64),
-}
-
-fn before(cx: &ToolContext, path: &str) -> Result<Before, ToolError> {
-    match cx.root.read(path, COMPARED) {
-        Ok(bytes) => Ok(Before::Bytes(bytes)),
-        Err(RootError::NotFound { .. }) => Ok(Before::Nothing),
+/// What the file holds that is to be replaced; nothing where there is none. An error when the model has not seen it.
+fn before(cx: &ToolContext, args: &WriteArgs) -> Result<Option<Vec<u8>>, ToolError> {
+    let path = &args.path;
+    let name = relative(&cx.root, path)?;
+    let old = match cx.root.read(path, FILE_MAX as u64) {
+        Ok(old) => old,
+        Err(RootError::NotFound { .. }) => return Ok(None),
         Err(RootError::TooLarge { .. }) => {
-            Ok(Before::Large(cx.root.metadata(path).map_or(0, |file| file.len())))
+            let most = size(FILE_MAX as u64);
+            return Err(ToolError::ForModel(format!(
+                "`{path}` is there and larger than {most}: remove it first (`bash` can) if all of it is to be replaced"
+            )));
         }
-        Err(error) => Err(refused(&cx.root, path, error)),
+        Err(error) => return Err(refused(&cx.root, path, error)),
+    };
+    match known::standing(cx, &name, &old) {
+        _ if old.is_empty() || old == args.content.as_bytes() => Ok(Some(old)),
+        Standing::Same => Ok(Some(old)),
+        Standing::Unknown => Err(ToolError::ForModel(format!(
+            "`{path}` is there and you have not read it: `read` it first; to change a part of it use `edit`"
+        ))),
+        Standing::Changed => {
+            Err(ToolError::ForModel(format!("`{path}` {CHANGED}: `read` it again before you replace it")))
+        }
     }
 }
 

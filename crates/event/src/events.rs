@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, ContextEvent, EgressEvent, FilesEvent, Input, ItemId, Message,
-    ModelId, Money, Principal, RawJson, Rung, Seq, SessionId, SnapshotId, Structured, ToolName, ToolResult,
-    TurnSettings, Usage,
+    Answer, AskId, Attempt, Audience, BlobId, ContextEvent, EgressEvent, FilesEvent, Input, ItemId,
+    KnownFile, Message, ModelId, Money, Principal, RawJson, Rung, Seq, SessionId, SnapshotId, Structured,
+    ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -511,9 +511,12 @@ pub enum CallEvent {
         /// The whole output, where the result holds only a part of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         whole: Option<BlobId>,
-        /// Files that it wrote, relative to the root.
+        /// Files that it wrote or removed, relative to the root.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         wrote: Vec<String>,
+        /// Files that the model knows by it, as they were at its end.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        known: Vec<KnownFile>,
         /// How long it ran; absent when it never did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timing: Option<Timing>,

@@ -233,6 +233,10 @@ text_id!(
     BlobId
 );
 text_id!(
+    /// Content hash (BLAKE3, lower-case hex) of a file of the workspace.
+    ContentId
+);
+text_id!(
     /// A snapshot of the workspace's files. Two in a row between which nothing changed are the same.
     SnapshotId
 );

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod format;
 mod ids;
+mod known;
 mod message;
 mod op;
 mod record;
@@ -30,9 +31,10 @@ pub use events::{
 pub use files::{FilesEvent, OnConflict, Restore, Which};
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
 pub use ids::{
-    AskId, Attempt, BlobId, ItemId, ModelId, OpId, Seq, SessionId, SnapshotId, ToolName, TurnId, UnixMillis,
-    undated,
+    AskId, Attempt, BlobId, ContentId, ItemId, ModelId, OpId, Seq, SessionId, SnapshotId, ToolName, TurnId,
+    UnixMillis, undated,
 };
+pub use known::KnownFile;
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
 pub use record::{Cause, RawJson, Record};

@@ -317,7 +317,7 @@ fn no_link(instead: Errno) -> impl FnOnce(Errno) -> Errno {
 }
 
 #[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap, reason = "their widths differ by platform")]
-fn seen(stat: &rustix::fs::Stat) -> Seen {
+pub(crate) fn seen(stat: &rustix::fs::Stat) -> Seen {
     let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
     Seen {
         kind: match FileType::from_raw_mode(stat.st_mode) {

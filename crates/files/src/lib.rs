@@ -25,4 +25,4 @@ pub use plain::{
     copy, create_dir_all, create_dir_private, read, read_to_string, remove_dir_all, remove_file, rename,
     set_executable,
 };
-pub use root::{RelPath, Root};
+pub use root::{Permissions, RelPath, Root};

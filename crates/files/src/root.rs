@@ -1,10 +1,11 @@
 //! A folder that cannot be left: every path is taken relative to it, and checked when it is opened, not before.
 //! Never asks whether something may be read or written, only where it is.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -12,8 +13,9 @@ use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::atomic::{Permission, replace_at};
+use crate::folder::seen;
 use crate::resolve::{Beneath, LINKS_MAX};
-use crate::{Durability, Error, Listing, RootError};
+use crate::{Durability, Error, Listing, RootError, Seen};
 
 /// How often a folder that moves while it is looked at is looked at again.
 const LOOKS: usize = 16;
@@ -22,6 +24,17 @@ const LOOKS: usize = 16;
 #[derive(Debug)]
 pub struct Root {
     beneath: Beneath,
+}
+
+/// The permissions of a file that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permissions {
+    /// Those of the file that is replaced; else those of any new file.
+    Kept,
+    /// The same, but a new file may be run.
+    Program,
+    /// These bits, whatever was there.
+    Exactly(u32),
 }
 
 /// A normalised path relative to a root: no `.` and no `..` among its names; the root itself is `.`.
@@ -170,8 +183,16 @@ impl Root {
     /// [`RootError::IsDirectory`] and [`RootError::NotAFile`] when something else is there; an error of kind
     /// `PermissionDenied` when the file there is write-protected.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), RootError> {
+        self.write_as(path, bytes, Permissions::Kept)
+    }
+
+    /// The same as [`write`](Self::write), with these permissions.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_as(&self, path: &str, bytes: &[u8], permissions: Permissions) -> Result<(), RootError> {
         let relative = self.relative(path)?;
-        self.replace(Path::new(relative.as_str()), bytes).map_err(|refusal| match refusal {
+        self.replace(Path::new(relative.as_str()), bytes, permissions).map_err(|refusal| match refusal {
             // There is a file where a folder would have to be.
             Refusal::System(Errno::NOTDIR) => {
                 RootError::Io(Error::new("write", self.path().join(relative.as_str()), Errno::NOTDIR))
@@ -184,7 +205,53 @@ impl Root {
         })
     }
 
-    fn replace(&self, relative: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    /// What a path names, itself: a link is not followed. `None` where there is no such name.
+    ///
+    /// # Errors
+    /// When it is outside, the root itself, or the system does not say.
+    pub fn look(&self, path: &str) -> Result<Option<Seen>, RootError> {
+        match self.at_name("look at", path, |folder, name| {
+            rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+        }) {
+            Ok(stat) => Ok(Some(seen(&stat))),
+            Err(RootError::NotFound { .. } | RootError::NotADirectory { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file, or a link and not what it leads to.
+    ///
+    /// # Errors
+    /// [`RootError::NotFound`], and [`RootError::IsDirectory`] for a folder.
+    pub fn remove(&self, path: &str) -> Result<(), RootError> {
+        self.at_name("remove", path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty()))
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// When it is missing, not empty, or no folder.
+    pub fn remove_folder(&self, path: &str) -> Result<(), RootError> {
+        self.at_name("remove", path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR))
+    }
+
+    /// Does something to a path's last name in the folder that it is in. The root itself has none.
+    fn at_name<T>(
+        &self,
+        action: &'static str,
+        path: &str,
+        act: impl FnOnce(&OwnedFd, &OsStr) -> Result<T, Errno>,
+    ) -> Result<T, RootError> {
+        let relative = self.relative(path)?;
+        let relative = Path::new(relative.as_str());
+        let (Some(folder), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Err(RootError::IsDirectory { path: path.to_owned() });
+        };
+        let folder = self.beneath.resolve(folder, OFlags::PATH | OFlags::DIRECTORY);
+        folder.and_then(|folder| act(&folder, name)).map_err(|error| self.refused(action, path, error))
+    }
+
+    fn replace(&self, relative: &Path, bytes: &[u8], permissions: Permissions) -> Result<(), Refusal> {
         let mut path = relative.to_owned();
         for _ in 0..=LINKS_MAX {
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -192,12 +259,12 @@ impl Root {
             };
             let dir = self.beneath.resolve_or_make_dir(folder)?;
             let (mode, durability) = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => (Permission::Masked(0o666), Durability::Cached),
+                Err(Errno::NOENT) => (permissions.of_new(), Durability::Cached),
                 Err(error) => return Err(error.into()),
                 Ok(there) => match FileType::from_raw_mode(there.st_mode) {
                     FileType::RegularFile if there.st_mode & 0o222 == 0 => return Err(Errno::ACCESS.into()),
                     // New content does not inherit the right to run as someone else.
-                    FileType::RegularFile => (Permission::Exactly(there.st_mode & 0o777), Durability::Synced),
+                    FileType::RegularFile => (permissions.over(there.st_mode), Durability::Synced),
                     FileType::Directory => return Err(Errno::ISDIR.into()),
                     FileType::Symlink => {
                         let target = match rustix::fs::readlinkat(&dir, name, Vec::new()) {
@@ -205,8 +272,7 @@ impl Root {
                             Err(Errno::INVAL | Errno::NOENT) => continue,
                             target => target?,
                         };
-                        let target: &std::ffi::OsStr =
-                            std::os::unix::ffi::OsStrExt::from_bytes(target.to_bytes());
+                        let target: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(target.to_bytes());
                         path = self.beneath.link_target(folder, Path::new(target))?;
                         continue;
                     }
@@ -236,6 +302,23 @@ impl Root {
             // What opening a socket or a pipe that nobody writes says.
             Errno::NXIO => RootError::NotAFile { path: given },
             error => RootError::Io(Error::new(action, self.path().join(path), error)),
+        }
+    }
+}
+
+impl Permissions {
+    fn of_new(self) -> Permission {
+        match self {
+            Self::Kept => Permission::Masked(0o666),
+            Self::Program => Permission::Masked(0o777),
+            Self::Exactly(mode) => Permission::Exactly(mode & 0o777),
+        }
+    }
+
+    fn over(self, mode: u32) -> Permission {
+        match self {
+            Self::Kept | Self::Program => Permission::Exactly(mode & 0o777),
+            Self::Exactly(mode) => Permission::Exactly(mode & 0o777),
         }
     }
 }

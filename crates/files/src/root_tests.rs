@@ -231,6 +231,47 @@ fn a_write_makes_folders_and_keeps_the_mode() {
     }
 }
 
+#[test]
+fn permissions_are_given_or_kept() {
+    for place in places() {
+        let mode =
+            |name: &str| std::fs::metadata(place.inside.join(name)).unwrap().permissions().mode() & 0o7777;
+        place.root.write_as("program", b"x", Permissions::Program).unwrap();
+        place.root.write_as("data", b"x", Permissions::Kept).unwrap();
+        assert_eq!(mode("program"), mode("data") | 0o111 & (mode("data") >> 2));
+        place.root.write_as("data", b"x", Permissions::Exactly(0o4710)).unwrap();
+        assert_eq!(mode("data"), 0o710);
+        place.root.write_as("data", b"x", Permissions::Program).unwrap();
+        assert_eq!(mode("data"), 0o710, "what is there keeps its own");
+    }
+}
+
+#[test]
+fn names_are_removed_and_looked_at_themselves_and_never_outside() {
+    for place in places() {
+        symlink(place.outside.join("secret"), place.inside.join("link")).unwrap();
+        symlink(&place.outside, place.inside.join("away")).unwrap();
+        let kind = |path: &str| place.root.look(path).unwrap().map(|seen| seen.kind);
+        assert_eq!(kind("link"), Some(crate::SeenKind::Link));
+        assert_eq!(kind("sub"), Some(crate::SeenKind::Folder));
+        assert_eq!((kind("none"), kind("file/none"), kind("none/none")), (None, None, None));
+        place.root.remove("link").unwrap();
+        assert!(matches!(place.root.remove("link"), Err(RootError::NotFound { .. })));
+        for path in ["away/secret", "../outside/secret", "/etc/passwd"] {
+            assert!(matches!(place.root.look(path), Err(RootError::Outside { .. })), "{path}");
+            assert!(matches!(place.root.remove(path), Err(RootError::Outside { .. })), "{path}");
+        }
+        assert!(matches!(place.root.remove("."), Err(RootError::IsDirectory { .. })));
+        assert!(matches!(place.root.remove("sub"), Err(RootError::IsDirectory { .. })));
+        std::fs::write(place.inside.join("sub/x"), "").unwrap();
+        assert!(place.root.remove_folder("sub").is_err());
+        place.root.remove("sub/x").unwrap();
+        place.root.remove_folder("sub").unwrap();
+        assert!(place.root.remove_folder("file").is_err());
+        assert_untouched(&place);
+    }
+}
+
 /// Another process swaps a folder for a link to the outside, again and again, while we read and write.
 #[test]
 fn a_race_with_a_link_does_not_lead_out() {

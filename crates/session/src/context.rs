@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use codetether_event::{ContentPart, Input, ItemId, Message, Role, Seq, Usage};
 
-use crate::EpochInfo;
+use crate::{EpochInfo, Known};
 
 /// Outputs of calls of at most so many bytes are not folded: the line would be no shorter.
 const SHORT: usize = 400;
@@ -21,6 +21,8 @@ pub struct Context {
     pub epoch: Option<EpochInfo>,
     /// The messages, in order.
     pub messages: Vec<Arc<Message>>,
+    /// The files that it has seen.
+    pub known: Known,
     /// What each of them is.
     kinds: Vec<Kind>,
     /// Where turns and steps began.
@@ -124,6 +126,7 @@ impl Context {
         let Some(mark) = self.marks.drain(at..).next() else { return };
         self.truncate(mark.messages);
         self.entered.retain(|(seq, _)| *seq < to);
+        self.known.rewind(to);
     }
 
     /// Forgets the messages from there on, and so the prefix.

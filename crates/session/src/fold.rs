@@ -10,7 +10,9 @@ use codetether_event::{
 };
 
 use crate::context::Kind;
-use crate::{Call, Context, EpochInfo, FailedSample, Knock, OpenAsk, Phase, Refusal, State, Step, Turn};
+use crate::{
+    Call, Context, EpochInfo, FailedSample, Knock, Known, OpenAsk, Phase, Refusal, State, Step, Turn,
+};
 
 /// The tool that shows a result again.
 const RECALL: &str = "recall";
@@ -31,7 +33,7 @@ impl State {
             Event::Item(event) => self.item_event(event),
             Event::Context(event) => self.context_event(event, record.seq),
             Event::Sample(event) => self.sample_event(event, record.seq),
-            Event::Call(event) => self.call_event(event),
+            Event::Call(event) => self.call_event(event, record.seq),
             Event::Ask(event) => self.ask_event(event, record.seq),
             Event::Files(event) => self.files_event(event),
             Event::Egress(event) => self.egress_event(event),
@@ -48,6 +50,10 @@ impl State {
             }
             SessionEvent::Adopted { attempt, root, .. } => {
                 self.attempt = *attempt;
+                if self.root != *root {
+                    // Files of the same names are others.
+                    self.context.known = Known::default();
+                }
                 self.root.clone_from(root);
                 self.audience = None;
                 self.files.adopted();
@@ -336,7 +342,10 @@ impl State {
         }
     }
 
-    fn call_event(&mut self, event: &CallEvent) {
+    fn call_event(&mut self, event: &CallEvent, seq: Seq) {
+        if let CallEvent::Ended { known, .. } = event {
+            self.context.known.learn(seq, known);
+        }
         let Some(turn) = &mut self.turn else { return };
         self.files.call_event(event, turn.id);
         let item = match event {

@@ -73,6 +73,7 @@ fn unstarted(call: &Call, text: String) -> Event {
         result: ToolResult { call: call.call.id.clone(), text, error: true },
         whole: None,
         wrote: Vec::new(),
+        known: Vec::new(),
         timing: None,
         after: None,
     })

@@ -44,6 +44,7 @@ impl State {
                 },
                 whole: None,
                 wrote: Vec::new(),
+                known: Vec::new(),
                 timing: None,
                 after: files.filter(|_| self.files.is_open(call.item)).cloned(),
             }));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentPart,
-    ContextEvent, Event, FilesEvent, Input, InterruptReason, ItemId, Message, Mode, ModelId, NoteEvent, OpId,
-    Principal, ProviderFailure, Reading, Record, ResponseFormat, Retry, Role, SampleEvent, SampleOutcome,
-    Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Timing, ToolCall, ToolName, ToolResult,
-    TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentId,
+    ContentPart, ContextEvent, Event, FilesEvent, Input, InterruptReason, ItemId, KnownFile, Message, Mode,
+    ModelId, NoteEvent, OpId, Principal, ProviderFailure, Reading, Record, ResponseFormat, Retry, Role,
+    SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Timing,
+    ToolCall, ToolName, ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ pub(crate) struct Transcript {
     clock: u64,
     settings: TurnSettings,
     open: Option<ItemId>,
+    known: Vec<KnownFile>,
 }
 
 impl Transcript {
@@ -37,6 +38,7 @@ impl Transcript {
             clock: 1_000,
             settings: Self::settings(),
             open: None,
+            known: Vec::new(),
         };
         t.append(vec![Event::Session(SessionEvent::Opened {
             schema: 1,
@@ -330,6 +332,13 @@ impl Transcript {
         self.append(vec![Event::Call(CallEvent::Started { item, marker, before: None })])
     }
 
+    /// By the call that ends next, the model knows this file.
+    pub(crate) fn knows(&mut self, path: &str, content: Option<&str>) -> &mut Self {
+        let content = content.map(ContentId::new);
+        self.known.push(KnownFile { path: path.into(), content });
+        self
+    }
+
     pub(crate) fn end_call(&mut self, index: usize, text: &str) -> &mut Self {
         self.end_call_with(index, text, Vec::new(), None)
     }
@@ -361,7 +370,8 @@ impl Transcript {
         let item = self.item(index);
         let result = ToolResult { call: format!("c{index}"), text: text.into(), error: false };
         let (whole, timing) = (None, None);
-        self.append(vec![Event::Call(CallEvent::Ended { item, result, whole, wrote, timing, after })])
+        let known = std::mem::take(&mut self.known);
+        self.append(vec![Event::Call(CallEvent::Ended { item, result, whole, wrote, known, timing, after })])
     }
 
     /// The results of the last closed step.

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentPart, ContextEvent,
-    EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, Message, Mode, ModelId, OnConflict, Op, OpId,
-    Principal, ProviderFailure, ProviderFailureKind, Reading, Record, ResponseFormat, Restore, Retry, Role,
-    Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured,
-    Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentId, ContentPart,
+    ContextEvent, EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, KnownFile, Message, Mode,
+    ModelId, OnConflict, Op, OpId, Principal, ProviderFailure, ProviderFailureKind, Reading, Record,
+    ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId,
+    SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings,
+    UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -196,6 +197,7 @@ impl World {
                     result: ToolResult { call: id, text, error: self.choose(2) == 0 },
                     whole: None,
                     wrote: Vec::new(),
+                    known: self.known(),
                     timing: Some(Timing::default()),
                     after: self.snapshot(),
                 })]
@@ -214,6 +216,12 @@ impl World {
             Effect::Cancel { .. } => unreachable!("a cancel is never open"),
         };
         self.append(events, Cause::Timer);
+    }
+
+    fn known(&mut self) -> Vec<KnownFile> {
+        let (path, content) = (self.choose(3), self.choose(4));
+        let content = (content > 0).then(|| ContentId::new(content.to_string()));
+        vec![KnownFile { path: path.to_string(), content }]
     }
 
     fn snapshot(&mut self) -> Option<SnapshotId> {

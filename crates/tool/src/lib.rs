@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{ItemId, Piece, ToolName, Touches};
+use codetether_event::{ContentId, ItemId, KnownFile, Piece, ToolName, Touches};
 use codetether_files::Root;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -67,8 +67,10 @@ pub struct ToolOutput {
     pub failed: bool,
     /// A file of the session's spool that holds the whole output, where `text` holds only a part.
     pub whole: Option<PathBuf>,
-    /// Files that were written, relative to the root.
+    /// Files that were written or removed, relative to the root.
     pub wrote: Vec<String>,
+    /// Files that the model knows by it: of which it was shown something, or that it wrote whole.
+    pub known: Vec<KnownFile>,
 }
 
 impl ToolOutput {
@@ -137,6 +139,8 @@ pub struct ToolContext {
     pub host: Arc<dyn Host>,
     /// What a search passes over.
     pub hidden: Hidden,
+    /// What the model knows of files.
+    pub known: Known,
 }
 
 /// Files that a tool must pass over when it searches a folder, though it may search the folder: reading them is denied.
@@ -155,6 +159,26 @@ impl Hidden {
     #[must_use]
     pub fn hides(&self, path: &std::path::Path) -> bool {
         self.0.as_ref().is_some_and(|holds| path.to_str().is_none_or(|path| holds(path)))
+    }
+}
+
+/// What files held when the model saw them last in this session.
+#[derive(Clone, Default)]
+pub struct Known(Option<Arc<Recalls>>);
+
+type Recalls = dyn Fn(&str) -> Option<ContentId> + Send + Sync;
+
+impl Known {
+    /// What this recalls of the file at a path, relative to the root.
+    pub fn by(recalls: impl Fn(&str) -> Option<ContentId> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(recalls)))
+    }
+
+    /// What the file at this path, relative to the root, held when the model read or wrote it last; nothing where it never
+    /// did.
+    #[must_use]
+    pub fn content(&self, path: &str) -> Option<ContentId> {
+        self.0.as_ref().and_then(|recalls| recalls(path))
     }
 }
 

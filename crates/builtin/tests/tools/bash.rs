@@ -69,7 +69,7 @@ async fn the_end_is_told() {
             Exit { status, output: output.into(), whole: whole.clone(), notes: Vec::new() };
         let got = bench.call("bash", json!({"command": "x"})).await.unwrap();
         let failed = status != ExitStatus::Code(0);
-        assert_eq!(got, ToolOutput { text: text.into(), failed, whole, wrote: Vec::new() });
+        assert_eq!(got, ToolOutput { text: text.into(), failed, whole, ..ToolOutput::default() });
     }
     *bench.host.exit.lock().unwrap() =
         Exit { status: ExitStatus::TimedOut, output: "x".into(), whole: None, notes: Vec::new() };

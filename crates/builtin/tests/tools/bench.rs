@@ -1,15 +1,16 @@
 //! A folder, a host that runs nothing, and calls as the gate makes them.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use codetether_builtin::{Builtin, Shell};
-use codetether_event::{ItemId, Piece, Seq, ToolName, Touches};
+use codetether_event::{ContentId, ItemId, Piece, Seq, ToolName, Touches};
 use codetether_files::Root;
 use codetether_tool::{
-    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Hidden, Host, Limits, Tool, ToolContext, ToolError,
-    ToolOutput, ToolSource,
+    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Hidden, Host, Known, Limits, Tool, ToolContext,
+    ToolError, ToolOutput, ToolSource,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,6 +19,8 @@ pub(crate) struct Bench {
     dir: TempDir,
     pub(crate) cx: ToolContext,
     pub(crate) host: Arc<Fake>,
+    /// What the model knows of files, as the session keeps it.
+    known: Arc<Mutex<BTreeMap<String, ContentId>>>,
 }
 
 /// Answers every command with the same end.
@@ -49,6 +52,7 @@ impl Bench {
         let exit =
             Exit { status: ExitStatus::Code(0), output: String::new(), whole: None, notes: Vec::new() };
         let host = Arc::new(Fake { exit: Mutex::new(exit), ran: Mutex::new(Vec::new()) });
+        let known = Arc::<Mutex<BTreeMap<String, ContentId>>>::default();
         let cx = ToolContext {
             call: ItemId::at(Seq(1)),
             root: Arc::new(root),
@@ -56,8 +60,12 @@ impl Bench {
             cancel: Cancel::new(),
             host: Arc::clone(&host) as Arc<dyn Host>,
             hidden: Hidden::default(),
+            known: Known::by({
+                let known = Arc::clone(&known);
+                move |path| known.lock().unwrap().get(path).cloned()
+            }),
         };
-        Self { dir, cx, host }
+        Self { dir, cx, host, known }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -100,7 +108,15 @@ impl Bench {
     }
 
     pub(crate) async fn call(&self, tool: &str, args: Value) -> Result<ToolOutput, ToolError> {
-        find(tool).call(Args(args), &self.cx).await
+        let output = find(tool).call(Args(args), &self.cx).await?;
+        let mut known = self.known.lock().unwrap();
+        for file in &output.known {
+            match &file.content {
+                Some(content) => known.insert(file.path.clone(), content.clone()),
+                None => known.remove(&file.path),
+            };
+        }
+        Ok(output)
     }
 
     /// What the model is told by a call that succeeds.

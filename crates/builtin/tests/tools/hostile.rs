@@ -13,6 +13,24 @@ fn calls(path: &str) -> Vec<(&'static str, Value)> {
         ("read", json!({"path": path})),
         ("write", json!({"path": path, "content": "overwritten"})),
         ("edit", json!({"path": path, "old": "secret", "new": "changed"})),
+        ("multi_edit", json!({"edits": [{"path": path, "old": "secret", "new": "changed"}]})),
+        (
+            "apply_patch",
+            json!({"patch": format!("*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch")}),
+        ),
+        ("apply_patch", json!({"patch": format!("*** Begin Patch\n*** Delete File: {path}\n*** End Patch")})),
+        (
+            "apply_patch",
+            json!({"patch": format!("*** Begin Patch\n*** Update File: {path}\n-secret line\n+x\n*** End Patch")}),
+        ),
+        (
+            "apply_patch",
+            json!({"patch": format!("--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-secret line\n+x\n")}),
+        ),
+        (
+            "apply_patch",
+            json!({"patch": format!("--- a/{path}\n+++ /dev/null\n@@ -1 +0,0 @@\n-secret line\n")}),
+        ),
         ("list", json!({"path": path})),
         ("glob", json!({"pattern": "**", "path": path})),
         ("grep", json!({"pattern": "secret", "path": path})),
@@ -89,7 +107,8 @@ async fn odd_paths_are_answered() {
     let bench = Bench::new();
     for path in ["", "\0", "a\0b", "\u{202e}x", &"x".repeat(10_000), &"x/".repeat(5_000)] {
         for (tool, args) in calls(path) {
-            if !matches!((tool, path), ("list" | "glob" | "grep", "")) && tool != "write" {
+            let creates = tool == "write" || args.to_string().contains("*** Add File");
+            if !matches!((tool, path), ("list" | "glob" | "grep", "")) && !creates {
                 let got = bench.call(tool, args).await;
                 assert!(is_refused(&got), "{tool} {path:?}: {got:?}");
             }
@@ -104,8 +123,10 @@ async fn odd_paths_are_answered() {
 #[tokio::test]
 async fn arguments_of_another_shape_are_answered() {
     let bench = Bench::new();
-    for tool in ["read", "write", "edit", "list", "glob", "grep", "bash"] {
-        for args in [json!(null), json!([]), json!("x"), json!({"path": 1, "command": 1, "pattern": 1})] {
+    for tool in ["read", "write", "edit", "multi_edit", "apply_patch", "list", "glob", "grep", "bash"] {
+        for args in
+            [json!(null), json!([]), json!("x"), json!({"path": 1, "command": 1, "pattern": 1, "patch": 1})]
+        {
             let got = bench.call(tool, args.clone()).await;
             assert!(is_refused(&got), "{tool} {args}: {got:?}");
             assert!(!bench.preview(tool, args).await.is_empty());

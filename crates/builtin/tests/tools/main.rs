@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+mod apply_patch;
 mod bash;
 mod bench;
 mod edit;
 mod glob;
 mod grep;
 mod hostile;
+mod known;
 mod list;
 mod manifest;
+mod multi_edit;
+mod patch_git;
 mod read;
 mod write;

@@ -9,7 +9,10 @@ use crate::bench::touches;
 fn the_tools_are_small_and_in_a_stable_order() {
     let manifest = Builtin::new(Shell::Confined).manifest();
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
-    assert_eq!(names, ["read", "write", "edit", "list", "glob", "grep", "bash", "recall"]);
+    assert_eq!(
+        names,
+        ["read", "write", "edit", "multi_edit", "apply_patch", "list", "glob", "grep", "bash", "recall"]
+    );
     let shown: Vec<_> = manifest
         .iter()
         .map(|spec| json!({"name": spec.name, "description": spec.description, "parameters": spec.schema}))
@@ -61,6 +64,10 @@ fn what_a_call_touches_is_told_before_it_runs() {
     assert_eq!(write, Touches { writes: vec!["a".into()], ..Touches::default() });
     let edit = touches("edit", json!({"path": "a", "old": "x", "new": "y"}));
     assert_eq!(edit, Touches { writes: vec!["a".into()], ..reads("a") });
+    let edits = json!([{"path": "a", "old": "x", "new": "y"}, {"path": "b", "old": "x", "new": "y"}]);
+    let both = || vec!["a".to_owned(), "b".to_owned()];
+    let multi_edit = touches("multi_edit", json!({"edits": edits}));
+    assert_eq!(multi_edit, Touches { reads: both(), writes: both(), ..Touches::default() });
     let bash = touches("bash", json!({"command": "rm -rf x"}));
     assert_eq!(bash, Touches { commands: vec!["rm -rf x".into()], ..Touches::default() });
 }

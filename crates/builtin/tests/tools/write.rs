@@ -16,6 +16,7 @@ async fn a_file_is_replaced_and_keeps_its_mode() {
     let bench = Bench::new();
     bench.file("run.sh", "old");
     bench.set_mode("run.sh", 0o750);
+    bench.told("read", json!({"path": "run.sh"})).await;
     let got = bench.call("write", json!({"path": "./x/../run.sh", "content": ""})).await.unwrap();
     assert_eq!(
         (got.text.as_str(), got.wrote),
@@ -46,10 +47,14 @@ async fn the_preview_is_the_change() {
     let bench = Bench::new();
     bench.file("a.txt", "1\n2\n");
     bench.file("bin", b"\xff\0");
+    bench.told("read", json!({"path": "a.txt"})).await;
     let got = bench.preview("write", json!({"path": "a.txt", "content": "1\n3\n"})).await;
     assert_eq!(got, "--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n 1\n-2\n+3\n");
     let got = bench.preview("write", json!({"path": "bin", "content": "text"})).await;
-    assert_eq!(got, "replaces all 2 bytes of `bin` by 4 bytes of text");
+    assert_eq!(
+        got,
+        "`bin` is there and you have not read it: `read` it first; to change a part of it use `edit`"
+    );
     assert!(
         bench.preview("write", json!({"path": "new", "content": "x\n"})).await.starts_with("--- /dev/null")
     );

@@ -264,11 +264,21 @@ fn first_line(text: &str) -> String {
 
 /// A call in one line: its name and its first argument, which says most.
 fn title(call: &ToolCall) -> String {
-    let first = serde_json::from_str::<Value>(&call.arguments).ok().and_then(|arguments| {
-        let first = arguments.as_object()?.values().next()?.clone();
-        Some(first.as_str().map_or_else(|| first.to_string(), str::to_owned))
-    });
+    let first = serde_json::from_str::<Value>(&call.arguments)
+        .ok()
+        .and_then(|arguments| Some(said(arguments.as_object()?.values().next()?)));
     shortened(&format!("{} {}", call.name, first.unwrap_or_default()))
+}
+
+/// What an argument says of its call: a text itself, of a patch without its first line, of several edits their files.
+fn said(argument: &Value) -> String {
+    if let Some(text) = argument.as_str() {
+        return text.strip_prefix("*** Begin Patch\n").unwrap_or(text).to_owned();
+    }
+    let items = argument.as_array().map_or(&[][..], Vec::as_slice);
+    let mut paths: Vec<&str> = items.iter().filter_map(|item| item.get("path")?.as_str()).collect();
+    paths.dedup();
+    if paths.is_empty() { argument.to_string() } else { paths.join(", ") }
 }
 
 /// One line without control characters, or its beginning.
@@ -295,6 +305,12 @@ mod tests {
         };
         assert_eq!(title(&call(r#"{"command":"a\nb\u001b[31m"}"#)), r"bash a b\u{1b}[31m");
         assert_eq!(title(&call("{broken")), "bash");
+        let edits = r#"{"edits":[{"path":"a","old":"x"},{"path":"a"},{"path":"b"}]}"#;
+        assert_eq!(title(&call(edits)), "bash a, b");
+        assert_eq!(
+            title(&call(r#"{"patch":"*** Begin Patch\n*** Add File: a\n+x"}"#)),
+            "bash *** Add File: a +x"
+        );
         assert_eq!(
             title(&call(&format!(r#"{{"command":"{}"}}"#, "ä".repeat(300)))).chars().count(),
             SHOWN + 1

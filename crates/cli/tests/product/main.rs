@@ -8,6 +8,7 @@ mod cassettes;
 mod compaction;
 mod confined;
 mod demo;
+mod editing;
 mod egress;
 mod form;
 mod interrupt;

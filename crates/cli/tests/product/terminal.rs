@@ -21,7 +21,7 @@ pub(crate) const KILL: &str = "^K";
 pub(crate) const NOTHING: &str = "";
 
 /// Runs at a pseudo-terminal, in mode `ask`; each answer is typed once its question was seen.
-fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
+pub(crate) fn at_terminal(bench: &Bench, args: &[&str], answers: &[&str]) -> (i32, String) {
     answered(bench, &[&["--mode", "ask"], args].concat(), QUESTION, answers)
 }
 

@@ -52,7 +52,7 @@ fn read_and_edit_speak_of_every_tool_that_does_so() {
     for tool in ["read", "grep", "list", "anything"] {
         assert_eq!(verdict(Mode::Bypass, &["deny read(.env)"], tool, &reads(".env")), "deny", "{tool}");
     }
-    for tool in ["edit", "write", "apply_patch"] {
+    for tool in ["edit", "write", "multi_edit", "apply_patch"] {
         assert_eq!(verdict(Mode::Ask, &["allow edit(src/**)"], tool, &writes("src/x")), "allow", "{tool}");
         assert_eq!(verdict(Mode::Ask, &["allow edit(src/**)"], tool, &writes("x")), "ask", "{tool}");
     }
