@@ -1,5 +1,5 @@
 //! What a session's commands are confined in: a sandbox that is made for the first of them, and stays while the mode is
-//! the same.
+//! the same and nothing has ended it. It guards by itself what has come into the workspace before each command.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +42,16 @@ impl Sandbox {
         self.egress.as_ref()
     }
 
+    /// What commands in this mode may do.
+    pub(crate) fn policy(&self, mode: Mode) -> Policy {
+        let mut policy =
+            if mode == Mode::Plan { &self.confine.reading } else { &self.confine.writing }.clone();
+        if let (Net::Allow(hosts), Some(egress)) = (&mut policy.net, &self.egress) {
+            hosts.extend(egress.granted());
+        }
+        policy
+    }
+
     /// The sandbox for commands in this mode. Blocks for some milliseconds where it has to be made.
     ///
     /// # Errors
@@ -49,14 +59,12 @@ impl Sandbox {
     pub(crate) fn kept(&self, mode: Mode) -> Result<Arc<Kept>, String> {
         let writes = mode != Mode::Plan;
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, kept)) = standing.as_ref().filter(|(writing, _)| *writing == writes) {
+        if let Some((_, kept)) =
+            standing.as_ref().filter(|(writing, kept)| *writing == writes && !kept.is_gone())
+        {
             return Ok(Arc::clone(kept));
         }
-        let mut policy = if writes { &self.confine.writing } else { &self.confine.reading }.clone();
-        if let (Net::Allow(hosts), Some(egress)) = (&mut policy.net, &self.egress) {
-            hosts.extend(egress.granted());
-        }
-        let mut kept = Kept::start(&self.confine.program, &policy).map_err(|fault| {
+        let mut kept = Kept::start(&self.confine.program, &self.policy(mode)).map_err(|fault| {
             let cure = fault.cure.as_ref().map(|cure| format!(" ({cure})")).unwrap_or_default();
             format!("there is no sandbox to run it in, so it was not run: {fault}{cure}")
         })?;

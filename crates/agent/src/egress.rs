@@ -300,8 +300,8 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// What the command could not reach, a line for each.
-    pub(crate) fn notes(self) -> Vec<String> {
+    /// What the command could not reach: for the record, and a line for the model.
+    pub(crate) fn notes(self) -> Vec<(String, String)> {
         // What was denied before the command ended may not have been told yet.
         loop {
             let next = self.shared.lock().denials.as_mut().and_then(|denials| denials.try_recv().ok());
@@ -309,9 +309,14 @@ impl Listening {
             self.shared.tell(&denied);
         }
         let Some(run) = self.shared.lock().runs.remove(&self.number) else { return Vec::new() };
-        let mut notes: Vec<String> = run.notes.into_iter().map(|(_, note)| note).collect();
+        let what = |target: Option<Target>| match target {
+            Some(target) => format!("reach {target}"),
+            None => "reach what cannot be told".to_owned(),
+        };
+        let mut notes: Vec<_> = run.notes.into_iter().map(|(target, note)| (what(target), note)).collect();
         if run.more > 0 {
-            notes.push(format!("{} more connections were not allowed by the sandbox", run.more));
+            let more = format!("{} more connections", run.more);
+            notes.push((format!("reach by {more}"), format!("{more} were not allowed by the sandbox")));
         }
         notes
     }
@@ -371,8 +376,8 @@ mod tests {
         for n in (0..12).chain([0]) {
             assert_eq!(status(proxy, &format!("h{n}.example:443")).await, "403");
         }
-        let notes = first.notes();
-        assert_eq!(notes.len(), NOTES + 1);
+        let (denied, notes): (Vec<String>, Vec<String>) = first.notes().into_iter().unzip();
+        assert_eq!((denied.len(), denied[0].as_str()), (NOTES + 1, "reach h0.example:443"));
         assert_eq!(
             notes[0],
             "`h0.example:443` is not allowed by the sandbox: no rule names it; `h0.example` in the user's setting \
@@ -383,7 +388,7 @@ mod tests {
         let beside = egress.listen(call(3));
         assert_eq!(status(proxy, "h0.example:443").await, "403");
         assert_eq!((second.notes().len(), beside.notes().len()), (1, 1), "either may have asked");
-        assert_eq!(egress.listen(call(4)).notes(), [""; 0]);
+        assert!(egress.listen(call(4)).notes().is_empty());
         let mut items = Vec::new();
         while let Ok(Event::Egress(EgressEvent::Denied { item, waits: false, .. })) = told.try_recv() {
             items.push(item);
@@ -403,14 +408,14 @@ mod tests {
         assert_eq!(status(proxy, &target).await, "403");
         answer(Answer::Allow).unwrap();
         assert_eq!(status(proxy, &target).await, "200");
-        assert_eq!(listening.notes(), [""; 0], "it was reached in the end");
+        assert!(listening.notes().is_empty(), "it was reached in the end");
         assert_eq!(status(proxy, &target).await, "403");
 
         let listening = egress.listen(call(2));
         answer(Answer::Deny { reason: Some("not this one".into()) }).unwrap();
         assert_eq!(status(proxy, &target).await, "403");
         let note = format!("`{target}` is not allowed by the sandbox: the user said no: not this one");
-        assert_eq!(listening.notes(), [note]);
+        assert_eq!(listening.notes(), [(format!("reach {target}"), note)]);
 
         answer(Answer::AllowSession).unwrap();
         let renewed = led(&egress);

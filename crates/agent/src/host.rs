@@ -2,17 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use codetether_event::{CallEvent, Event, ItemId, Mode, Piece};
+use codetether_event::{CallEvent, Event, ItemId, Mode, Piece, SessionId};
 use codetether_files::BlobStore;
-use codetether_sandbox::{Decoder, Filter, Marker, Spec, Status};
+use codetether_sandbox::{Audit, Decoder, Filter, Marker, Spec, Status};
 use codetether_secret::{Redactor, Stream};
 use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
 
 use crate::confine::Sandbox;
 use crate::egress::Listening;
+use crate::heard::{self, Heard};
 use crate::hub::Hub;
 
 /// The variable that processes of a call carry, so that survivors of a crash can be found.
@@ -33,6 +34,11 @@ pub(crate) struct CallHost {
     pub(crate) blobs: BlobStore,
     /// What confines its commands, and the mode that they run in; nothing where they run on the machine as it is.
     pub(crate) sandbox: Option<(Arc<Sandbox>, Mode)>,
+    /// Where runs are recorded, where they are.
+    pub(crate) audit: Option<Audit>,
+    pub(crate) session: Option<SessionId>,
+    /// What the user should know: that a run could not be recorded.
+    pub(crate) warnings: Mutex<Vec<String>>,
 }
 
 /// Known secrets are taken out of output before it is kept or shown.
@@ -57,11 +63,21 @@ impl Host for CallHost {
             };
             codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
             let mut listening = None;
-            let confined = match self.sandbox.clone().filter(|_| !command.outside) {
+            let sandbox = self.sandbox.clone().filter(|_| !command.outside);
+            let mut heard = Heard::begun(&command, &dir, cx, self.session);
+            let confined = match sandbox.clone() {
                 Some((sandbox, mode)) => {
+                    heard.confined(&sandbox.policy(mode));
                     listening = sandbox.egress().map(|egress| egress.listen(cx.call));
                     let kept = tokio::task::spawn_blocking(move || sandbox.kept(mode)).await;
-                    Some(kept.map_err(|e| ToolError::Fatal(e.to_string()))?.map_err(ToolError::ForModel)?)
+                    match kept.map_err(|e| ToolError::Fatal(e.to_string()))? {
+                        Ok(kept) => Some(kept),
+                        Err(why) => {
+                            heard.entry.denied(&why);
+                            self.record(heard).await;
+                            return Err(ToolError::ForModel(why));
+                        }
+                    }
                 }
                 None => None,
             };
@@ -85,13 +101,31 @@ impl Host for CallHost {
                     self.hub.piece(cx.call, Piece::Output(text));
                 }
             };
-            let ended = codetether_sandbox::run(spec, &mut show, &cx.cancel)
-                .await
-                .map_err(|e| ToolError::ForModel(e.to_string()))?;
+            let ended = match codetether_sandbox::run(spec, &mut show, &cx.cancel).await {
+                Ok(ended) => ended,
+                Err(error) => {
+                    heard.entry.denied(&error.to_string());
+                    self.record(heard).await;
+                    return Err(ToolError::ForModel(error.to_string()));
+                }
+            };
             let rest = decoder.finish();
             if !rest.is_empty() {
                 self.hub.piece(cx.call, Piece::Output(rest));
             }
+            heard.entry.ended(ended.status, ended.took);
+            let mut output = ended.text();
+            if let Some((sandbox, mode)) = sandbox {
+                heard.beside(&ended.notes);
+                for (what, note) in listening.map(Listening::notes).unwrap_or_default() {
+                    heard.denied(&what, note);
+                }
+                if ended.status != Status::Cancelled {
+                    heard.denials(sandbox, mode, ended.status, &output).await;
+                }
+            }
+            let notes = heard.notes.clone();
+            self.record(heard).await;
             let status = match ended.status {
                 Status::Code(code) => ExitStatus::Code(code),
                 Status::Signal(signal) => ExitStatus::Signal(signal),
@@ -106,11 +140,9 @@ impl Host for CallHost {
                     });
                 }
             };
-            let mut output = ended.text();
             if let Some(lacks) = &ended.whole_lacks {
                 output.push_str(&format!("\n[the whole output is not kept: {lacks}]\n"));
             }
-            let notes = listening.map(Listening::notes).unwrap_or_default();
             Ok(Exit { status, output, whole: ended.whole, notes })
         })
     }
@@ -125,6 +157,16 @@ impl Host for CallHost {
 
     fn emit(&self, call: ItemId, piece: Piece) {
         self.hub.piece(call, piece);
+    }
+}
+
+impl CallHost {
+    /// Records a run, if runs are recorded.
+    async fn record(&self, heard: Heard) {
+        let Some(audit) = self.audit.clone() else { return };
+        if let Err(problem) = heard::record(audit, heard.entry).await {
+            self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+        }
     }
 }
 

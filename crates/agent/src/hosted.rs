@@ -221,6 +221,7 @@ impl Opening {
             dialogue: None,
             sandbox,
             told,
+            audit: self.parts.audit.clone(),
             workspace,
             syncing: None,
         };

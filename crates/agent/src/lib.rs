@@ -8,6 +8,7 @@ mod circumstances;
 mod confine;
 mod egress;
 mod gate;
+mod heard;
 mod host;
 mod hosted;
 mod hub;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
@@ -15,6 +15,7 @@ use codetether_event::{
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Provider, SampleSpec};
+use codetether_sandbox::Audit;
 use codetether_session::{Call, Effect, Next, Pair, Permit, Phase, Refused, State};
 use codetether_tool::{Hidden, Known, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
@@ -64,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) sandbox: Option<Arc<Sandbox>>,
     /// What it denied to commands.
     pub(crate) told: mpsc::Receiver<Event>,
+    /// Where its commands are recorded.
+    pub(crate) audit: Option<Audit>,
     /// Where there is a place to remember its files.
     pub(crate) workspace: Option<Workspace>,
     /// A sync of results that overlaps the next request.
@@ -288,6 +291,9 @@ impl Live {
             redactor: self.gate.redactor.clone(),
             commands: AtomicU64::new(0),
             sandbox: self.sandbox.clone().zip(confined.map(|settings| settings.mode)),
+            audit: self.audit.clone(),
+            session: self.state.session,
+            warnings: Mutex::default(),
         })
     }
 
@@ -343,7 +349,7 @@ impl Live {
         let known = self.known();
         self.effects.spawn(async move {
             let CallEnd { result, whole, wrote, touched, known, timing, fault } =
-                gate.run(permit, host, (hidden, known), cancel).await;
+                gate.run(permit, host.clone(), (hidden, known), cancel).await;
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
                 None => Ok(None),
@@ -352,6 +358,8 @@ impl Live {
             let after = after.ok().flatten();
             let ended = CallEvent::Ended { item, result, whole, wrote, known, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
+            let warnings = std::mem::take(&mut *host.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+            facts.extend(warnings.into_iter().map(|text| Event::Note(NoteEvent::Warned { text })));
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
             End { touched, ..End::of(item, facts) }
         });
@@ -566,6 +574,8 @@ pub struct Parts {
     pub instructions: Option<PathBuf>,
     /// How commands are confined, in turns whose settings want it.
     pub confine: Option<Confine>,
+    /// Where commands are recorded, if they are.
+    pub audit: Option<Audit>,
     /// Where files are remembered, so that changes can be taken back.
     pub memory: Option<Memory>,
     /// Where rules go that were allowed for good; without it they last as long as the session.

@@ -17,6 +17,8 @@ pub struct Memory {
     pub leases: PathBuf,
     /// Most bytes of it that are kept for sessions that are not open.
     pub max_bytes: u64,
+    /// Files of patterns that git ignores in every tree of the user.
+    pub excludes: Vec<PathBuf>,
 }
 
 /// A working tree, opened when it is first looked at.
@@ -135,7 +137,8 @@ impl Tree {
         let undo = match self.undo.take() {
             Some(undo) => undo,
             None => {
-                let options = Options::new(&self.memory.store, &self.root, &self.session);
+                let mut options = Options::new(&self.memory.store, &self.root, &self.session);
+                options.excludes.clone_from(&self.memory.excludes);
                 let undo = Undo::open(&options)?;
                 let owner = format!("session {} of process {}", self.session, std::process::id());
                 match Lease::acquire(&self.memory.leases, &self.root, &owner) {

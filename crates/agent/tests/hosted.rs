@@ -135,6 +135,7 @@ impl Place {
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),
                 home: None,
                 confine: None,
+                audit: None,
                 memory: None,
                 rule_file: None,
             },
@@ -363,6 +364,7 @@ async fn what_a_call_changed_is_taken_back_and_the_journal_knows() {
         store: memory("undo"),
         leases: memory("leases"),
         max_bytes: 1 << 30,
+        excludes: Vec::new(),
     });
     let hosted = opening.create(place.project()).await.unwrap();
     let settings = TurnSettings { snapshots: true, ..settings(Mode::Bypass) };

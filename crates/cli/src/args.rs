@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use codetether_config::{Dollars, Model, Seconds};
 use codetether_event::{Effort, Mode, Temperature};
 
+use crate::commands::audit::AuditCommand;
 use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::models::ModelsCommand;
@@ -95,6 +96,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Say what was spent: tokens and money of all sessions, as recorded.
     Usage(UsageArgs),
+    /// Show what the agent ran: when, how it ended, and what the sandbox denied it.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check that everything is in place, and say what to do where it is not.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -147,6 +151,10 @@ pub(crate) struct UndoArgs {
     /// Leave the files as they are: the conversation alone goes back, by N turns.
     #[arg(long, requires = "conversation", conflicts_with_all = ["step", "to"])]
     pub(crate) keep_files: bool,
+
+    /// Give up an undo that was interrupted and cannot be finished: what was done of it stays, the rest is told.
+    #[arg(long, conflicts_with_all = ["steps", "step", "to", "all", "files", "conversation", "dry_run", "conflicts"])]
+    pub(crate) abandon: bool,
 
     #[command(flatten)]
     pub(crate) how: How,

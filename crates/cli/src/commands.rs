@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 mod completions;
 pub(crate) mod config;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Changes(args) => undo::changes(&args),
         Command::Diff(args) => undo::diff(&args),
         Command::Usage(args) => usage::run(&args),
+        Command::Audit(command) => audit::run(command),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Version { json } => version::run(json),

@@ -4,7 +4,8 @@ use std::env;
 use std::path::PathBuf;
 
 use codetether_agent::Memory;
-use codetether_config::UndoLayer;
+use codetether_config::{SandboxLayer, UndoLayer};
+use codetether_sandbox::Audit;
 
 use crate::exit::{Exit, Failure};
 
@@ -33,7 +34,22 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
 pub(crate) fn memory(settings: &UndoLayer) -> Result<Memory, Failure> {
     let data = data_dir()?;
     let gigabytes = settings.max_size.map_or(u64::MAX, u64::from);
-    Ok(Memory { store: data.join("undo"), leases: data, max_bytes: gigabytes.saturating_mul(1 << 30) })
+    Ok(Memory {
+        store: data.join("undo"),
+        leases: data,
+        max_bytes: gigabytes.saturating_mul(1 << 30),
+        excludes: vec![codetether_sandbox::excludes_file(&codetether_sandbox::Host::here())],
+    })
+}
+
+/// Where it is recorded what the agent ran.
+pub(crate) fn audit_file() -> Result<PathBuf, Failure> {
+    data_dir().map(|dir| dir.join("audit.jsonl"))
+}
+
+/// The same, where the settings want it.
+pub(crate) fn audit(settings: &SandboxLayer) -> Result<Option<Audit>, Failure> {
+    settings.audit.unwrap_or(true).then(|| audit_file().map(Audit::own)).transpose()
 }
 
 /// Where it is recorded what was spent.

@@ -134,6 +134,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         // Recorded requests are for others, too.
         instructions: place::instructions().filter(|_| args.record.is_none() && args.replay.is_none()),
         confine,
+        audit: place::audit(&settings.sandbox)?,
         memory: Some(place::memory(&settings.undo)?),
         rule_file: permissions::rule_file(&root),
     };

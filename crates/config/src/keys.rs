@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::read::Reader;
-use crate::{Dollars, Model, Models, Names, Seconds};
+use crate::{Dollars, Model, Models, Names, Seconds, Size};
 
 /// One key of a table of settings.
 #[derive(Debug)]
@@ -138,6 +138,15 @@ impl Value for Seconds {
 
     fn narrower(ours: Self, theirs: Self) -> (Self, Taken) {
         smaller(ours, theirs)
+    }
+}
+
+impl Value for Size {
+    const WANTED: &'static str = "a size such as `\"512M\"` or `\"4G\"`, or `\"none\"`";
+
+    fn narrower(ours: Self, theirs: Self) -> (Self, Taken) {
+        let smaller = ours.smaller(theirs);
+        (smaller, if smaller == ours { Taken::NoNeed } else { Taken::Yes })
     }
 }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Table, Value, keys, table_field};
-use crate::{Dollars, Model, Models, Names, Seconds};
+use crate::{Dollars, Model, Models, Names, Seconds, Size};
 
 /// What may happen without asking, where nothing is set and commands are confined in namespaces.
 pub(crate) const MODE: Mode = Mode::AutoEdit;
@@ -156,6 +156,19 @@ keys! {
         /// here.
         #[key(default = None, unset = "none")]
         pub net: Option<Names>,
+        /// Most private memory of one process, such as `512M` or `8G`; `none` for no bound.
+        #[key(default = None, unset = "`4G`")]
+        pub memory: Option<Size>,
+        /// Most processes and threads of a command at a time.
+        #[key(default = None, unset = "512, and 32 for each processor")]
+        pub processes: Option<u32>,
+        /// Largest file that may be written, such as `1G`; `none` for no bound.
+        #[key(default = None, unset = "`none`")]
+        pub file_size: Option<Size>,
+        /// Whether a line is recorded of each command that the agent runs, confined or not: when, how it ended, and what it
+        /// was denied. `codetether audit` shows them.
+        #[key(default = Some(true))]
+        pub audit: Option<bool>,
     }
 }
 table_field!(SandboxLayer);

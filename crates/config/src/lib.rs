@@ -15,6 +15,7 @@ mod problem;
 mod read;
 mod reference;
 mod settings;
+mod size;
 pub mod trust;
 mod values;
 
@@ -30,4 +31,5 @@ pub use problem::{ConfigError, Problem};
 pub use read::{LayerName, Origin};
 pub use reference::{page, schema};
 pub use settings::{Entry, LeftOut, Settings, SourcedRule, Why, dotted};
+pub use size::Size;
 pub use values::{Dollars, Model, Models, Names};

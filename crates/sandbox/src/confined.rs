@@ -3,8 +3,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -13,15 +14,28 @@ use crate::environment::ours;
 use crate::run::{Marker, Spec, Status};
 use crate::{Error, Job, Kept, Report, Running};
 
+/// Most notes that are kept of one command.
+const NOTES: usize = 20;
+
 /// A command in a kept sandbox. Dropped, it ends, and all that it started.
 pub(crate) struct Confined {
     running: Arc<Running>,
-    /// What was reported last: how it ended.
-    last: Arc<Mutex<Option<Report>>>,
+    /// It stays for as long as this runs, also where later commands have another.
+    kept: Arc<Kept>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What was reported.
+#[derive(Default)]
+struct Told {
+    /// How it ended.
+    last: Option<Report>,
+    /// What happened beside.
+    notes: Vec<String>,
 }
 
 /// Starts the command in the sandbox, and returns the end of the pipe that its output comes from.
-pub(crate) fn spawn(kept: &Kept, spec: &Spec, program: &str) -> Result<(Confined, OwnedFd), Error> {
+pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Confined, OwnedFd), Error> {
     let failed = |source| Error::Start { program: program.to_owned(), source };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let nothing =
@@ -34,13 +48,13 @@ pub(crate) fn spawn(kept: &Kept, spec: &Spec, program: &str) -> Result<(Confined
     let running = kept
         .spawn(&job, [nothing.as_fd(), writer.as_fd(), writer.as_fd()])
         .map_err(|fault| Error::Confine { program: program.to_owned(), cause: fault.to_string() })?;
-    Ok((Confined { running: Arc::new(running), last: Arc::default() }, reader.into()))
+    Ok((Confined { running: Arc::new(running), kept, told: Arc::default() }, reader.into()))
 }
 
 impl Confined {
     /// Resolves when the command has ended.
     pub(crate) fn exited(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        let (running, last) = (Arc::clone(&self.running), Arc::clone(&self.last));
+        let (running, told) = (Arc::clone(&self.running), Arc::clone(&self.told));
         async move {
             let handle = running.as_fd().try_clone_to_owned()?;
             #[allow(unsafe_code, reason = "the runtime has no safe way to watch a file descriptor")]
@@ -48,13 +62,18 @@ impl Confined {
             let handle = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }?;
             loop {
                 let mut ready = handle.readable().await?;
-                match running.next()? {
-                    Report::Note(_) => ready.clear_ready(),
-                    report => {
-                        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-                        return Ok(());
+                while is_readable(&running) {
+                    let mut told = lock(&told);
+                    match running.next()? {
+                        Report::Note(note) if told.notes.len() < NOTES => told.notes.push(note),
+                        Report::Note(_) => {}
+                        report => {
+                            told.last = Some(report);
+                            return Ok(());
+                        }
                     }
                 }
+                ready.clear_ready();
             }
         }
     }
@@ -63,10 +82,19 @@ impl Confined {
         self.running.signal(signal.as_raw());
     }
 
+    /// What happened beside, for people.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.told).notes)
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&self, program: &str) -> Result<Option<Status>, Error> {
         let confine = |cause| Error::Confine { program: program.to_owned(), cause };
-        match self.last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&self.told).last.take() {
+            Some(Report::Signal(libc::SIGKILL)) if self.kept.is_gone() => Err(confine(
+                "the sandbox was ended while it ran, by a signal from outside or for lack of memory; the next command gets a new one"
+                    .to_owned(),
+            )),
             None => Ok(None),
             Some(Report::Code(code)) => Ok(Some(Status::Code(code))),
             Some(Report::Signal(signal)) => Ok(Some(Status::Signal(signal))),
@@ -78,4 +106,14 @@ impl Confined {
             }
         }
     }
+}
+
+fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there is a report, or the end of all reports.
+fn is_readable(running: &Running) -> bool {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(running, PollFlags::IN)], Some(&at_once)).is_ok_and(|count| count > 0)
 }

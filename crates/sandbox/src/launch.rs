@@ -5,9 +5,11 @@
 //! supervises; the command is its child. A kept sandbox has one more between them, which holds the namespaces and
 //! starts a process 1 for each command.
 
+mod again;
 mod audit;
 mod build;
 mod caches;
+mod disarm;
 mod enter;
 mod explain;
 mod fault;
@@ -26,6 +28,7 @@ mod secrets;
 mod survey;
 mod sweep;
 mod sys;
+mod telltale;
 mod tier;
 mod vars;
 mod walk;
@@ -41,16 +44,19 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
-pub use audit::Audit;
-pub use explain::{Answer, explain_host, summary};
+pub use audit::{Audit, Entry};
+pub use explain::{Answer, Words, explain_host, summary};
 pub use fault::Fault;
+pub use gitsettings::excludes_file;
 pub use host::Host;
 pub use kept::{Kept, Running, keep};
 pub use policy::{Grant, Limits, Mode, Net, Policy, PolicyError, Tier};
 pub use probe::{Finding, machine, strongest};
+pub use telltale::{Denial, Ran, denials};
 pub use tier::gaps;
 pub use wire::{Job, Report};
 
+use again::News;
 use build::Stay;
 use caches::Purpose;
 use enter::{Bounds, Confines, Rules, Terminal};
@@ -59,7 +65,7 @@ use filter::Sockets;
 use host::Private;
 use layout::Layout;
 use repository::Wanted;
-use survey::Survey;
+use survey::{Pin, Survey};
 use sys::Side;
 use tier::Way;
 
@@ -177,6 +183,7 @@ impl Plan {
                 limit_user: !own_bound,
                 confines: Some(Confines { rules, filter: filter::program(sockets)? }),
                 unwanted,
+                seen: policy.writes().then_some(survey.walk),
             },
             environment: vars::environment(policy, host, &home, &temp),
             processes: own_bound.then(|| policy.limits.processes.saturating_add(RESERVED)),
@@ -195,7 +202,13 @@ impl Plan {
             way: Way::Unconfined,
             host: host.clone(),
             layout: Layout::default(),
-            bounds: Bounds { limits: policy.limits, limit_user: false, confines: None, unwanted: Vec::new() },
+            bounds: Bounds {
+                limits: policy.limits,
+                limit_user: false,
+                confines: None,
+                unwanted: Vec::new(),
+                seen: None,
+            },
             environment: host.vars.clone().into_iter().collect(),
             processes: None,
             time: policy.limits.millis.map(Duration::from_millis),
@@ -260,6 +273,25 @@ impl Plan {
         let notes = sweep::clear(&self.bounds.unwanted);
         sweep::prepare(&self.wanted)?;
         Ok(notes)
+    }
+
+    /// Guards what has come into the workspace since the root was made, and since the last time; as process 1 in that
+    /// root. Commands that run already have mounts of their own, and go on as they were.
+    fn guard_again(&mut self) -> Result<(), Fault> {
+        let Some(seen) = &mut self.bounds.seen else { return Ok(()) };
+        let News { mut pins, masks, wanted, unwanted } = seen.again()?;
+        for want in &wanted {
+            if sweep::prepare(std::slice::from_ref(want)).is_err() {
+                // What cannot be made cannot be made by the command either, when what it would be in stays as it is.
+                let above = want.path().ancestors().skip(1).find(|above| above.symlink_metadata().is_ok());
+                pins.extend(above.map(|above| Pin::frozen(above, "a repository that could not be guarded")));
+            }
+        }
+        if self.way == Way::Namespaces {
+            build::guard_more(&pins, &masks)?;
+        }
+        self.bounds.unwanted = unwanted;
+        Ok(())
     }
 
     /// The process that supervises, in new namespaces where there are any.

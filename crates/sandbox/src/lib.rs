@@ -18,8 +18,9 @@ pub use error::Error;
 #[cfg(any(test, fuzzing))]
 pub use launch::fuzzing;
 pub use launch::{
-    Answer, Audit, Fault, Finding, Grant, Host, Job, Kept, Limits, Mode, Net, Outcome, Plan, Policy,
-    PolicyError, Proxy, Report, Running, Tier, explain_host, gaps, keep, machine, strongest, summary,
+    Answer, Audit, Denial, Entry, Fault, Finding, Grant, Host, Job, Kept, Limits, Mode, Net, Outcome, Plan,
+    Policy, PolicyError, Proxy, Ran, Report, Running, Tier, Words, denials, excludes_file, explain_host,
+    gaps, keep, machine, strongest, summary,
 };
 pub use marked::kill_marked;
 pub use output::Ended;

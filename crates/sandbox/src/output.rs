@@ -27,6 +27,8 @@ pub struct Ended {
     pub whole_lacks: Option<String>,
     /// What may still run although it was to be killed, in words.
     pub unkilled: Option<String>,
+    /// What the sandbox did beside, such as setting hooks aside that the command made.
+    pub notes: Vec<String>,
     /// How long it ran.
     pub took: Duration,
 }
@@ -124,6 +126,7 @@ impl Output {
             whole,
             whole_lacks,
             unkilled: None,
+            notes: Vec::new(),
             took,
         }
     }

@@ -115,7 +115,7 @@ pub async fn run(
     let start = Instant::now();
     let (mut group, pipe) = match spec.confined.take() {
         Some(kept) => {
-            let (confined, pipe) = confined::spawn(&kept, &spec, &program)?;
+            let (confined, pipe) = confined::spawn(kept, &spec, &program)?;
             (Work::Confined(confined), pipe)
         }
         None => {
@@ -187,6 +187,7 @@ pub async fn run(
     }
     pipe.drain(&mut |piece| take(Some(piece))).map_err(watch)?;
     take(None);
+    let notes = group.notes();
     let reaped = group.reap(if is_exited { DEATH } else { Duration::ZERO }, &program).await?;
     // If it is still there, somebody else waits for it from here on.
     drop(group);
@@ -209,7 +210,7 @@ pub async fn run(
         }
     };
     let unkilled = (!unkilled.is_empty()).then(|| unkilled.join("; "));
-    Ok(Ended { unkilled, ..output.finish(status, start.elapsed()) })
+    Ok(Ended { unkilled, notes, ..output.finish(status, start.elapsed()) })
 }
 
 /// Starts the command as the leader of a group of its own, and returns the end of the pipe that its output comes
@@ -288,6 +289,14 @@ impl Work {
         match self {
             Self::Bare(group) => group.signal(signal),
             Self::Confined(confined) => confined.signal(signal),
+        }
+    }
+
+    /// What happened beside, for people.
+    fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Bare(_) => Vec::new(),
+            Self::Confined(confined) => confined.notes(),
         }
     }
 

@@ -45,13 +45,17 @@ impl Past {
     /// What is remembered of the folder. Nobody else may have the session open.
     fn memory(&self) -> Result<Undo, Failure> {
         let memory = place::memory(&UndoLayer::default())?;
-        let options = Options::new(memory.store, PathBuf::from(&self.state.root), self.id.to_string());
+        let mut options = Options::new(memory.store, PathBuf::from(&self.state.root), self.id.to_string());
+        options.excludes = memory.excludes;
         Undo::open(&options).map_err(|error| failure(&error))
     }
 }
 
 pub(crate) fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
     let past = Past::find(args.session.as_deref())?;
+    if args.abandon {
+        return carry_out::abandon(&past);
+    }
     let rewind = if args.conversation { Some(select::rewind(&past.state, args)?) } else { None };
     if let Some(to) = rewind.filter(|_| args.keep_files) {
         return carry_out::rewind(&past, to, args.how.dry_run);

@@ -4,16 +4,24 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use codetether_sandbox::{Answer, Fault, Host, Plan, Policy, explain_host, summary};
+use codetether_config::Layer;
+use codetether_event::Confinement;
+use codetether_sandbox::proxy::Place;
+use codetether_sandbox::{Answer, Fault, Host, Plan, Policy, Words, explain_host, summary};
 
 use super::PolicyArgs;
 use crate::exit::{Exit, Failure};
-use crate::printer;
+use crate::trust::Project;
+use crate::{printer, settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     policy: PolicyArgs,
+
+    /// Leave the settings out: what `sandbox run` with these flags alone would do.
+    #[arg(long)]
+    flags_only: bool,
 
     /// A path, or the name of a host. What has a `/` in it or is there is a path.
     #[arg(value_name = "PATH|HOST", conflicts_with = "command")]
@@ -27,12 +35,17 @@ pub(crate) struct ExplainArgs {
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot find the current folder: {error}")))?;
-    let policy = args.policy.policy(&here).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let policy = if args.flags_only {
+        args.policy.policy(&here).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?
+    } else {
+        of_agent(args, &here)?
+    };
+    let words = if args.flags_only { Words::Flags } else { Words::Keys };
     let host = Host::here();
     let plan = Plan::to_explain(&policy, &host).map_err(failure)?;
     let answer = match (&args.what, args.command.first()) {
-        (Some(what), _) => about(what, &policy, &plan)?,
-        (None, Some(program)) => plan.explain_command(Path::new(program)),
+        (Some(what), _) => about(what, &policy, &plan, words)?,
+        (None, Some(program)) => plan.explain_command(Path::new(program), words),
         (None, None) => {
             printer::out(&format!("{}\n", summary(&policy, &plan, &host).join("\n")))?;
             return Ok(Exit::Done);
@@ -43,16 +56,35 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     Ok(if answer.may == "nothing" { Exit::Refused } else { Exit::Done })
 }
 
-fn about(what: &Path, policy: &Policy, plan: &Plan) -> Result<Answer, Failure> {
+/// What the agent's commands may do here, with the flags over it.
+fn of_agent(args: &ExplainArgs, here: &Path) -> Result<Policy, Failure> {
+    let root = here.canonicalize().unwrap_or_else(|_| here.to_owned());
+    let settings = settings::load(&Project::at(&root), Vec::new(), Layer::default())?;
+    let confinement = match super::confinement(&settings)? {
+        Confinement::None => {
+            printer::err(
+                "note: the agent's commands are not confined, as your settings say; this is what they could do if they were\n",
+            );
+            Confinement::Namespaces
+        }
+        confinement => confinement,
+    };
+    let policy = args.policy.policy_of_agent(&settings, &root, confinement);
+    policy.map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn about(what: &Path, policy: &Policy, plan: &Plan, words: Words) -> Result<Answer, Failure> {
     match what.to_str() {
         Some(host) if !host.contains('/') && what.symlink_metadata().is_err() => {
-            Ok(explain_host(policy, host))
+            let home = std::env::home_dir().unwrap_or_default();
+            let variable = |name: &str| std::env::var(name).ok();
+            Ok(explain_host(policy, host, &Place::of_user(home, &variable), words))
         }
         _ => {
             let path = std::path::absolute(what).map_err(|error| {
                 Failure::new(Exit::Usage, format!("cannot tell where `{}` is: {error}", what.display()))
             })?;
-            Ok(plan.explain_path(&path))
+            Ok(plan.explain_path(&path, words))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use codetether_agent::Confine;
-use codetether_config::{Bypass, LayerName, Names, SandboxLayer, SandboxTier, Seconds, Settings};
+use codetether_config::{Bypass, LayerName, Names, SandboxLayer, SandboxTier, Seconds, Settings, Size};
 use codetether_event::Confinement;
 use codetether_sandbox::{Mode, Net, Policy, PolicyError, Tier};
 
@@ -13,10 +13,10 @@ use crate::exit::{Exit, Failure};
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// What may be written: nothing (`read-only`), the workspace (`workspace-write`), or all that you may
+    /// What may be written: nothing (`read-only`), the workspace (`workspace-write`, the default), or all that you may
     /// (`unconfined`: no sandbox).
-    #[arg(long, value_parser = mode, default_value = "workspace-write")]
-    mode: Mode,
+    #[arg(long, value_parser = mode)]
+    mode: Option<Mode>,
 
     /// Let this place be written, too.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
@@ -35,8 +35,8 @@ pub(crate) struct PolicyArgs {
     env: Vec<String>,
 
     /// Most private memory of one process, such as `512M` or `8G`; `none` for no bound [default: 4G].
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    mem: Option<Bound>,
+    #[arg(long, value_name = "SIZE")]
+    mem: Option<Size>,
 
     /// Most processes and threads at a time [default: 512, and 32 for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
@@ -47,17 +47,16 @@ pub(crate) struct PolicyArgs {
     time: Option<Seconds>,
 
     /// Largest file that may be written, such as `1G`.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    fsize: Option<Bound>,
+    #[arg(long, value_name = "SIZE")]
+    fsize: Option<Size>,
 
     /// How it is enforced: `namespaces`, or with gaps by `landlock` alone, or as well as this machine can (`auto`).
     #[arg(long, value_name = "TIER", value_parser = tier, default_value = "auto")]
     tier: Choice,
 }
 
-/// A size, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bound(Option<u64>);
+/// Most processes that the kernel can number.
+const MOST_PROCESSES: u32 = 4_000_000;
 
 /// A tier, or the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +73,42 @@ impl PolicyArgs {
             ("--pids", self.pids.is_some()),
             ("--tier", self.tier.0.is_some()),
         ];
-        if self.mode == Mode::Unconfined
+        let mode = self.mode.unwrap_or(Mode::WorkspaceWrite);
+        if mode == Mode::Unconfined
             && let Some((flag, _)) = given.iter().find(|(_, given)| *given)
         {
             return Err(PolicyError::NoEffect(flag));
         }
-        let mut policy = Policy::new(self.mode, root)?;
+        let mut policy = Policy::new(mode, root)?;
+        self.lay_over(&mut policy)?;
+        Ok(policy)
+    }
+
+    /// The policy of what the agent runs with these settings, confined so, and these flags over them. An error says what
+    /// is wrong with either.
+    pub(crate) fn policy_of_agent(
+        &self,
+        settings: &Settings,
+        root: &Path,
+        confinement: Confinement,
+    ) -> Result<Policy, String> {
+        let flags_alone = || self.policy(root).map_err(|error| error.to_string());
+        if self.mode == Some(Mode::Unconfined) {
+            return flags_alone();
+        }
+        let Some(Confine { writing, reading, .. }) = confine(settings, root, confinement)? else {
+            return flags_alone();
+        };
+        let reads = match self.mode {
+            Some(mode) => mode == Mode::ReadOnly,
+            None => settings.mode(confinement) == codetether_event::Mode::Plan,
+        };
+        let mut policy = if reads { reading } else { writing };
+        self.lay_over(&mut policy).map_err(|error| error.to_string())?;
+        Ok(policy)
+    }
+
+    fn lay_over(&self, policy: &mut Policy) -> Result<(), PolicyError> {
         for path in &self.writable {
             policy.grant_write(path, "--writable")?;
         }
@@ -89,14 +118,16 @@ impl PolicyArgs {
         for name in &self.env {
             policy.pass(name)?;
         }
-        policy.net = self.net.clone();
-        policy.tier = self.tier.0;
+        if self.net != Net::Off {
+            policy.net = self.net.clone();
+        }
+        policy.tier = self.tier.0.or(policy.tier);
         let limits = &mut policy.limits;
-        limits.memory = self.mem.map_or(limits.memory, |bound| bound.0);
+        limits.memory = self.mem.map_or(limits.memory, |size| size.0);
         limits.processes = self.pids.unwrap_or(limits.processes);
-        limits.millis = self.time.map(Seconds::millis);
-        limits.file = self.fsize.and_then(|bound| bound.0);
-        Ok(policy)
+        limits.millis = self.time.map(Seconds::millis).or(limits.millis);
+        limits.file = self.fsize.map_or(limits.file, |size| size.0);
+        Ok(())
     }
 }
 
@@ -155,7 +186,7 @@ pub(crate) fn confine(
     root: &Path,
     confinement: Confinement,
 ) -> Result<Option<Confine>, String> {
-    let SandboxLayer { writable, readable, env, net, .. } = &settings.sandbox;
+    let SandboxLayer { writable, readable, env, net, memory, processes, file_size, .. } = &settings.sandbox;
     let tier = match confinement {
         Confinement::None => return Ok(None),
         Confinement::Landlock => Tier::Landlock,
@@ -166,12 +197,16 @@ pub(crate) fn confine(
         let mut policy = Policy::new(mode, root)?;
         policy.tier = Some(tier);
         for path in names(writable) {
-            policy.grant_write(Path::new(&path), "`sandbox.writable`")?;
+            policy.grant_write(Path::new(&path), &by(settings, "writable"))?;
         }
         for path in names(readable) {
-            policy.grant_read(Path::new(&path), "`sandbox.readable`")?;
+            policy.grant_read(Path::new(&path), &by(settings, "readable"))?;
         }
         names(env).iter().try_for_each(|name| policy.pass(name))?;
+        let limits = &mut policy.limits;
+        limits.memory = memory.map_or(limits.memory, |size| size.0);
+        limits.processes = processes.map_or(limits.processes, |most| most.clamp(1, MOST_PROCESSES));
+        limits.file = file_size.and_then(|size| size.0);
         Ok(policy)
     };
     let said = |error: PolicyError| error.to_string();
@@ -191,6 +226,14 @@ pub(crate) fn confine(
         Tier::Landlock => return Err(NO_WAY_OUT.to_owned()),
     };
     Ok(Some(Confine { program: "/proc/self/exe".into(), writing, reading, way_out }))
+}
+
+/// The key of a table for sandboxes, and where it is set.
+fn by(settings: &Settings, key: &str) -> String {
+    let entry = settings.entries().into_iter().find(|entry| entry.path == ["sandbox", key]);
+    let origin = entry.and_then(|entry| entry.origins.into_iter().next());
+    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    format!("`sandbox.{key}`{origin}")
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
@@ -224,40 +267,9 @@ fn net(text: &str) -> Result<Net, String> {
     Ok(Net::Allow(hosts))
 }
 
-fn size(text: &str) -> Result<Bound, String> {
-    if text == "none" {
-        return Ok(Bound(None));
-    }
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let shift = match &text[digits.len()..] {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" | "m" => 20,
-        "G" | "g" => 30,
-        "T" | "t" => 40,
-        _ => return Err("expected a number of bytes, or one with `K`, `M`, `G` or `T`, or `none`".into()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, such as `512M`".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|bytes| *bytes > 0)
-        .map(|bytes| Bound(Some(bytes)))
-        .ok_or_else(|| "that is no size".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(size("512M"), Ok(Bound(Some(512 << 20))));
-        assert_eq!(size("7"), Ok(Bound(Some(7))));
-        assert_eq!(size("none"), Ok(Bound(None)));
-        for wrong in ["", "M", "1X", "0", "-1", "99999999999999T", "1.5G", "1é"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_way_out_names_its_hosts() {

@@ -144,6 +144,55 @@ git -C new -c user.name=x -c user.email=x commit -q --allow-empty -m x
 git -C new config core.fsmonitor 'touch @RUN@/mark; false'
 git add new
 "#, MARK).host_then("git status"),
+    bash(Git, "makes a repository that a person adds", r#"
+git init -q new
+git -C new -c user.name=x -c user.email=x commit -q --allow-empty -m x
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+"#, MARK).host_then("git add . 2>/dev/null; git status"),
+    bash(Git, "makes a repository with a hook", concat!("git init -q new; cd new; ", hook!(".git/hooks")), MARK)
+        .host_then("cd new; git commit --allow-empty -m x"),
+    bash(Git, "makes a repository with settings elsewhere", r#"
+git init -q new
+printf '[core]\n\tfsmonitor = touch @RUN@/mark\n' >new/more
+git -C new config include.path ../more
+git add new 2>/dev/null
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a repository with settings that are hard to read", r#"
+git init -q new
+printf '[user]\n# x \\\n[core]\nfsmonitor = touch @RUN@/mark\n' >>new/.git/config
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a submodule whose repository is hidden among packages", r#"
+mkdir -p node_modules/a/b/c
+git init -q new
+git -C new -c user.name=x -c user.email=x commit -q --allow-empty -m x
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+mv new/.git node_modules/a/b/c/g
+echo 'gitdir: ../node_modules/a/b/c/g' >new/.git
+git add new
+"#, MARK).host_then("git status"),
+    bash(Git, "leads to a repository first and fills it afterwards", r#"
+mkdir -p node_modules/a/b/c new
+git init -q node_modules/a/b/c/g
+mv node_modules/a/b/c/g/.git node_modules/a/b/c/h
+echo 'gitdir: ../node_modules/a/b/c/h' >new/.git
+"#, MARK).and_then("git --git-dir=node_modules/a/b/c/h config core.fsmonitor 'touch @RUN@/mark; false'")
+        .host_then("git -C new status"),
+    bash(Git, "makes a submodule deep among packages", r#"
+mkdir -p node_modules/a/b/c
+git init -q node_modules/a/b/c/d
+git -C node_modules/a/b/c/d -c user.name=x -c user.email=x commit -q --allow-empty -m x
+git -C node_modules/a/b/c/d config core.fsmonitor 'touch @RUN@/mark; false'
+git add -f node_modules/a/b/c/d
+"#, MARK).host_then("git status"),
+    bash(Git, "makes a worktree with a common folder of its own", r#"
+git init -q new
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+mkdir -p tree node_modules/a/b/c/g
+mv new/.git node_modules/a/b/c/common
+cp node_modules/a/b/c/common/HEAD node_modules/a/b/c/g
+echo ../common >node_modules/a/b/c/g/commondir
+echo 'gitdir: ../node_modules/a/b/c/g' >tree/.git
+"#, MARK).host_then("git -C tree status"),
     bash(Git, "plants a hook by a linked worktree", hook!("@HOME@/work/project/.git/hooks"), MARK).at("@HOME@/work/tree").host_then("git commit --allow-empty -m x"),
     bash(Git, "changes settings by a linked worktree", "git config core.fsmonitor 'touch @RUN@/mark; false'", MARK).at("@HOME@/work/tree").host_then("git status"),
     bash(Git, "points a linked worktree elsewhere", r#"

@@ -1,5 +1,8 @@
 //! What the agent runs, in the sandbox that it has by itself, and without.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use codetether_testkit::Reply;
 use serde_json::json;
 
@@ -34,7 +37,7 @@ fn a_confined_command_runs_unasked_and_reaches_nothing_else() {
     assert_eq!(run.code, 0, "{}", run.shown());
     assert_eq!(verdicts(&bench), ["allow: \"sandbox\"", "allow: \"sandbox\""]);
     let results = results(&bench);
-    assert!(results[0].ends_with("1\n[exit code 3]\n") && !results[0].contains("hidden"), "{results:?}");
+    assert!(results[0].contains("1\n[exit code 3]\n") && !results[0].contains("hidden"), "{results:?}");
     assert!(results[1].starts_with("made\n"), "{results:?}");
     assert_eq!(bench.read("made.txt"), "made\n");
     assert!(!bench.path("../outside").exists());
@@ -170,4 +173,122 @@ fn without_a_sandbox_nothing_runs_where_the_settings_want_one() {
     let run = bench.run(&["-c", "sandbox.writable=[\"/nowhere-at-all\"]", "work"]);
     assert_eq!(run.code, 2, "{}", run.shown());
     assert!(!bench.path("made.txt").exists());
+}
+
+#[test]
+fn the_model_hears_which_rule_stopped_it() {
+    let bench = Bench::new([
+        bash("cat ~/secret"),
+        bash("cat ~/absent; cat absent"),
+        bash("git init -q new && git -C new config user.name Ada && git -C new config alias.x '!true'"),
+        bash("perl -e 'open(F, q(>>), q(new/.git/config)) or die qq(new/.git/config: $!\\n)'"),
+        bash("head -c 2000000 /dev/zero > big"),
+        Reply::text("done"),
+    ]);
+    let secret = bench.home.path().join("secret");
+    codetether_files::write_atomic(&secret, b"hidden", &<_>::default()).unwrap();
+    let run = bench.run(&["-c", "sandbox.file_size=\"1M\"", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let results = results(&bench);
+    let secret = secret.display();
+    assert!(
+        results[0].contains(&format!("[sandbox: `{secret}`: "))
+            && results[0].contains("the user can show it with `sandbox.readable`"),
+        "{results:?}"
+    );
+    assert!(
+        !results[1].contains("sandbox"),
+        "what is not there outside is no fault of the sandbox: {results:?}"
+    );
+    assert!(results[2].contains("took `alias.x` out"), "{results:?}");
+    assert!(results[3].contains("is read-only: git outside would run what is in it"), "{results:?}");
+    assert!(results[4].contains("no file may become larger than 1 MiB (`sandbox.file_size`)"), "{results:?}");
+}
+
+#[test]
+fn what_ran_is_recorded_and_shown() {
+    let bench = Bench::new([bash("exit 3"), bash("cat ~/secret"), Reply::text("done")]);
+    codetether_files::write_atomic(bench.home.path().join("secret"), b"hidden", &<_>::default()).unwrap();
+    let audit = |args: &[&str]| {
+        let output = bench.binary(&[&["audit"], args].concat()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(audit(&["show"]), "");
+    let run = bench.run(&["work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let shown = audit(&["show", "--json"]);
+    let all: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ends: Vec<_> = all.iter().map(|line| (line["exit"].clone(), line["tier"].clone())).collect();
+    assert_eq!(ends, [(3.into(), "namespaces".into()), (1.into(), "namespaces".into())]);
+    let session = all[0]["session"].as_str().unwrap();
+    assert!(
+        all[0]["policy"].is_string() && all[0]["call"].is_string() && !shown.contains("secret\\n"),
+        "{shown}"
+    );
+    let denied = audit(&["show", "--denied", "--session", &session[..8]]);
+    assert!(
+        denied.lines().count() == 2 && denied.contains("denied: read ") && denied.contains("/secret"),
+        "{denied}"
+    );
+    assert_eq!(audit(&["show", "--session", "none"]), "");
+    assert_eq!(audit(&["tail", "-n", "1", "--json"]).lines().next(), shown.lines().last());
+    let file = bench.home.data().join("codetether/audit.jsonl");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn who_follows_sees_what_is_run_from_then_on() {
+    let bench = Bench::new([bash("exit 3"), Reply::text("done"), bash("exit 4"), Reply::text("done")]);
+    assert_eq!(bench.run(&["work"]).code, 0);
+    let mut follow = bench.binary(&["audit", "tail", "-f", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let mut next = || {
+        let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        line["exit"].clone()
+    };
+    assert_eq!(next(), 3);
+    assert_eq!(bench.run(&["work"]).code, 0);
+    assert_eq!(next(), 4);
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+}
+
+#[test]
+fn what_ran_unconfined_is_recorded_as_such_and_nothing_where_it_is_not_wanted() {
+    let bench = Bench::new([bash("true"), Reply::text("done"), bash("true"), Reply::text("done")]);
+    let run = bench.run(&["--yes", "-c", "sandbox.tier=none", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let shown =
+        || String::from_utf8(bench.binary(&["audit", "show", "--json"]).output().unwrap().stdout).unwrap();
+    let line: serde_json::Value = serde_json::from_str(shown().trim()).unwrap();
+    assert_eq!(
+        (&line["tier"], &line["policy"], &line["mode"]),
+        (&().into(), &().into(), &"unconfined".into())
+    );
+    let run = bench.run(&["--yes", "-c", "sandbox.tier=none", "-c", "sandbox.audit=false", "work"]);
+    assert_eq!((run.code, shown().lines().count()), (0, 1), "{}", run.shown());
+}
+
+#[test]
+fn a_sandbox_that_was_killed_is_remade_and_what_ran_in_it_fails_clearly() {
+    let bench = Bench::new([
+        bash("touch ready; sleep 600"),
+        bash("echo again > made.txt; cat ~/secret"),
+        Reply::text("done"),
+    ]);
+    let mut child = bench.spawn(&["work"]);
+    while !bench.path("ready").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    let holders = crate::sandbox_kept::holders(child.id());
+    assert!(!holders.is_empty());
+    for pid in holders {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let results = results(&bench);
+    assert!(results[0].contains("the sandbox was ended while it ran"), "{results:?}");
+    assert_eq!(bench.read("made.txt"), "again\n");
 }

@@ -437,6 +437,34 @@ fn without_a_sandbox_everything_is_as_it_is_outside() {
 }
 
 #[test]
+fn what_the_agent_may_do_is_explained_with_the_line_that_says_so() {
+    let site = Site::new();
+    let explain = |args: &[&str]| ran(site.command(&[&["explain"], args].concat()).output().unwrap());
+    let shown = site.home.path().join("shown");
+    std::fs::create_dir(&shown).unwrap();
+    let config = site.home.config().join("codetether/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let text = format!("[sandbox]\ntier = \"namespaces\"\nreadable = [\"{}\"]\n", shown.display());
+    std::fs::write(&config, &text).unwrap();
+    let of_agent = explain(&[shown.to_str().unwrap()]);
+    let why = format!("granted for reading by `sandbox.readable` (user {}:3)", config.display());
+    assert!(of_agent.code == 0 && of_agent.stdout.contains(&why), "{}", of_agent.stdout);
+    assert_eq!(of_agent.stderr, "");
+    assert_eq!(explain(&["--flags-only", shown.to_str().unwrap()]).code, 7);
+    assert!(
+        explain(&["--writable", shown.to_str().unwrap(), shown.to_str().unwrap()])
+            .stdout
+            .starts_with("write: ")
+    );
+    // In mode `plan` nothing is written.
+    std::fs::write(&config, format!("mode = \"plan\"\n{text}")).unwrap();
+    assert!(explain(&["new"]).stdout.is_empty() || !explain(&["./new"]).stdout.starts_with("write"));
+    // Without a sandbox that is said.
+    std::fs::write(&config, "[sandbox]\ntier = \"none\"\n").unwrap();
+    assert!(explain(&["--", "sh"]).stderr.contains("not confined"));
+}
+
+#[test]
 fn the_machine_and_the_rules_are_explained() {
     let site = Site::new();
     let explain = |args: &[&str]| ran(site.command(&[&["explain"], args].concat()).output().unwrap());
@@ -451,9 +479,20 @@ fn the_machine_and_the_rules_are_explained() {
         (host.code, host.stdout.as_str()),
         (
             7,
+            "nothing: no host of `sandbox.net` matches it\n`example.com` in `sandbox.net` would let it be reached\n"
+        )
+    );
+    let host = explain(&["--flags-only", "example.com"]);
+    assert_eq!(
+        (host.code, host.stdout.as_str()),
+        (
+            7,
             "nothing: `--net off` (the default): no way leads out\n`--net allow:example.com` would let it be reached\n"
         )
     );
+    let cargo = explain(&["--net", "allow:cargo", "static.crates.io"]);
+    assert!(cargo.code == 0 && cargo.stdout.contains("by the preset `cargo`"), "{}", cargo.stdout);
+    assert_eq!(explain(&["--net", "allow:example.com", "example.com:22"]).code, 7);
     assert!(explain(&["--", "sh"]).stdout.starts_with("run: `/usr/bin/"));
     assert!(explain(&[]).stdout.contains("(the workspace)"));
 

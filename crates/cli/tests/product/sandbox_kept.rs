@@ -1,5 +1,7 @@
 //! A kept sandbox: its root stays, and each command has its own processes.
 
+#![allow(clippy::disallowed_methods, reason = "tests set up a person's files as a person would")]
+
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -148,4 +150,85 @@ fn a_way_out_is_accepted_outside_and_is_the_only_one() {
     let mut text = String::new();
     way_out.accept().unwrap().0.read_to_string(&mut text).unwrap();
     assert_eq!(text, "hello");
+}
+
+#[test]
+fn what_has_come_since_is_guarded_for_the_next_command() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let denied = |program: &str, said: &str| {
+        let (report, text) = run(&kept, &site, &format!("{{ {program}; }} 2>&1"));
+        assert!(report != Report::Code(0) && text.contains(said), "{program}: {report:?} {text}");
+    };
+    let made = run(&kept, &site, "mkdir -p a/b; git init -q a/b/new; git init -q .; echo there > /tmp/file");
+    assert_eq!(made.0, Report::Code(0), "{}", made.1);
+    denied("echo x >> a/b/new/.git/config", "Read-only");
+    denied("echo x > a/b/new/.git/hooks/pre-commit", "Read-only");
+    denied("mv a c", "busy");
+    // What the user does outside meanwhile counts as well: a file that git puts in the place of another, too.
+    std::fs::create_dir_all(site.path("x/.vscode")).unwrap();
+    std::fs::write(site.path(".netrc"), "machine x password hidden").unwrap();
+    std::fs::write(site.path(".git/config.lock"), "[core]\n\tbare = false\n").unwrap();
+    std::fs::rename(site.path(".git/config.lock"), site.path(".git/config")).unwrap();
+    denied("echo x > x/.vscode/settings.json", "Read-only");
+    denied("cat .netrc", "denied");
+    denied("echo x >> .git/config", "Read-only");
+    // All else is as it was.
+    assert_eq!(
+        run(&kept, &site, "cat /tmp/file; echo x > a/b/new/made; git -C a/b/new add made"),
+        (Report::Code(0), "there\n".into())
+    );
+}
+
+#[test]
+fn in_a_repository_that_a_command_made_nothing_runs_outside() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let program = "git init -q new; git -C new config core.fsmonitor 'touch mark; false'; git -C new config user.name Ada; \
+                   echo x > new/.git/hooks/pre-commit";
+    let (running, _reader) = start(&kept, &job(&site, program));
+    let mut notes = Vec::new();
+    while let Report::Note(note) = running.next().unwrap() {
+        notes.push(note);
+    }
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[0].contains("took `core.fsmonitor` out") && notes[1].contains("hooks.disarmed"),
+        "{notes:?}"
+    );
+    let config = std::fs::read_to_string(site.path("new/.git/config")).unwrap();
+    assert!(!config.contains("fsmonitor") && config.contains("Ada"), "{config}");
+    assert!(
+        site.path("new/.git/config.disarmed").exists() && !site.path("new/.git/hooks/pre-commit").exists()
+    );
+}
+
+#[test]
+fn a_sandbox_that_was_killed_is_known_to_be_gone() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let (running, mut reader) = start(&kept, &job(&site, "echo ready; exec sleep 600"));
+    reader.read_exact(&mut [0; 6]).unwrap();
+    assert!(!kept.is_gone());
+    let holders = holders(std::process::id());
+    assert!(!holders.is_empty());
+    for pid in holders {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    assert_eq!(last(&running), Report::Signal(9));
+    assert!(kept.is_gone());
+    assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0, "nothing of it is left");
+}
+
+/// The processes that hold the sandboxes of this process.
+pub(crate) fn holders(of: u32) -> Vec<rustix::process::Pid> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let holds = all.filter(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        line.ends_with(b"\0sandbox\0keep\0") && status.contains(&format!("\nPPid:\t{of}\n"))
+    });
+    holds
+        .filter_map(|entry| rustix::process::Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
 }

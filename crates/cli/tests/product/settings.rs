@@ -58,6 +58,10 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # sandbox.readable: none
     # sandbox.env: none
     # sandbox.net: none
+    # sandbox.memory: `4G`
+    # sandbox.processes: 512, and 32 for each processor
+    # sandbox.file_size: `none`
+    sandbox.audit = true  # default
     undo.enabled = true  # default
     undo.max_size = 5  # default
     context.compact_at = 80  # default

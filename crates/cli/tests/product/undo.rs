@@ -3,7 +3,7 @@
 use codetether_testkit::{Reply, redact};
 use serde_json::json;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Run};
 
 fn write(path: &str, content: &str) -> Reply {
     Reply::call("write", json!({"path": path, "content": content}))
@@ -167,4 +167,70 @@ fn nothing_is_remembered_where_the_user_does_not_want_it() {
     assert_eq!(run.code, 0, "{}", run.shown());
     assert!(!bench.journal().contains("files.snapshot"));
     assert_eq!(bench.bare(&["undo", "--yes"]).code, 2);
+}
+
+#[test]
+fn an_undo_that_cannot_be_finished_can_be_given_up() {
+    let bench = Bench::new([Reply::call("bash", json!({"command": "rm large"})), Reply::text("done")]);
+    bench.file("large", &"line\n".repeat(500_000));
+    let run = bench.run(&["--mode", "bypass", "work"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    // No file may become larger than a megabyte.
+    let bounded = || -> Run {
+        let program = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" undo --all --yes";
+        let mut command = bench.home.command("sh".as_ref());
+        command.args(["-c", program, env!("CARGO_BIN_EXE_codetether")]).current_dir(bench.path(""));
+        command.stdin(std::process::Stdio::null()).output().unwrap().into()
+    };
+    assert_eq!(bounded().code, 1);
+    let again = bounded();
+    assert!(again.code == 1 && again.stderr.contains("`codetether undo --abandon`"), "{}", again.shown());
+    let given_up = bench.bare(&["undo", "--abandon"]);
+    assert_eq!(
+        (given_up.code, given_up.stdout.as_str()),
+        (0, "left as it is  large\n"),
+        "{}",
+        given_up.shown()
+    );
+    assert!(bench.bare(&["undo", "--abandon"]).stderr.contains("no undo was interrupted"));
+    let whole = bench.bare(&["undo", "--all", "--yes"]);
+    assert_eq!(
+        (whole.code, read(&bench, "large").map(|text| text.len())),
+        (0, Some(2_500_000)),
+        "{}",
+        whole.shown()
+    );
+}
+
+#[test]
+fn an_undo_that_was_interrupted_is_finished_by_the_next() {
+    let bench = Bench::new([Reply::call("bash", json!({"command": "rm large"})), Reply::text("done")]);
+    bench.file("large", &"line\n".repeat(500_000));
+    assert_eq!(bench.run(&["--mode", "bypass", "work"]).code, 0);
+    let program = "ulimit -f 2048; exec \"$0\" undo --all --yes";
+    let mut command = bench.home.command("sh".as_ref());
+    command.args(["-c", program, env!("CARGO_BIN_EXE_codetether")]).current_dir(bench.path(""));
+    assert!(!command.stdin(std::process::Stdio::null()).output().unwrap().status.success());
+    let next = bench.bare(&["undo", "--all", "--yes"]);
+    assert!(next.code == 0 && next.stderr.contains("was finished first"), "{}", next.shown());
+    assert_eq!(read(&bench, "large").map(|text| text.len()), Some(2_500_000));
+}
+
+#[test]
+fn what_git_ignores_everywhere_is_not_remembered() {
+    for is_named in [true, false] {
+        let bench = Bench::new([
+            Reply::call("bash", json!({"command": "mkdir scratch && echo x > scratch/y && echo z > z"})),
+            Reply::text("done"),
+        ]);
+        let (file, settings) = (bench.home.path().join("ignored"), bench.home.path().join(".gitconfig"));
+        codetether_files::write_atomic(&file, b"scratch/\n", &<_>::default()).unwrap();
+        if is_named {
+            let text = b"[core]\n\texcludesFile = ~/ignored\n";
+            codetether_files::write_atomic(&settings, text, &<_>::default()).unwrap();
+        }
+        assert_eq!(bench.run(&["--mode", "bypass", "work"]).code, 0);
+        let changes = bench.bare(&["changes"]).stdout;
+        assert!(changes.contains("  z\n") && changes.contains("scratch/y") != is_named, "{changes}");
+    }
 }

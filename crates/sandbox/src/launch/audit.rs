@@ -1,5 +1,5 @@
-//! One line of JSON for each run, in a file of the owner's that does not grow for ever. Says what was asked and how it
-//! ended; of the command only a hash, as its arguments may hold anything.
+//! One line of JSON for each run, in a file of the owner's that does not grow for ever. Says what was asked, how it ended
+//! and what it was denied; of the command only a hash, as its arguments may hold anything.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::fault::Fault;
 use super::policy::{Policy, Tier};
 use super::wire::Report;
+use crate::Status;
 
 /// Longest file, in bytes; then it is put aside as `….1`, in place of the one before.
 const LONGEST: u64 = 8 << 20;
@@ -24,26 +25,91 @@ pub struct Audit {
     file: PathBuf,
 }
 
+/// Most that is recorded of what one run was denied, and of each of that, in bytes.
+const DENIED: usize = 20;
+const DENIED_LENGTH: usize = 1024;
+
 /// One run.
-#[derive(Debug, Clone, Serialize)]
-struct Line<'a> {
-    /// Milliseconds since 1970.
-    time: u64,
-    policy: String,
-    mode: &'a str,
-    tier: Option<&'a str>,
-    root: String,
-    /// Of the arguments.
-    argv: String,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it began, in milliseconds since 1970.
+    pub time: u64,
+    /// The session that it was run in, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The call of that session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// What names its policy; none where it was not confined.
+    pub policy: Option<String>,
+    /// What could be written at all.
+    pub mode: String,
+    /// By what it was confined; none where it was not.
+    pub tier: Option<String>,
+    /// The workspace.
+    pub root: String,
+    /// A hash of the arguments.
+    pub argv: String,
     /// What it exited with; none where nothing ran.
-    exit: Option<i32>,
-    signal: Option<i32>,
-    ms: u64,
+    pub exit: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// How long it ran.
+    pub ms: u64,
     /// What was denied, as far as that is known.
-    denied: Vec<String>,
+    pub denied: Vec<String>,
+}
+
+impl Entry {
+    /// A run that begins now, of nothing confined so far.
+    #[must_use]
+    pub fn begun(root: &Path, argv: &[OsString]) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            time: whole_millis(now),
+            mode: super::Mode::Unconfined.as_str().to_owned(),
+            root: root.to_string_lossy().into_owned(),
+            argv: hash(argv),
+            ..Self::default()
+        }
+    }
+
+    /// What it is confined by.
+    pub fn confined(&mut self, policy: &Policy, tier: Option<Tier>) {
+        self.policy = Some(policy.hash());
+        policy.mode.as_str().clone_into(&mut self.mode);
+        self.tier = tier.map(|tier| tier.as_str().to_owned());
+    }
+
+    /// How it ended.
+    pub fn ended(&mut self, status: Status, took: Duration) {
+        self.ms = whole_millis(took);
+        match status {
+            Status::Code(code) => self.exit = Some(code),
+            Status::Signal(signal) => self.signal = Some(signal),
+            Status::TimedOut => {
+                self.signal = Some(libc::SIGTERM);
+                self.denied("a longer run");
+            }
+            Status::Cancelled => self.signal = Some(libc::SIGTERM),
+        }
+    }
+
+    /// Something that it was denied.
+    pub fn denied(&mut self, what: &str) {
+        if self.denied.len() < DENIED {
+            self.denied.push(what.get(..what.floor_char_boundary(DENIED_LENGTH)).unwrap_or(what).to_owned());
+        }
+    }
 }
 
 impl Audit {
+    /// In this file of the program's own, which no sandbox shows.
+    #[must_use]
+    pub fn own(file: PathBuf) -> Self {
+        Self { file }
+    }
+
     /// In this file, unless a command with this policy could write it.
     ///
     /// # Errors
@@ -63,7 +129,18 @@ impl Audit {
         Ok(Self { file: folder.join(name) })
     }
 
-    /// Records a run.
+    /// Adds a run.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add(&self, entry: &Entry) -> Result<(), Fault> {
+        let json =
+            serde_json::to_string(entry).map_err(|error| Fault::new("recording a run", error.to_string()))?;
+        self.append(&json)
+            .map_err(|error| Fault::of(format!("recording a run in `{}`", self.file.display()), error))
+    }
+
+    /// Records a run that has ended.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -75,47 +152,28 @@ impl Audit {
         took: Duration,
         outcome: &Result<Outcome, Fault>,
     ) -> Result<(), Fault> {
-        let (exit, signal, denied) = match outcome {
+        let mut entry = Entry::begun(&policy.root, argv);
+        entry.time = entry.time.saturating_sub(whole_millis(took));
+        entry.confined(policy, tier);
+        entry.ms = whole_millis(took);
+        match outcome {
             Ok(outcome) => {
-                let mut denied = outcome.notes.clone();
-                let (exit, signal) = match &outcome.report {
-                    Report::Code(code) => (Some(*code), None),
-                    Report::Signal(signal) => (None, Some(*signal)),
-                    Report::TimeUp => {
-                        denied.push("a longer run".to_owned());
-                        (None, Some(libc::SIGTERM))
-                    }
+                outcome.notes.iter().for_each(|note| entry.denied(note));
+                match &outcome.report {
+                    Report::Code(code) => entry.ended(Status::Code(*code), took),
+                    Report::Signal(signal) => entry.ended(Status::Signal(*signal), took),
+                    Report::TimeUp => entry.ended(Status::TimedOut, took),
                     Report::NotRun { code, cause } => {
-                        denied.push(format!("running the command: {cause}"));
-                        (Some(*code), None)
+                        entry.ended(Status::Code(*code), took);
+                        entry.denied(&format!("running the command: {cause}"));
                     }
-                    Report::Failed(fault) => {
-                        denied.push(fault.to_string());
-                        (None, None)
-                    }
-                    Report::Ready | Report::WayOut | Report::Note(_) => (None, None),
-                };
-                (exit, signal, denied)
+                    Report::Failed(fault) => entry.denied(&fault.to_string()),
+                    Report::Ready | Report::WayOut | Report::Note(_) => {}
+                }
             }
-            Err(fault) => (None, None, vec![fault.to_string()]),
-        };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let line = Line {
-            time: whole_millis(now),
-            policy: policy.hash(),
-            mode: policy.mode.as_str(),
-            tier: tier.map(Tier::as_str),
-            root: policy.root.to_string_lossy().into_owned(),
-            argv: hash(argv),
-            exit,
-            signal,
-            ms: whole_millis(took),
-            denied,
-        };
-        let json =
-            serde_json::to_string(&line).map_err(|error| Fault::new("recording a run", error.to_string()))?;
-        self.append(&json)
-            .map_err(|error| Fault::of(format!("recording a run in `{}`", self.file.display()), error))
+            Err(fault) => entry.denied(&fault.to_string()),
+        }
+        self.add(&entry)
     }
 
     fn append(&self, line: &str) -> io::Result<()> {

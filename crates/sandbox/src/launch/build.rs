@@ -1,12 +1,14 @@
 //! Makes the new root that a plan describes, from inside new namespaces: clones of what may be seen, in a tree that is
 //! otherwise empty, which then takes the place of the old one. Decides nothing.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxAttributes, StatxFlags,
+    fstatvfs, mkdirat, openat, openat2, statx, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{
@@ -17,6 +19,7 @@ use rustix::mount::{
 
 use super::fault::{Doing, Fault};
 use super::layout::{Access, Layers, Layout, Place};
+use super::survey::{Mask, Pin};
 use super::sys::{Attributes, Reach, add_attributes, loopback_up};
 
 /// Devices that are of use and harmless.
@@ -164,6 +167,62 @@ pub(crate) fn new_root(
     rustix::process::chdir("/").doing(|| "going to the new root")?;
     loopback_up().doing(|| "bringing loopback up")?;
     Ok(notes)
+}
+
+/// Guards more of what is in the root, as process 1 in it: what is guarded already stays so, and what is not there needs
+/// no guard.
+pub(crate) fn guard_more(pins: &[Pin], masks: &[Mask]) -> Result<(), Fault> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = openat(CWD, "/", flags, Mode::empty()).doing(|| "opening `/`")?;
+    let inside = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
+    // The outer before the inner; what is frozen is more than held.
+    let mut all: BTreeMap<&Path, bool> = BTreeMap::new();
+    for pin in pins {
+        *all.entry(&pin.path).or_default() |= pin.frozen;
+    }
+    for (path, frozen) in all {
+        let Some(here) = find(&root, &inside(path))? else { continue };
+        if is_mounted(&here, path)? && (!frozen || is_read_only(&here, path)?) {
+            continue;
+        }
+        let tree = clone_tree(&here, Path::new(""))?;
+        if frozen {
+            add_attributes(&tree, Reach::Below, Attributes::READ_ONLY)
+                .doing(|| format!("making `{}` read-only", path.display()))?;
+        }
+        attach_to(&tree, &here, path)?;
+    }
+    for mask in masks {
+        let Some(here) = find(&root, &inside(&mask.path))? else { continue };
+        if is_mounted(&here, &mask.path)? && is_void(&here, &mask.path)? {
+            continue;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let name = if mask.folder { Void::FOLDER } else { Void::FILE };
+        let void = openat(&root, name, flags, Mode::empty()).doing(|| "opening what masks things")?;
+        attach_to(&Void::over(&void)?, &here, &mask.path)?;
+    }
+    Ok(())
+}
+
+/// Whether it is where something is mounted.
+fn is_mounted(here: &OwnedFd, path: &Path) -> Result<bool, Fault> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let seen = statx(here, "", flags, StatxFlags::empty()).doing(|| looking(path))?;
+    Ok(seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+fn is_read_only(here: &OwnedFd, path: &Path) -> Result<bool, Fault> {
+    Ok(fstatvfs(here).doing(|| looking(path))?.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether it is what masks things: nobody may do anything with that.
+fn is_void(here: &OwnedFd, path: &Path) -> Result<bool, Fault> {
+    Ok(rustix::fs::fstat(here).doing(|| looking(path))?.st_mode & 0o777 == 0)
+}
+
+fn looking(path: &Path) -> String {
+    format!("looking at `{}`", path.display())
 }
 
 /// Puts the processes of this process namespace in place of those that `/proc` shows: a command's own.

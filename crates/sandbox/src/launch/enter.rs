@@ -18,6 +18,7 @@ use seccompiler::BpfProgram;
 use super::fault::{Doing, Fault};
 use super::policy::Limits;
 use super::sys;
+use super::walk::Walk;
 use super::wire::{Job, Report, report};
 
 /// All that the last steps need, made before anything was forked.
@@ -29,6 +30,8 @@ pub(crate) struct Bounds {
     pub(crate) confines: Option<Confines>,
     /// What must not be there after the command ran.
     pub(crate) unwanted: Vec<PathBuf>,
+    /// What was looked at before it ran, where it can change that: what it made is told from it.
+    pub(crate) seen: Option<Walk>,
 }
 
 /// What a command is held in by.

@@ -125,6 +125,34 @@ pub(crate) fn harmless(host: &Host) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
+/// The user's own file of patterns that git ignores in every repository: `core.excludesFile`, or where it is without that.
+/// It need not be there.
+#[must_use]
+pub fn excludes_file(host: &Host) -> PathBuf {
+    let xdg = host.var("XDG_CONFIG_HOME").map_or_else(|| host.home.join(".config"), PathBuf::from);
+    let mut named = xdg.join("git/ignore");
+    for file in [PathBuf::from("/etc/gitconfig"), xdg.join("git/config"), host.home.join(".gitconfig")] {
+        for (key, value) in entries(&read(&file).unwrap_or_default()) {
+            let of_included = |file: PathBuf| {
+                let all = entries(&read(&file).unwrap_or_default());
+                all.into_iter().rfind(|(key, _)| key == "core.excludesfile").map(|(_, value)| value)
+            };
+            let value = match key.as_str() {
+                "core.excludesfile" => Some(value),
+                "include.path" => of_included(included(&file, &value, &host.home)),
+                _ => None,
+            };
+            // What is relative is so to wherever git is run.
+            let value = value.map(|value| match value.strip_prefix("~/") {
+                Some(rest) => host.home.join(rest),
+                None => PathBuf::from(value),
+            });
+            named = value.filter(|path| path.is_absolute()).unwrap_or(named);
+        }
+    }
+    named
+}
+
 /// Which file an `include` names.
 pub(crate) fn included(by: &Path, value: &str, home: &Path) -> PathBuf {
     match value.strip_prefix("~/") {

@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use super::PASSED_ON;
+use super::disarm;
 use super::enter::{Bounds, Terminal, become_command};
 use super::fault::{Doing, Fault};
 use super::sweep;
@@ -21,6 +22,9 @@ use super::wire::{Job, Report, report};
 /// How long a command whose time is up may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Most notes of repositories that a command made.
+const NOTES: usize = 20;
+
 /// Runs a command, from its start to its end. Returns what to exit with. Signals come over `status` from outside, a byte
 /// each; when the other end closes, the command is to end at once.
 pub(crate) fn run(job: &Job, bounds: &Bounds, terminal: Terminal, status: &OwnedFd) -> i32 {
@@ -29,7 +33,9 @@ pub(crate) fn run(job: &Job, bounds: &Bounds, terminal: Terminal, status: &Owned
         Err(fault) => Some(Report::Failed(fault)),
     };
     end_all();
-    for note in sweep::clear(&bounds.unwanted) {
+    let new = bounds.seen.clone().map(|mut seen| seen.new_repositories()).unwrap_or_default();
+    let disarmed = new.iter().flat_map(|git_dir| disarm::disarm(git_dir)).take(NOTES);
+    for note in sweep::clear(&bounds.unwanted).into_iter().chain(disarmed) {
         // Nobody listens only where nobody is left.
         let _ = report(status, &Report::Note(note));
     }

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal};
 
 use super::build::Stay;
@@ -61,6 +63,17 @@ impl Kept {
     /// What connections to the way out come in by, if the policy has one; whoever takes it leads them.
     pub fn take_way_out(&mut self) -> Option<TcpListener> {
         self.way_out.take()
+    }
+
+    /// Whether it was ended from outside: by a signal, or for lack of memory. Nothing can run in it any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(requests) = requests.as_ref() else { return true };
+        let mut fds = [PollFd::new(requests, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // What holds it says nothing more once it stands.
+        !matches!(poll(&mut fds, Some(&at_once)), Ok(0) | Err(Errno::INTR))
     }
 
     /// Starts a command, with these as its standard input, output and error. What `job` has as environment is added to
@@ -159,13 +172,13 @@ fn hold(master: BorrowedFd<'_>) -> Result<(), Fault> {
     let Some((policy, _)) = wire::receive(master).doing(|| "reading the policy")? else { return Ok(()) };
     let policy: Policy = serde_json::from_slice(&policy)
         .map_err(|error| Fault::new("reading the policy", error.to_string()))?;
-    let plan = Plan::new(&policy, &Host::here())?;
+    let mut plan = Plan::new(&policy, &Host::here())?;
     for note in plan.notes().iter().cloned().chain(plan.prepare()?) {
         wire::report(master, &Report::Note(note)).doing(|| "reporting")?;
     }
     let holder = match plan.fork()? {
         Side::Child => {
-            let end = plan.set_up(master, Stay::Kept).and_then(|()| serve(&plan, master));
+            let end = plan.set_up(master, Stay::Kept).and_then(|()| serve(&mut plan, master));
             if let Err(fault) = &end {
                 let _ = wire::report(master, &Report::Failed(fault.clone()));
             }
@@ -174,12 +187,16 @@ fn hold(master: BorrowedFd<'_>) -> Result<(), Fault> {
         Side::Parent(pid) => pid,
     };
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // The holder alone has this end now: when it is gone, whoever asks hears that at once.
+    let nothing = codetether_files::open_read("/dev/null")
+        .map_err(|error| Fault::new("opening `/dev/null`", error.to_string()))?;
+    rustix::stdio::dup2_stdin(&nothing).doing(|| "leaving the commands to the holder")?;
     wait_for(holder);
     Ok(())
 }
 
 /// In the new root, as process 1: starts what is asked for.
-fn serve(plan: &Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
+fn serve(plan: &mut Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).doing(|| "hiding process 1")?;
     // Nobody waits for a command's process 1: it tells by itself how it went.
     sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
@@ -188,9 +205,18 @@ fn serve(plan: &Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
         sys::set_disposition(signal, Disposition::Ignore);
     }
     wire::report(master, &Report::Ready).doing(|| "reporting")?;
+    let mut first = true;
     while let Some((request, descriptors)) = wire::receive(master).doing(|| "waiting for a command")? {
         let [input, output, error, status] = <[OwnedFd; 4]>::try_from(descriptors)
             .map_err(|_| Fault::new("waiting for a command", "one came without its descriptors"))?;
+        // What was made here since by commands, or outside: repositories, settings, secrets.
+        if !std::mem::take(&mut first)
+            && let Err(fault) = plan.guard_again()
+        {
+            // Whoever wanted it run may have gone.
+            let _ = wire::report(&status, &Report::Failed(fault));
+            continue;
+        }
         let namespaces = if plan.way == Way::Namespaces { libc::CLONE_NEWPID | libc::CLONE_NEWNS } else { 0 };
         match sys::fork(namespaces) {
             Ok(Side::Parent(_)) => {}

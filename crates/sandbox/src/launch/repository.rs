@@ -30,6 +30,15 @@ pub(crate) enum Wanted {
     File(PathBuf),
 }
 
+impl Wanted {
+    /// Where it is to be.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::File(path) => path,
+        }
+    }
+}
+
 impl Guard {
     fn freeze_file(&mut self, path: PathBuf) {
         if path.symlink_metadata().is_err() {
@@ -260,6 +269,17 @@ fn guard_worktrees(git_dir: &Path, per_worktree: bool, guard: &mut Guard) {
     }
 }
 
+/// Guards a linked worktree's own folder that is not where git puts it.
+pub(crate) fn guard_admin(admin: &Path, wanted: &mut Vec<Wanted>) -> Vec<Pin> {
+    let mut guard = Guard::default();
+    guard.pins.push(Pin::held(admin, PLACE));
+    guard.freeze(admin.join("commondir"), LEADS);
+    guard.freeze(admin.join("gitdir"), LEADS);
+    guard.freeze_file(admin.join("config.worktree"));
+    wanted.extend(guard.wanted);
+    guard.pins
+}
+
 /// Where programs of git's own listen: in the repository, its linked worktrees and submodules.
 pub(crate) fn meeting_places(git_dir: &Path) -> Vec<PathBuf> {
     let mut all = vec![git_dir.to_owned()];
@@ -269,7 +289,7 @@ pub(crate) fn meeting_places(git_dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The repositories of submodules, in no order. Their names can have slashes in them.
-fn modules(under: &Path) -> Vec<PathBuf> {
+pub(crate) fn modules(under: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![(under.to_owned(), 0)]);
     while let Some((folder, depth)) = open.pop() {
         for path in folders(&folder) {
@@ -301,6 +321,12 @@ pub(crate) fn pointed_at(file: &Path) -> Option<PathBuf> {
     let text = read(file)?;
     let target = text.strip_prefix("gitdir:")?.trim();
     file.parent()?.join(target).canonicalize().ok()
+}
+
+/// The folder that a linked worktree's own folder shares with the others.
+pub(crate) fn common(git_dir: &Path) -> Option<PathBuf> {
+    let text = read(&git_dir.join("commondir"))?;
+    git_dir.join(text.trim()).canonicalize().ok()
 }
 
 /// The repository outside of the workspace that its `.git` file leads to, if that repository says the same: a file in

@@ -57,6 +57,8 @@ pub(crate) struct Survey {
     pub(crate) wanted: Vec<Wanted>,
     /// What must not be there after one ran.
     pub(crate) unwanted: Vec<PathBuf>,
+    /// What was looked at in places that can be written.
+    pub(crate) walk: walk::Walk,
     /// How many folders nobody looked at.
     pub(crate) unseen: usize,
     /// Git settings for the empty home.

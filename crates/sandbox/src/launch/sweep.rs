@@ -33,7 +33,7 @@ pub(crate) fn prepare(wanted: &[Wanted]) -> Result<(), Fault> {
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A folder, where no link is on the way: one that is exchanged with a link meanwhile leads nowhere.
-fn folder(path: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     openat2(CWD, path, FOLDER, Mode::empty(), ResolveFlags::NO_SYMLINKS)
 }
 

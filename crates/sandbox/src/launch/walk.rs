@@ -1,8 +1,8 @@
-//! Walks the places that can be written, once, before a command runs: finds every repository in them, settings of
-//! agents and editors, secrets, sockets and devices. Where the walk ends before the place does, that is said, and what
-//! was not seen cannot be written.
+//! Walks the places that can be written, before a command runs: finds every repository in them, settings of agents and
+//! editors, secrets, sockets and devices. Where the walk ends before the place does, that is said, and what was not
+//! seen cannot be written. [`super::again`] has later looks, at what has changed since.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,24 +10,31 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 
+use super::again::{Look, Stamp};
 use super::policy::Policy;
 use super::repository::{self, Wanted};
 use super::secrets::is_secret;
 use super::survey::{Mask, Pin, Survey};
 
 /// How far a walk goes.
-#[derive(Debug, Clone, Copy)]
-struct Reach {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reach {
     /// Entries that are looked at in all places together.
-    entries: usize,
+    pub(super) entries: usize,
     /// Folders in folders.
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 const REACH: Reach = Reach { entries: 200_000, depth: 24 };
 
+impl Default for Reach {
+    fn default() -> Self {
+        REACH
+    }
+}
+
 /// Unseen folders that are made read-only one by one; with more of them nothing runs.
-const MOST_UNSEEN: usize = 256;
+pub(super) const MOST_UNSEEN: usize = 256;
 
 /// Entries of folders that programs fill that are looked at, and of places that can only be read.
 const AT_A_GLANCE: usize = 50_000;
@@ -98,16 +105,23 @@ pub(crate) fn guard(policy: &Policy, survey: &mut Survey) {
 }
 
 fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
-    let mut walk = Walk { home: survey.home.clone(), ..Walk::new(reach) };
     let root = &policy.root;
+    let places = policy.writable.iter().map(|grant| &grant.path).chain([root]);
+    let named = policy.readable.iter().chain(&policy.writable).map(|grant| grant.path.clone());
+    let mut walk = Walk {
+        reach,
+        home: survey.home.clone(),
+        places: places.clone().cloned().collect(),
+        named: named.collect(),
+        ..Walk::default()
+    };
     if let Some(repository) = repository::confirmed_outside(root)
         && !policy.writable.iter().any(|grant| repository.starts_with(&grant.path))
     {
-        walk.repository(&repository, Some(root), &[&repository, root]);
+        walk.repository(&repository, Some(root), vec![repository.clone(), root.clone()]);
         let why = "the repository that the workspace is a working tree of";
         survey.repositories.push((repository, why.to_owned()));
     }
-    let places = policy.writable.iter().map(|grant| &grant.path).chain([root]);
     for place in places.clone() {
         // What lies in another is walked with it.
         if places.clone().any(|other| place != other && place.starts_with(other)) {
@@ -115,6 +129,8 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
         }
         walk.place(place);
     }
+    walk.follow_pointers();
+    walk.note_glances();
     let read: Vec<_> = policy.readable.iter().map(|grant| grant.path.as_path()).collect();
     walk.only_read(&read, &places.clone().map(PathBuf::as_path).collect::<Vec<_>>());
     survey.notes.append(&mut walk.notes);
@@ -129,25 +145,25 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
     }
     survey.unseen = walk.unseen.len();
     if walk.unseen.len() <= MOST_UNSEEN {
-        for path in &walk.unseen {
-            let why = "not looked at before the command ran: the workspace is too large or too deep";
-            walk.pins.push(Pin::frozen(path, why));
-        }
-        if !walk.unseen.is_empty() {
+        let why = "not looked at before the command ran: the workspace is too large or too deep";
+        walk.pins.extend(walk.unseen.iter().map(|path| Pin::frozen(path, why)));
+        if let Some(first) = walk.unseen.first() {
             survey.notes.push(format!(
                 "the workspace has more than {} entries, or is deeper than {} folders: {} folders in it are read-only, such as `{}`",
                 reach.entries,
                 reach.depth,
                 walk.unseen.len(),
-                walk.unseen[0].display()
+                first.display()
             ));
         }
     }
-    walk.follow_links(&places.map(PathBuf::as_path).collect::<Vec<_>>());
-    survey.pins = walk.pins;
-    survey.masks.extend(walk.masks);
-    survey.wanted = walk.wanted;
-    survey.unwanted = walk.unwanted;
+    walk.follow_links();
+    survey.pins = std::mem::take(&mut walk.pins);
+    survey.masks.append(&mut walk.masks);
+    survey.wanted = std::mem::take(&mut walk.wanted);
+    survey.unwanted = std::mem::take(&mut walk.unwanted);
+    walk.learn_repositories();
+    survey.walk = walk;
 }
 
 /// Whether so much was not looked at that nothing may run.
@@ -155,19 +171,55 @@ pub(crate) fn is_too_large(survey: &Survey) -> bool {
     survey.unseen > MOST_UNSEEN
 }
 
-struct Walk {
-    reach: Reach,
-    home: PathBuf,
-    seen: usize,
-    pins: Vec<Pin>,
-    masks: Vec<Mask>,
-    wanted: Vec<Wanted>,
-    unwanted: Vec<PathBuf>,
-    unseen: Vec<PathBuf>,
+/// What a walk found, and what a later look has to know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Walk {
+    pub(super) reach: Reach,
+    pub(super) home: PathBuf,
+    pub(super) places: Vec<PathBuf>,
+    /// What someone granted by its name: they want it to be seen.
+    named: BTreeSet<PathBuf>,
+    pub(super) seen: usize,
+    pub(super) pins: Vec<Pin>,
+    pub(super) masks: Vec<Mask>,
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) unwanted: Vec<PathBuf>,
+    pub(super) unseen: BTreeSet<PathBuf>,
     /// What could not be looked into.
     closed: Vec<PathBuf>,
     glanced: usize,
     notes: Vec<String>,
+    /// The folders that were looked into.
+    pub(super) looked: BTreeMap<PathBuf, Look>,
+    /// The folders that git keeps repositories in, but for submodules'.
+    pub(super) repositories: BTreeMap<PathBuf, Belongs>,
+    /// Files and links that say where a repository is.
+    pub(super) pointers: BTreeSet<PathBuf>,
+    /// The repositories that were there when the last look ended.
+    pub(super) known: BTreeSet<(u64, u64)>,
+}
+
+/// What a repository belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Belongs {
+    /// Its working tree, where it has one.
+    top: Option<PathBuf>,
+    /// Where it, and what it names, could be written.
+    within: Vec<PathBuf>,
+}
+
+/// How a folder is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// With all that is in it, this far from its place.
+    Whole(usize),
+    /// One that programs fill: its packages are glanced at.
+    Filled,
+    /// A package, or a folder of packages, in one of those.
+    Package {
+        /// Whether packages can be in it.
+        scope: bool,
+    },
 }
 
 /// What one folder has in it that matters.
@@ -223,94 +275,138 @@ impl Folder {
 }
 
 impl Walk {
-    fn new(reach: Reach) -> Self {
-        Self {
-            reach,
-            home: PathBuf::new(),
-            seen: 0,
-            pins: Vec::new(),
-            masks: Vec::new(),
-            wanted: Vec::new(),
-            unwanted: Vec::new(),
-            unseen: Vec::new(),
-            closed: Vec::new(),
-            glanced: 0,
-            notes: Vec::new(),
-        }
-    }
-
     fn place(&mut self, place: &Path) {
         if !place.is_dir() {
             return;
         }
+        self.startup(place);
+        // Nearest first: where the walk ends early, it is far down.
+        self.look(VecDeque::from([(place.to_owned(), Manner::Whole(0))]), place);
+    }
+
+    /// Guards what is run when somebody logs in, where that is in a place.
+    pub(super) fn startup(&mut self, place: &Path) {
         if self.home.starts_with(place) {
             let home = self.home.clone();
             let there = STARTUP.iter().map(|name| home.join(name)).filter(|path| path.exists());
             self.pins
                 .extend(there.map(|path| Pin::frozen(path, "it is run when you log in or open a shell")));
         }
-        // Nearest first: where the walk ends early, it is far down.
-        let mut open = VecDeque::from([(place.to_owned(), 0)]);
-        while let Some((path, depth)) = open.pop_front() {
-            if depth > self.reach.depth || self.seen > self.reach.entries {
-                self.unseen.push(path);
-                continue;
+    }
+
+    /// Looks into folders, and into those in them that nobody has looked into.
+    pub(super) fn look(&mut self, mut open: VecDeque<(PathBuf, Manner)>, place: &Path) {
+        while let Some((path, manner)) = open.pop_front() {
+            match manner {
+                Manner::Whole(depth) => self.look_into(path, depth, place, &mut open),
+                Manner::Filled => self.glance(&path, place, &mut open),
+                Manner::Package { scope } => self.glance_at_package(&path, scope, place, &mut open),
             }
-            let folder = match Folder::read(&path) {
-                Ok(folder) => folder,
-                Err(Errno::ACCESS | Errno::PERM) => {
-                    // It may be the user's own: then the command could open it, and find a repository in it.
-                    self.held_above(path.parent().unwrap_or(place), place);
-                    self.pins.push(Pin::frozen(&path, "it could not be looked into before the command ran"));
-                    self.closed.push(path);
-                    continue;
-                }
-                Err(_) => continue,
+        }
+    }
+
+    fn look_into(
+        &mut self,
+        path: PathBuf,
+        depth: usize,
+        place: &Path,
+        open: &mut VecDeque<(PathBuf, Manner)>,
+    ) {
+        if depth > self.reach.depth || self.seen > self.reach.entries {
+            self.unseen.insert(path);
+            return;
+        }
+        let stamp = Stamp::of(&path);
+        let folder = match Folder::read(&path) {
+            Ok(folder) => folder,
+            Err(Errno::ACCESS | Errno::PERM) => {
+                // It may be the user's own: then the command could open it, and find a repository in it.
+                self.held_above(path.parent().unwrap_or(place), place);
+                self.pins.push(Pin::frozen(&path, "it could not be looked into before the command ran"));
+                self.closed.push(path);
+                return;
+            }
+            Err(_) => return,
+        };
+        self.remember(&path, stamp, Manner::Whole(depth), folder.len(), place);
+        self.folder(&path, &folder, place);
+        self.settings(&path, &folder, place);
+        for name in &folder.folders {
+            let inner = path.join(&**name);
+            let manner = if SKIPPED.iter().any(|skipped| **name == **skipped) {
+                Manner::Filled
+            } else {
+                Manner::Whole(depth + 1)
             };
-            self.seen += folder.len();
-            self.folder(&path, &folder, place);
-            self.settings(&path, &folder, place);
-            for name in &folder.folders {
-                if SKIPPED.iter().any(|skipped| **name == **skipped) {
-                    self.glance(&path.join(&**name), place);
-                } else if **name != *".git" {
-                    open.push_back((path.join(&**name), depth + 1));
-                }
+            // What was looked into before is looked at again by itself.
+            if **name != *".git" && !self.looked.contains_key(&inner) {
+                open.push_back((inner, manner));
             }
         }
-        if self.glanced > AT_A_GLANCE {
-            self.notes.push(format!(
-                "`{}` has so many packages that repositories were not looked for in all of them",
-                place.display()
-            ));
+    }
+
+    fn remember(&mut self, path: &Path, stamp: Stamp, manner: Manner, entries: usize, place: &Path) {
+        let look = Look { stamp, manner, entries, place: place.to_owned() };
+        if let Some(before) = self.looked.insert(path.to_owned(), look) {
+            self.seen = self.seen.saturating_sub(before.entries);
         }
+        self.seen += entries;
     }
 
     /// Looks for repositories among packages: `X` and `X/Y` of a folder that programs fill, `@X/Y` of one with packages
     /// for Node.
-    fn glance(&mut self, path: &Path, place: &Path) {
+    fn glance(&mut self, path: &Path, place: &Path, open: &mut VecDeque<(PathBuf, Manner)>) {
+        let stamp = Stamp::of(path);
         let Ok(filled) = Folder::read(path) else { return };
+        self.remember(path, stamp, Manner::Filled, 0, place);
         let flat = path.ends_with("node_modules");
         for name in &filled.folders {
-            let package = path.join(&**name);
-            self.repository_at_a_glance(&package, place);
-            if !flat || name.as_bytes().starts_with(b"@") {
-                let Ok(scope) = Folder::read(&package) else { continue };
-                for name in &scope.folders {
-                    self.repository_at_a_glance(&package.join(&**name), place);
-                }
+            let scope = !flat || name.as_bytes().starts_with(b"@");
+            self.open_package(path.join(&**name), scope, open);
+        }
+    }
+
+    fn open_package(&mut self, path: PathBuf, scope: bool, open: &mut VecDeque<(PathBuf, Manner)>) {
+        if self.looked.contains_key(&path) {
+            return;
+        }
+        self.glanced += 1;
+        if self.glanced <= AT_A_GLANCE {
+            open.push_back((path, Manner::Package { scope }));
+        }
+    }
+
+    fn glance_at_package(
+        &mut self,
+        path: &Path,
+        scope: bool,
+        place: &Path,
+        open: &mut VecDeque<(PathBuf, Manner)>,
+    ) {
+        let stamp = Stamp::of(path);
+        self.remember(path, stamp, Manner::Package { scope }, 0, place);
+        let has_repository = path.join(".git").symlink_metadata().is_ok();
+        if !scope && !has_repository {
+            return;
+        }
+        let Ok(folder) = Folder::read(path) else { return };
+        if has_repository {
+            self.folder(path, &folder, place);
+            self.settings(path, &folder, place);
+        }
+        if scope {
+            for name in folder.folders.iter().filter(|name| ***name != *".git") {
+                self.open_package(path.join(&**name), false, open);
             }
         }
     }
 
-    fn repository_at_a_glance(&mut self, path: &Path, place: &Path) {
-        self.glanced += 1;
-        if self.glanced <= AT_A_GLANCE
-            && path.join(".git").symlink_metadata().is_ok()
-            && let Ok(folder) = Folder::read(path)
-        {
-            self.folder(path, &folder, place);
-            self.settings(path, &folder, place);
+    fn note_glances(&mut self) {
+        if self.glanced > AT_A_GLANCE {
+            let first = self.places.first().map(|place| place.display().to_string()).unwrap_or_default();
+            self.notes.push(format!(
+                "`{first}` has so many packages that repositories were not looked for in all of them"
+            ));
         }
     }
 
@@ -350,7 +446,7 @@ impl Walk {
         self.sockets(path, folder);
         for name in &folder.files {
             let full = || path.join(&**name);
-            if is_secret(name.as_bytes(), &full()) {
+            if is_secret(name.as_bytes(), &full()) && !self.named.contains(&full()) {
                 self.masks.push(Mask {
                     path: full(),
                     folder: false,
@@ -361,18 +457,27 @@ impl Walk {
         let git = path.join(".git");
         if folder.has_folder(".git") {
             self.held_above(path, place);
-            self.repository(&git, Some(path), &[place]);
+            self.repository(&git, Some(path), vec![place.to_owned()]);
         } else if folder.has(".git") {
             self.held_above(path, place);
+            self.pointers.insert(git.clone());
             self.pins.push(Pin::frozen(git, "it says where a repository is"));
         } else if repository::is_git_dir(|name| folder.has(name)) {
             self.held_above(path, place);
-            self.repository(path, None, &[place]);
+            self.repository(path, None, vec![place.to_owned()]);
         }
     }
 
-    fn repository(&mut self, git_dir: &Path, top: Option<&Path>, within: &[&Path]) {
-        let guard = repository::guard(git_dir, top, within, &self.home);
+    pub(super) fn repository(&mut self, git_dir: &Path, top: Option<&Path>, within: Vec<PathBuf>) {
+        self.repositories.insert(git_dir.to_owned(), Belongs { top: top.map(Path::to_owned), within });
+        self.guard_repository(git_dir);
+    }
+
+    /// Guards one that was found, as it is now.
+    pub(super) fn guard_repository(&mut self, git_dir: &Path) {
+        let Some(Belongs { top, within }) = self.repositories.get(git_dir) else { return };
+        let within: Vec<&Path> = within.iter().map(PathBuf::as_path).collect();
+        let guard = repository::guard(git_dir, top.as_deref(), &within, &self.home);
         self.pins.extend(guard.pins);
         self.wanted.extend(guard.wanted);
         self.unwanted.extend(guard.unwanted);
@@ -399,7 +504,8 @@ impl Walk {
     }
 
     /// What is frozen and is a link leads to something that is to be frozen, too.
-    fn follow_links(&mut self, places: &[&Path]) {
+    pub(super) fn follow_links(&mut self) {
+        let places: Vec<&Path> = self.places.iter().map(PathBuf::as_path).collect();
         let links = self.pins.iter().filter(|pin| pin.frozen && pin.path.is_symlink());
         let targets: Vec<_> =
             links.filter_map(|pin| Some((pin.path.canonicalize().ok()?, pin.why.clone()))).collect();
@@ -413,7 +519,7 @@ impl Walk {
     }
 
     /// Holds the folders between a place and something in it: else one of them could be renamed, and another put there.
-    fn held_above(&mut self, path: &Path, place: &Path) {
+    pub(super) fn held_above(&mut self, path: &Path, place: &Path) {
         let why = "what git or an editor outside obeys is in it: it cannot be swapped for another";
         self.pins.extend(repository::between(path, place).map(|above| Pin::held(above, why)));
     }

@@ -9,7 +9,7 @@ use codetether_config::UndoLayer;
 use codetether_event::{ContextEvent, Event, FilesEvent, ItemEvent, OnConflict, Op, Principal, Restore, Seq};
 use codetether_journal::Journals;
 use codetether_tool::Limits;
-use codetether_undo::{Choice, Plan};
+use codetether_undo::{Choice, Plan, Undo};
 
 use super::{Past, failure, planned};
 use crate::args::{Conflicts, How};
@@ -23,6 +23,7 @@ const ANSWER: u64 = 64;
 pub(super) fn restore(past: &Past, mut wish: Restore, how: How) -> Result<Exit, Failure> {
     let pairs = past.files().pairs(&wish.what);
     let mut memory = past.memory()?;
+    finish(&mut memory, how)?;
     let mut plan =
         codetether_agent::plan(&mut memory, &pairs, &wish.files).map_err(|error| failure(&error))?;
     // The session itself opens it next.
@@ -43,6 +44,53 @@ pub(super) fn restore(past: &Past, mut wish: Restore, how: How) -> Result<Exit, 
         return Err(Failure::new(Exit::Failed, "nothing was changed"));
     }
     done(past, Op::Restore(wish))
+}
+
+/// Does the rest of an undo that was interrupted: nothing else can be planned before.
+fn finish(memory: &mut Undo, how: How) -> Result<(), Failure> {
+    if !memory.is_unfinished().map_err(|error| failure(&error))? {
+        return Ok(());
+    }
+    if how.dry_run {
+        let help = "leave `--dry-run` out to finish it, or give it up with `codetether undo --abandon`";
+        return Err(Failure::with_help(Exit::Failed, "an undo was interrupted, and comes first", help));
+    }
+    match memory.finish() {
+        Ok(_) => {
+            printer::err("note: an undo that was interrupted was finished first\n");
+            Ok(())
+        }
+        Err(error) => Err(Failure::with_help(
+            Exit::Failed,
+            format!("an undo was interrupted, and cannot be finished: {error}"),
+            "mend that and try again, or give it up with `codetether undo --abandon`: what was done of it stays",
+        )),
+    }
+}
+
+pub(super) fn abandon(past: &Past) -> Result<Exit, Failure> {
+    let mut memory = past.memory()?;
+    let is_unfinished = memory.is_unfinished().map_err(|error| failure(&error))?;
+    if is_unfinished && past.files().wanted.is_some() {
+        // The session wants it still: it tries once more, and lets it go where it fails.
+        drop(memory);
+        let runtime = runtime()?;
+        runtime.block_on(async {
+            opening(past)?.resume(past.id, None, false).await?.close().await.map_err(Failure::from)
+        })?;
+        memory = past.memory()?;
+    }
+    let Some(given_up) = memory.abandon().map_err(|error| failure(&error))? else {
+        let done =
+            if is_unfinished { "it could be finished after all\n" } else { "no undo was interrupted\n" };
+        printer::err(done);
+        return Ok(Exit::Done);
+    };
+    for path in &given_up.left {
+        printer::out(&format!("left as it is  {}\n", printer::plain(&path.display().to_string())))?;
+    }
+    printer::err(&format!("given up: {} files were left as they are\n", given_up.left.len()));
+    Ok(Exit::Done)
 }
 
 pub(super) fn rewind(past: &Past, to: Seq, dry_run: bool) -> Result<Exit, Failure> {
@@ -119,10 +167,24 @@ fn answer(question: &str) -> Result<String, Failure> {
 
 /// Opens the session, asks it, and says what came of it.
 fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let (runtime, opening) = (runtime()?, opening(past)?);
+    runtime.block_on(async {
+        let hosted = opening.resume(past.id, None, false).await?;
+        let outcome = carried_out(&hosted, op).await;
+        hosted.close().await?;
+        outcome
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))
+}
+
+/// Takes the session up with nothing but its files.
+fn opening(past: &Past) -> Result<Opening, Failure> {
     let parts = Parts {
         tools: Arc::new(Builtin::new(Shell::Bare)),
         providers: Arc::new(|model| Err(format!("`{model}` is not asked here"))),
@@ -133,21 +195,16 @@ fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
         home: std::env::home_dir(),
         instructions: None,
         confine: None,
+        audit: None,
         memory: Some(place::memory(&UndoLayer::default())?),
         rule_file: None,
     };
-    let opening = Opening {
+    Ok(Opening {
         layout: past.layout.clone(),
         journals: Journals::start()?,
         parts,
         audience: None,
         build: BUILD.into(),
-    };
-    runtime.block_on(async {
-        let hosted = opening.resume(past.id, None, false).await?;
-        let outcome = carried_out(&hosted, op).await;
-        hosted.close().await?;
-        outcome
     })
 }
 

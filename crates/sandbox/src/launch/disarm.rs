@@ -1,0 +1,408 @@
+//! Repositories that a command made: git outside enters them too (as submodules of the one around them, or since a person
+//! works in them), and would run what their settings and hooks say. So those are set aside when the command has ended;
+//! all else of the repository stays, and git works in it.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat, renameat_with,
+    statat,
+};
+use rustix::io::Errno;
+
+use super::gitsettings::entries;
+use super::sweep::folder;
+
+/// Longest file of settings that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Names that are tried for what is set aside.
+const NAMES: u32 = 100;
+
+/// Settings that run nothing and lead nowhere: how they begin, and the last parts that may follow; none: any.
+const HARMLESS: &[(&str, &[&str])] = &[
+    (
+        "core",
+        &[
+            "repositoryformatversion",
+            "filemode",
+            "bare",
+            "logallrefupdates",
+            "ignorecase",
+            "precomposeunicode",
+            "symlinks",
+            "worktree",
+            "autocrlf",
+            "eol",
+            "safecrlf",
+            "quotepath",
+            "sparsecheckout",
+            "sparsecheckoutcone",
+            "compression",
+            "sharedrepository",
+            "abbrev",
+            "untrackedcache",
+            "splitindex",
+            "longpaths",
+            "protecthfs",
+            "protectntfs",
+            "checkstat",
+            "trustctime",
+            "preloadindex",
+            "whitespace",
+            "commentchar",
+            "bigfilethreshold",
+            "multipackindex",
+            "commitgraph",
+        ],
+    ),
+    ("extensions", &[]),
+    (
+        "remote",
+        &[
+            "url",
+            "pushurl",
+            "fetch",
+            "push",
+            "tagopt",
+            "prune",
+            "prunetags",
+            "mirror",
+            "promisor",
+            "partialclonefilter",
+            "skipdefaultupdate",
+            "skipfetchall",
+            "pushdefault",
+        ],
+    ),
+    (
+        "branch",
+        &[
+            "remote",
+            "merge",
+            "rebase",
+            "pushremote",
+            "description",
+            "autosetupmerge",
+            "autosetuprebase",
+            "sort",
+        ],
+    ),
+    (
+        "submodule",
+        &["url", "active", "branch", "ignore", "fetchrecursesubmodules", "shallow", "recurse", "update"],
+    ),
+    ("user", &["name", "email", "useconfigonly"]),
+    ("author", &["name", "email"]),
+    ("committer", &["name", "email"]),
+    ("init", &["defaultbranch"]),
+    ("commit", &["gpgsign", "verbose", "status", "cleanup"]),
+    ("tag", &["gpgsign", "forcesignannotated", "sort"]),
+    ("pull", &["rebase", "ff"]),
+    ("push", &["default", "autosetupremote", "followtags", "recursesubmodules"]),
+    ("fetch", &["prune", "prunetags", "parallel", "recursesubmodules", "writecommitgraph"]),
+    ("merge", &["ff", "conflictstyle", "log", "renames", "renamelimit", "directoryrenames"]),
+    (
+        "diff",
+        &[
+            "algorithm",
+            "renames",
+            "renamelimit",
+            "mnemonicprefix",
+            "noprefix",
+            "colormoved",
+            "context",
+            "ignoresubmodules",
+            "submodule",
+        ],
+    ),
+    ("rebase", &["autosquash", "autostash", "updaterefs"]),
+    ("rerere", &["enabled", "autoupdate"]),
+    ("gc", &["auto", "autodetach", "autopacklimit", "pruneexpire", "writecommitgraph", "cruftpacks"]),
+    ("maintenance", &["auto", "strategy"]),
+    ("advice", &[]),
+    ("color", &[]),
+    ("column", &[]),
+    ("index", &[]),
+    ("feature", &[]),
+    ("receive", &["denycurrentbranch", "denynonfastforwards", "denydeletes"]),
+    ("status", &[]),
+    ("transfer", &["fsckobjects"]),
+    ("lfs", &["repositoryformatversion", "access", "locksverify"]),
+];
+
+/// What `git lfs install` writes.
+const LFS: &[(&str, &str)] = &[
+    ("filter.lfs.clean", "git-lfs clean -- %f"),
+    ("filter.lfs.smudge", "git-lfs smudge -- %f"),
+    ("filter.lfs.process", "git-lfs filter-process"),
+    ("filter.lfs.required", "true"),
+];
+
+/// Whether a setting runs nothing and leads nowhere.
+fn is_harmless(key: &str, value: &str) -> bool {
+    if LFS.contains(&(key, value)) {
+        return true;
+    }
+    let (Some((section, _)), Some((before, name))) = (key.split_once('.'), key.rsplit_once('.')) else {
+        return false;
+    };
+    let listed = HARMLESS
+        .iter()
+        .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
+    // `submodule.X.update` can be a command, `merge.X.driver` and the like are on no list, and a helper is no address.
+    listed && !value.starts_with('!') && !(section == "remote" && value.contains("::") && before != section)
+}
+
+/// Whether a line cannot be read in another way than it is here.
+fn is_plain(line: &str) -> bool {
+    let line = line.trim_matches([' ', '\t']);
+    let word = |text: &str| {
+        text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let quiet = |text: &str| !text.contains(['\\', '"', '#', ';', '\r', '\0']);
+    if line.is_empty() {
+        return true;
+    }
+    if let Some(inner) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        return match inner.split_once(" \"") {
+            None => word(inner),
+            Some((section, sub)) => {
+                word(section) && sub.strip_suffix('"').is_some_and(|sub| quiet(sub) && !sub.contains(']'))
+            }
+        };
+    }
+    match line.split_once('=') {
+        None => word(line),
+        Some((name, value)) => word(name.trim_end_matches([' ', '\t'])) && quiet(value),
+    }
+}
+
+/// The file of settings without what could run something, and what was left out; nothing where it can stay.
+fn harmless(text: &str) -> Option<(String, Vec<String>)> {
+    let all = entries(text);
+    let (kept, left_out): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(key, value)| is_harmless(key, value));
+    if left_out.is_empty() && text.split('\n').all(is_plain) {
+        return None;
+    }
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut new = String::new();
+    for (key, value) in &kept {
+        let (Some((section, _)), Some((before, name))) = (key.split_once('.'), key.rsplit_once('.')) else {
+            continue;
+        };
+        let sub = before.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
+        let sub = sub.map(|sub| format!(" \"{}\"", quoted(sub))).unwrap_or_default();
+        let value = quoted(value).replace('\n', "\\n").replace('\t', "\\t");
+        new.push_str(&format!("[{section}{sub}]\n\t{name} = \"{value}\"\n"));
+    }
+    let mut names: Vec<String> = left_out.into_iter().map(|(key, _)| key).collect();
+    names.dedup();
+    Some((new, names))
+}
+
+/// Sets aside what could run something in the folder that git keeps a repository in. Gives what people should hear.
+pub(crate) fn disarm(git_dir: &Path) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut told = |name: &str, done: Result<Option<String>, Errno>| match done {
+        Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+        Ok(Some(note)) => notes.push(format!("`{}`: {note}", git_dir.join(name).display())),
+        Err(errno) => notes.push(format!(
+            "`{}` may run something when git is used there, and stays: {}",
+            git_dir.join(name).display(),
+            std::io::Error::from(errno)
+        )),
+    };
+    let dir = match folder(git_dir) {
+        Ok(dir) => dir,
+        Err(errno) => {
+            told("", Err(errno));
+            return notes;
+        }
+    };
+    for name in ["config", "config.worktree"] {
+        told(name, settings(&dir, name));
+    }
+    told("hooks", hooks(&dir));
+    for name in names(&dir, "worktrees") {
+        let place = format!("worktrees/{name}");
+        if let Ok(admin) = folder(&git_dir.join(&place)) {
+            told(&format!("{place}/config.worktree"), settings(&admin, "config.worktree"));
+        }
+    }
+    notes
+}
+
+fn settings(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
+    let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let text =
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile { text(dir, name)? } else { None };
+    let Some(text) = text else {
+        let aside = set_aside(dir, name)?;
+        return Ok(Some(format!("no plain file of settings; it is now `{aside}`")));
+    };
+    let Some((new, left_out)) = harmless(&text) else { return Ok(None) };
+    let fresh = format!("{name}.harmless");
+    let _ = rustix::fs::unlinkat(dir, &fresh, AtFlags::empty());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = std::fs::File::from(openat(dir, &fresh, flags, Mode::from_raw_mode(0o644))?);
+    file.write_all(new.as_bytes()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    if left_out.is_empty() {
+        renameat(dir, &fresh, dir, name)?;
+        return Ok(None);
+    }
+    let aside = set_aside(dir, name)?;
+    renameat(dir, &fresh, dir, name)?;
+    let few = left_out.iter().take(5).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let more = left_out.len().saturating_sub(5);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Ok(Some(format!(
+        "took {few}{more} out, which git outside could run or follow; the whole is in `{aside}`"
+    )))
+}
+
+/// The text of a file that is no longer than it may be.
+fn text(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(dir, name, flags, Mode::empty())?;
+    let stat = fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+        || stat.st_size.cast_unsigned() > LONGEST
+    {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let read = std::fs::File::from(file).take(LONGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    // What is no text is not what git writes, and read in nobody's way but its own.
+    Ok(String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST))
+}
+
+fn hooks(dir: &OwnedFd) -> Result<Option<String>, Errno> {
+    let stat = statat(dir, "hooks", AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    if is_folder && names(dir, "hooks").iter().all(|name| name.ends_with(".sample")) {
+        return Ok(None);
+    }
+    let aside = set_aside(dir, "hooks")?;
+    match mkdirat(dir, "hooks", Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    Ok(Some(format!("git outside would run what is in it; it is now `{aside}`")))
+}
+
+/// Gives it a name that git does not look for.
+fn set_aside(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
+    for number in 0..NAMES {
+        let aside =
+            if number == 0 { format!("{name}.disarmed") } else { format!("{name}.disarmed-{number}") };
+        match renameat_with(dir, name, dir, &aside, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(aside),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// The names in a folder that is no link.
+fn names(dir: impl AsFd, name: &str) -> Vec<String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(fd) = openat(dir, name, flags, Mode::empty()) else { return Vec::new() };
+    let Ok(read) = Dir::new(fd) else { return Vec::new() };
+    let all = read.map_while(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned());
+    all.filter(|name| name != "." && name != "..").collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests set up files as a person would")]
+mod tests {
+    use super::*;
+
+    const CLONED: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
+                          [remote \"origin\"]\n\turl = https://example.com/a/b.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
+                          [branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n";
+
+    #[test]
+    fn what_git_writes_itself_stays() {
+        assert_eq!(harmless(CLONED), None);
+        assert_eq!(harmless("[user]\n\tname = Ada L.\n\temail = ada@example.com\n"), None);
+        assert_eq!(harmless("[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\trequired = true\n"), None);
+    }
+
+    #[test]
+    fn what_could_run_something_is_left_out() {
+        for (line, key) in [
+            ("[core]\n\tfsmonitor = touch x\n", "core.fsmonitor"),
+            ("[core]\n\thooksPath = h\n", "core.hookspath"),
+            ("[include]\n\tpath = ../x\n", "include.path"),
+            ("[includeIf \"gitdir:.\"]\n\tpath = ../x\n", "includeif.gitdir:..path"),
+            ("[filter \"a\"]\n\tclean = x\n", "filter.a.clean"),
+            ("[filter \"lfs\"]\n\tclean = ./git-lfs clean -- %f\n", "filter.lfs.clean"),
+            ("[submodule \"a\"]\n\tupdate = !x\n", "submodule.a.update"),
+            ("[merge \"a\"]\n\tdriver = x\n", "merge.a.driver"),
+            ("[protocol \"ext\"]\n\tallow = always\n", "protocol.ext.allow"),
+            ("[remote \"a\"]\n\turl = ext::sh -c x\n", "remote.a.url"),
+            ("[alias]\n\tst = !x\n", "alias.st"),
+        ] {
+            let (new, left_out) = harmless(&format!("{CLONED}{line}")).unwrap();
+            assert_eq!(left_out, [key]);
+            assert_eq!(entries(&new), entries(CLONED));
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_written_anew() {
+        for text in [
+            "[user]\n# a \\\nname = x\n[core]\nfsmonitor = x\n",
+            "\u{feff}[user]\nname = x\n",
+            "[user]\n\tname = \"a\\\"b\" ; c\n",
+            "[user] name = x\n",
+            "[user]\r\n\tname = x\r\n",
+        ] {
+            let (new, _) = harmless(text).unwrap();
+            assert!(!new.contains("fsmonitor"), "{new}");
+            assert!(entries(&new).iter().all(|(key, value)| is_harmless(key, value)));
+        }
+    }
+
+    #[test]
+    fn settings_and_hooks_are_set_aside_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = dir.path().canonicalize().unwrap().join(".git");
+        std::fs::create_dir_all(git.join("hooks")).unwrap();
+        std::fs::create_dir_all(git.join("worktrees/w")).unwrap();
+        std::fs::write(git.join("hooks/pre-commit"), "x").unwrap();
+        std::fs::write(git.join("config"), format!("{CLONED}[core]\n\tfsmonitor = x\n")).unwrap();
+        std::fs::write(git.join("worktrees/w/config.worktree"), "[core]\n\tfsmonitor = x\n").unwrap();
+        let notes = disarm(&git);
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert_eq!(std::fs::read_dir(git.join("hooks")).unwrap().count(), 0);
+        assert!(git.join("hooks.disarmed/pre-commit").exists());
+        assert_eq!(entries(&std::fs::read_to_string(git.join("config")).unwrap()), entries(CLONED));
+        assert!(std::fs::read_to_string(git.join("config.disarmed")).unwrap().contains("fsmonitor"));
+        assert_eq!(std::fs::read_to_string(git.join("worktrees/w/config.worktree")).unwrap(), "");
+        assert_eq!(disarm(&git), Vec::<String>::new(), "all is done");
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("g/h")).unwrap();
+        std::fs::write(root.join("theirs"), "[core]\n\tfsmonitor = x\n").unwrap();
+        std::os::unix::fs::symlink("../theirs", root.join("g/config")).unwrap();
+        std::os::unix::fs::symlink("h", root.join("g/hooks")).unwrap();
+        std::os::unix::fs::symlink("g", root.join("link")).unwrap();
+        assert_eq!(disarm(&root.join("link")).len(), 1, "it stays, and that is said");
+        assert!(root.join("g/config").is_symlink());
+        assert_eq!(disarm(&root.join("g")).len(), 2);
+        assert!(!root.join("g/config").exists() && root.join("g/hooks").is_dir());
+        assert_eq!(std::fs::read_to_string(root.join("theirs")).unwrap(), "[core]\n\tfsmonitor = x\n");
+    }
+}
