@@ -29,32 +29,37 @@ pub(crate) fn fork(flags: libc::c_int) -> Result<Side, Errno> {
     Ok(i32::try_from(pid).ok().and_then(Pid::from_raw).map_or(Side::Child, Side::Parent))
 }
 
-/// Whether a process in new namespaces (`CLONE_NEW…`) could be started, and has rights in them: it may change how
-/// mounts spread, and mount its own `/proc`.
+/// Whether a process in new namespaces (`CLONE_NEW…`) can be started, and has rights in them: it may change how mounts
+/// spread, and mount its own `/proc`. It says so before it ends, and is not waited for: taking namespaces apart lasts.
 pub(crate) fn has_rights_in(flags: libc::c_int) -> bool {
+    let Ok((told, tell)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else { return false };
     // SAFETY: `fork`, as above; but callers may have threads, so the child only makes system calls, allocates nothing,
     // and ends by `_exit`.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) };
-    let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
     if pid == 0 {
         let (nothing, proc) = (std::ptr::null(), c"proc".as_ptr());
         let (spread, inert) =
             (libc::MS_REC | libc::MS_SLAVE, libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
-        // SAFETY: all pointers are null where that is allowed, or to terminated strings.
+        // SAFETY: all pointers are null where that is allowed, or to terminated strings, or to a byte that is there.
         unsafe {
             let failed = libc::mount(nothing, c"/".as_ptr(), nothing, spread, nothing.cast()) < 0
                 || libc::mount(proc, c"/proc".as_ptr(), proc, inert, nothing.cast()) < 0;
+            if !failed {
+                libc::write(tell.as_raw_fd(), c"y".as_ptr().cast(), 1);
+            }
             libc::_exit(failed.into());
         }
     }
-    let mut status = 0;
-    // SAFETY: `status` lives until the call returns.
-    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
-        if last() != Errno::INTR {
-            return false;
+    drop(tell);
+    let mut answer = [0];
+    // Nothing is read when it ends without a word, and when there is none.
+    while pid > 0 {
+        match rustix::io::read(&told, &mut answer) {
+            Err(Errno::INTR) => {}
+            read => return read == Ok(1),
         }
     }
-    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    false
 }
 
 /// What can be added to a mount.
