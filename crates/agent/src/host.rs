@@ -151,7 +151,7 @@ impl Host for CallHost {
         let (journal, blobs) = (self.journal.clone(), self.blobs.clone());
         Box::pin(async move {
             let read = tokio::task::spawn_blocking(move || recalled(&journal, &blobs, call)).await;
-            read.map_err(|error| error.to_string()).and_then(|read| read).map_err(ToolError::Fatal)
+            read.map_err(|error| error.to_string()).and_then(|read| read).map_err(ToolError::ForModel)
         })
     }
 

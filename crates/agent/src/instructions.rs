@@ -15,14 +15,17 @@ const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 /// Most bytes of one file that are told.
 const ONE: usize = 32 * 1024;
 
-/// Most bytes of all that are told when a session begins.
+/// Most bytes of all that are told when a session begins, and with one result.
 const ALL: usize = 64 * 1024;
 
 /// Most folders above the working folder that are looked into.
 const ABOVE: usize = 32;
 
 /// Largest file that is read at all, in bytes.
-const FILE: u64 = 16 << 20;
+const FILE: u64 = 1 << 20;
+
+/// Most folders that one call can enter.
+const FOLDERS: usize = 64;
 
 /// One file's instructions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +37,10 @@ struct Instructions {
 
 impl Instructions {
     fn shown(&self) -> String {
-        format!("\n<instructions from=\"{}\">\n{}\n</instructions>", self.from, self.text)
+        // What a file says cannot end its frame, nor a folder's name.
+        let from = self.from.replace(['"', '\n', '<', '>'], "?");
+        let text = self.text.replace("</instructions", "<\\/instructions");
+        format!("\n<instructions from=\"{from}\">\n{text}\n</instructions>")
     }
 }
 
@@ -80,24 +86,29 @@ pub(crate) fn standing(root: &Root, own: Option<&Path>) -> String {
 }
 
 /// What holds in folders on the way to these paths, relative to the root, but for the root itself: what has not been told
-/// yet, as it is told, with the names of the files.
+/// yet, as it is told, with the names of the files: at most so many, and 64 KiB.
 pub(crate) fn on_the_way<'a>(
     root: &Root,
     paths: impl IntoIterator<Item = &'a str>,
     told: &BTreeSet<&str>,
+    most: usize,
 ) -> Vec<(String, String)> {
     let mut folders = BTreeSet::new();
     for path in paths {
         let ends = path.match_indices('/').map(|(at, _)| &path[..at]);
         folders.extend(ends.chain([path]).filter(|folder| !folder.is_empty() && *folder != "."));
     }
-    let mut found = Vec::new();
-    for folder in folders {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for folder in folders.into_iter().take(FOLDERS) {
+        if found.len() == most || bytes >= ALL {
+            break;
+        }
         if NAMES.iter().any(|name| told.contains(format!("{folder}/{name}").as_str())) {
             continue;
         }
         // Most of these are files, or have none; what cannot be read is no reason for the call to fail.
         if let Ok(Some(instructions)) = of_folder(root, folder, "") {
+            bytes += instructions.text.len();
             found.push((instructions.from.clone(), instructions.shown()));
         }
     }
@@ -242,7 +253,7 @@ mod tests {
         ]);
         let names = |paths: &[&str], told: &[&str]| -> Vec<String> {
             let told = told.iter().copied().collect();
-            on_the_way(&root, paths.iter().copied(), &told).into_iter().map(|(name, _)| name).collect()
+            on_the_way(&root, paths.iter().copied(), &told, 32).into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!(names(&["x/y/f.rs", "x/y/g.rs"], &[]), ["x/AGENTS.md", "x/y/CLAUDE.md"]);
         assert_eq!(names(&["x/y/f.rs"], &["x/AGENTS.md"]), ["x/y/CLAUDE.md"]);

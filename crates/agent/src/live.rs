@@ -488,13 +488,15 @@ impl Live {
             return;
         }
         let Some(Event::Call(CallEvent::Ended { result, .. })) = facts.first_mut() else { return };
-        let found = instructions::on_the_way(&self.gate.root, touched.iter().map(String::as_str), &told);
+        let most = ENTERED - told.len();
+        let found =
+            instructions::on_the_way(&self.gate.root, touched.iter().map(String::as_str), &told, most);
         if found.is_empty() {
             return;
         }
         let mut files = Vec::with_capacity(found.len());
-        for (file, text) in found.into_iter().take(ENTERED - told.len()) {
-            result.text.push_str(&text);
+        for (file, text) in found {
+            result.text.push_str(&self.gate.redactor.redact(&text));
             files.push(file);
         }
         facts.insert(1, Event::Context(ContextEvent::Entered { item, files }));

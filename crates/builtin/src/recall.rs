@@ -70,7 +70,13 @@ fn shown(text: &str, from: usize, most: usize) -> String {
         return rest.to_owned();
     }
     let fits = rest.floor_char_boundary(room);
-    let end = rest[..fits].rfind('\n').map_or(fits, |at| at + 1);
+    let Some(end) = rest[..fits].rfind('\n').map(|at| at + 1) else {
+        let long = rest.lines().next().map_or(0, str::len);
+        let cut = &rest[..fits];
+        return format!(
+            "{cut}\n[line {from} of {lines} has {long} bytes: only its first {fits} can be shown]\n"
+        );
+    };
     let next = from + rest[..end].lines().count();
     format!(
         "{}\n[lines {from} to {} of {lines}; go on with `from` {next}]\n",

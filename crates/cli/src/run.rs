@@ -168,7 +168,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
             Target::Fork(past) => opening.fork(past.id, named).await,
         }?;
-        let (model, formed) = (turn.model.clone(), !turn.format.is_text());
+        let (model, confinement, formed) = (turn.model.clone(), turn.confinement, !turn.format.is_text());
         let named = facts::named(&settings);
         let subscription = hosted.subscribe(Cursor { after: hosted.opened_after(), open: Vec::new() });
         let turn = match prompt {
@@ -195,7 +195,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         } else {
             Probe::start(&found, &model)
         };
-        Run { args, hosted, turn, model, named, formed, started, attended, figures, window }
+        Run { args, hosted, turn, model, confinement, named, formed, started, attended, figures, window }
             .watch(subscription, &mut signals)
             .await
     });

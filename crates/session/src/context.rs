@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use codetether_event::{ContentPart, Input, ItemId, Message, Role, Seq, Usage};
+use codetether_event::{ContentPart, Input, ItemId, Message, Role, Seq, StopReason, Usage};
 
 use crate::{EpochInfo, Known};
 
 /// Outputs of calls of at most so many bytes are not folded: the line would be no shorter.
 const SHORT: usize = 400;
+
+/// Bytes from which on a text is a summary although calls come with it.
+const SUMMARY: usize = 200;
 
 /// Most files that were written that a summary names.
 const NAMED: usize = 100;
@@ -35,6 +38,8 @@ pub struct Context {
     counted: Counted,
     /// Where the messages begin that ask for a summary, while one is asked for.
     pub(crate) summing: Option<usize>,
+    /// Whether the model has answered since the last summary: until then, another one wins nothing.
+    answered: bool,
 }
 
 /// What a message is, where it matters.
@@ -99,6 +104,11 @@ impl Context {
 
     /// A turn or a step begins here.
     pub(crate) fn mark(&mut self, seq: Seq, is_turn: bool) {
+        // What is tried again is the same step.
+        let again = |mark: &Mark| !mark.is_turn && mark.messages == self.messages.len();
+        if !is_turn && self.marks.last().is_some_and(again) {
+            return;
+        }
         self.marks.push(Mark { seq, messages: self.messages.len(), is_turn });
     }
 
@@ -137,8 +147,9 @@ impl Context {
         });
     }
 
-    /// A provider counted the tokens of all messages but the last, and those of that.
+    /// The model answered; its provider counted the tokens of all messages but the last, and those of that.
     pub(crate) fn count(&mut self, usage: &Usage) {
+        self.answered |= self.summing.is_none();
         if usage.input > 0 {
             self.counted = Counted { tokens: usage.total(), messages: self.messages.len() };
         }
@@ -153,7 +164,12 @@ impl Context {
 
     /// Bytes of the messages from there on.
     pub(crate) fn weight(&self, from: usize) -> u64 {
-        self.messages.iter().skip(from).map(|message| weight(message)).sum()
+        self.messages.iter().skip(from).map(|message| weight(&message.parts)).sum()
+    }
+
+    /// Where the messages end, but for those that ask for a summary and give it.
+    fn end(&self) -> usize {
+        self.summing.unwrap_or(self.messages.len())
     }
 
     /// Makes the messages others, so that a new prefix is needed, and what was counted a guess.
@@ -195,6 +211,8 @@ impl Context {
     /// Folds the outputs of calls before the step that began there to a line each, which says how to see them again.
     pub(crate) fn fold(&mut self, before: Seq, recalls: bool) {
         let Some(mark) = self.marks.iter().find(|mark| mark.seq == before).copied() else { return };
+        // They were told with outputs that go: the next call that enters says them again.
+        self.entered.retain(|(seq, _)| *seq >= before);
         self.rescale(|context| {
             let messages = context.messages.iter_mut().zip(&context.kinds).take(mark.messages);
             for (message, kind) in messages {
@@ -216,22 +234,34 @@ impl Context {
     }
 
     /// What a summary would be in place of: the start of the first step that stays, with at most so many bytes after it,
-    /// and how many messages go. None where so few go that nothing is won.
-    pub(crate) fn droppable(&self, most: u64) -> Option<(Option<Seq>, usize)> {
-        let steps = self.marks.iter().rev().filter(|mark| !mark.is_turn);
-        let stays = steps.take_while(|mark| self.weight(mark.messages) <= most).last();
-        let cut = stays.map_or(self.messages.len(), |mark| mark.messages);
-        let goes = self.kinds.iter().take(cut).filter(|kind| !matches!(kind, Kind::Environment)).count();
-        // A prompt and a summary from before.
-        (goes > 3).then_some((stays.map(|mark| mark.seq), goes))
+    /// and how many messages go. None where less than a fifth would be won, and until the model has answered on the last
+    /// one: so no end of summaries can follow on each other.
+    pub(crate) fn droppable(&self, most: u64, turn: Seq) -> Option<(Option<Seq>, usize)> {
+        let end = self.end();
+        let (all, beyond) = (self.weight(0).saturating_sub(self.weight(end)), self.weight(end));
+        let stays = |mark: &&Mark| self.weight(mark.messages).saturating_sub(beyond) <= most;
+        let steps = self.marks.iter().rev().filter(|mark| !mark.is_turn && mark.messages <= end);
+        let stays = steps.take_while(stays).last();
+        let cut = stays.map_or(end, |mark| mark.messages);
+        let first = self.kinds.iter().position(|kind| matches!(kind, Kind::Prompt(_)));
+        let goes = |(at, kind): &(usize, &Kind)| {
+            **kind != Kind::Environment && **kind != Kind::Prompt(Some(turn)) && Some(*at) != first
+        };
+        let going: Vec<usize> =
+            self.kinds.iter().take(cut).enumerate().filter(goes).map(|(at, _)| at).collect();
+        let won: u64 =
+            going.iter().filter_map(|at| self.messages.get(*at)).map(|message| weight(&message.parts)).sum();
+        (self.answered && won > 0 && won >= all / 5).then(|| (stays.map(|mark| mark.seq), going.len()))
     }
 
     /// Puts a summary, if the model has just given one, in place of all but what must stay: what is about the place, what
     /// the user said first and in this turn, and the steps from that one on.
-    pub(crate) fn compact(&mut self, keep: Option<Seq>, turn: Seq) {
-        let asked = self.summing.take().unwrap_or(self.messages.len());
-        let summary = self.messages.iter().skip(asked).filter(|message| message.role == Role::Assistant);
-        let summary = summary.map(|message| message.text()).next_back().unwrap_or_default();
+    pub(crate) fn compact(&mut self, keep: Option<Seq>, turn: Seq, stop: Option<&StopReason>) {
+        let asked = self.end();
+        self.summing = None;
+        self.answered = false;
+        let given = self.messages.iter().skip(asked).rfind(|message| message.role == Role::Assistant);
+        let summary = given.and_then(|message| summary_of(message, stop)).unwrap_or_default();
         self.rescale(|context| {
             context.messages.truncate(asked);
             context.kinds.truncate(asked);
@@ -251,11 +281,14 @@ impl Context {
                 }
             };
             let of_turn = |kind: &Kind| *kind == Kind::Prompt(Some(turn));
+            // Where the turn can be taken back to.
+            let own = context.marks.iter().find(|mark| mark.is_turn && mark.seq == turn).copied();
             put(&|_, kind| *kind == Kind::Environment);
             put(&|at, kind| Some(at) == first && !of_turn(kind));
             let told = told(summary.trim(), gone, &context.wrote);
             context.messages.push(Arc::new(Message::user(told)));
             context.kinds.push(Kind::Other);
+            let said = context.messages.len();
             for (_, (message, kind)) in before.iter().filter(|(_, (_, kind))| of_turn(kind)) {
                 context.messages.push(message.clone());
                 context.kinds.push(kind.clone());
@@ -263,12 +296,15 @@ impl Context {
             let begins = context.messages.len();
             context.messages.extend(stays.0);
             context.kinds.extend(stays.1);
-            context.marks.retain(|mark| {
-                keep.is_some_and(|keep| mark.seq >= keep) && mark.messages >= cut && mark.messages <= asked
-            });
+            let stays = |mark: &Mark| keep.is_some_and(|keep| mark.seq >= keep);
+            context.marks.retain(|mark| stays(mark) && (cut..=asked).contains(&mark.messages));
             for mark in &mut context.marks {
-                mark.messages = mark.messages - cut + begins;
+                mark.messages = mark.messages.saturating_sub(cut).saturating_add(begins);
             }
+            if let Some(own) = own.filter(|own| !context.marks.iter().any(|mark| mark.seq == own.seq)) {
+                context.marks.insert(0, Mark { messages: said, ..own });
+            }
+            context.known.forget_before(keep);
             context.entered.retain(|(seq, _)| keep.is_some_and(|keep| *seq >= keep));
         });
     }
@@ -297,13 +333,25 @@ fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>) -> String {
     text
 }
 
-/// About as many bytes as the message has in a request.
-fn weight(message: &Message) -> u64 {
+/// The summary that an answer is, if it is one: what comes with calls, and is short, only says what the calls are for.
+fn summary_of(answer: &Message, stop: Option<&StopReason>) -> Option<String> {
+    let text = answer.text().trim().to_owned();
+    match stop? {
+        StopReason::EndTurn if answer.calls().next().is_none() => Some(text),
+        StopReason::MaxOutput => Some(format!("{text}\n[the summary was cut off here]")),
+        StopReason::EndTurn | StopReason::ToolUse if text.len() >= SUMMARY => Some(text),
+        _ => None,
+    }
+    .filter(|text| !text.is_empty())
+}
+
+/// About as many bytes as this has in a request.
+pub(crate) fn weight(parts: &[ContentPart]) -> u64 {
     let of = |part: &ContentPart| match part {
         ContentPart::Text { text } | ContentPart::Reasoning { text, .. } => text.len(),
         ContentPart::Image { .. } => 4_000,
         ContentPart::ToolCall(call) => call.name.as_str().len().saturating_add(call.arguments.len()),
         ContentPart::ToolResult(result) => result.text.len(),
     };
-    message.parts.iter().map(|part| of(part) as u64).sum()
+    parts.iter().map(|part| of(part) as u64).sum()
 }

@@ -126,8 +126,8 @@ impl State {
                     turn.model = model.clone();
                     turn.fallbacks = turn.fallbacks.saturating_add(1);
                     turn.way = None;
-                    // The same step, asked of another model.
-                    if turn.failed.take().is_some() {
+                    // The same step, asked of another model; a summary is none.
+                    if turn.failed.take().is_some() && self.context.summing.is_none() {
                         turn.steps = turn.steps.saturating_sub(1);
                     }
                 }
@@ -200,12 +200,14 @@ impl State {
                 let offered = self.turn.as_ref().and_then(|turn| turn.settings.tools.as_ref());
                 let recalls = offered.is_none_or(|tools| tools.iter().any(|tool| tool.as_str() == RECALL));
                 self.context.fold(*before, recalls);
-                self.as_it_is_now();
+                self.as_it_is_now(false);
             }
             ContextEvent::Compacted { keep, .. } => {
                 let turn = self.turn.as_ref().map_or(seq, |turn| turn.id.0);
-                self.context.compact(*keep, turn);
-                self.as_it_is_now();
+                let stop = self.turn.as_ref().and_then(|turn| turn.answered.clone());
+                let summed = self.context.summing.is_some();
+                self.context.compact(*keep, turn, stop.as_ref());
+                self.as_it_is_now(summed);
             }
             ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
@@ -237,7 +239,8 @@ impl State {
                 self.context.push(message.clone(), kind);
                 let Some(turn) = &mut self.turn else { return };
                 match source {
-                    ContextSource::Environment | ContextSource::Restored | ContextSource::Summary => {}
+                    ContextSource::Environment | ContextSource::Restored => {}
+                    ContextSource::Summary => turn.answered = None,
                     ContextSource::NoProgress => turn.nudged = true,
                     ContextSource::Misfit => {
                         turn.misfit = None;
@@ -250,11 +253,11 @@ impl State {
     }
 
     /// The messages are others: what failed to fit, or was asked for a summary, is over.
-    fn as_it_is_now(&mut self) {
+    fn as_it_is_now(&mut self, summed: bool) {
         let Some(turn) = &mut self.turn else { return };
         turn.answered = None;
         turn.misfit = None;
-        if turn.failed.take().is_some() {
+        if turn.failed.take().is_some() && !summed {
             // The same step, with less before it.
             turn.steps = turn.steps.saturating_sub(1);
         }
@@ -287,7 +290,9 @@ impl State {
                 {
                     self.context.push(message.clone(), Kind::Other);
                 }
-                self.context.count(usage);
+                if matches!(outcome, SampleOutcome::Answered { .. }) {
+                    self.context.count(usage);
+                }
                 let Some(turn) = &mut self.turn else { return };
                 turn.sampling = None;
                 turn.misfit = None;

@@ -44,6 +44,14 @@ impl Known {
             Arc::make_mut(&mut self.0).retain(|_, (seq, _)| *seq < to);
         }
     }
+
+    /// What was told before the record at `keep` is not there any more; without one, nothing is.
+    pub(crate) fn forget_before(&mut self, keep: Option<Seq>) {
+        let stays = |seq: &Seq| keep.is_some_and(|keep| *seq >= keep);
+        if self.0.values().any(|(seq, _)| !stays(seq)) {
+            Arc::make_mut(&mut self.0).retain(|_, (seq, _)| stays(seq));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ pub trait Host: Send + Sync {
     /// The result of an earlier call of this session, as whole as it is kept; nothing where there is none.
     ///
     /// # Errors
-    /// [`ToolError::Fatal`] when what is kept cannot be read.
+    /// [`ToolError::ForModel`] when what is kept cannot be read.
     fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>>;
 
     /// Shows a piece of output while the call runs.

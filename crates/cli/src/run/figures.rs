@@ -28,7 +28,7 @@ pub(crate) struct Figures {
     pub(crate) wrote: BTreeSet<String>,
     names: HashMap<ItemId, ToolName>,
     /// Whether the model sums up for itself: that is neither a step nor an answer.
-    summing: bool,
+    pub(crate) summing: bool,
     samples: u32,
 }
 

@@ -116,16 +116,18 @@ pub(crate) fn attachments(paths: &[PathBuf]) -> Result<Vec<Attached>, Failure> {
 }
 
 /// What a prompt attaches by naming it: `@src/main.rs`, `@"a name with blanks"`, a folder's listing. Only what is in the
-/// project: the rest, and an `@word` that names nothing, stays text.
+/// project: the rest, and an `@word` that names nothing, stays text. All together are no longer than one attached file.
 pub(crate) fn mentioned(prompt: &str, root: &Path) -> Result<Vec<Attached>, Failure> {
     if !prompt.contains('@') {
         return Ok(Vec::new());
     }
     let root = Root::open(root)?;
     let mut found: Vec<(String, Attached)> = Vec::new();
+    let mut left = LIMIT;
     for name in mentions(prompt) {
         let Some((name, what)) = there(&root, name) else { continue };
-        if found.iter().any(|(other, _)| other == name) {
+        let plain = root.relative(name).map(|path| path.to_string()).unwrap_or_else(|_| name.to_owned());
+        if found.iter().any(|(other, _)| *other == plain) {
             continue;
         }
         if found.len() == MENTIONS {
@@ -140,11 +142,12 @@ pub(crate) fn mentioned(prompt: &str, root: &Path) -> Result<Vec<Attached>, Fail
                 let failed = |problem: &dyn std::fmt::Display| {
                     Failure::new(Exit::Usage, format!("cannot attach `{name}`: {problem}"))
                 };
-                let bytes = root.read(name, LIMIT).map_err(|error| failed(&error))?;
+                let bytes = root.read(name, left).map_err(|error| failed(&error))?;
+                left = left.saturating_sub(bytes.len() as u64);
                 content(name, bytes).map_err(|problem| failed(&problem))?
             }
         };
-        found.push((name.to_owned(), attached));
+        found.push((plain, attached));
     }
     Ok(found.into_iter().map(|(_, attached)| attached).collect())
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId, Message, ModelId, NoteEvent,
-    Piece, Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
+    CallEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId, Message,
+    ModelId, NoteEvent, Piece, Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall,
+    TurnEvent, Verdict,
 };
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(wanted: bool, session: SessionId, model: &ModelId) -> Self {
+    pub(crate) fn new(wanted: bool, session: SessionId, model: &ModelId, confinement: Confinement) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
         let progress = Self {
             terminal,
@@ -56,7 +57,12 @@ impl Progress {
             held: None,
         };
         if terminal {
-            printer::err(&format!("session {session} · {model}\n"));
+            let sandbox = match confinement {
+                Confinement::None => " · no sandbox",
+                Confinement::Landlock => " · Landlock alone",
+                Confinement::Namespaces => "",
+            };
+            printer::err(&format!("session {session} · {model}{sandbox}\n"));
         }
         progress
     }
@@ -106,9 +112,9 @@ impl Progress {
                 Event::Context(ContextEvent::Folded { outputs, tokens, .. }) => {
                     self.say(&format!("left {outputs} older outputs out, at about {tokens} tokens"));
                 }
-                Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => self.say(&format!(
-                    "{messages} older messages gave way to a summary, at about {tokens} tokens"
-                )),
+                Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => {
+                    self.say(&format!("{messages} older messages gave way, at about {tokens} tokens"))
+                }
                 Event::Turn(TurnEvent::FellBack { model, .. }) => {
                     self.say(&format!("going on with `{model}`"))
                 }

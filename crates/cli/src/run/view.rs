@@ -49,7 +49,7 @@ fn asks_for_summary(event: &Event) -> bool {
 }
 
 impl View {
-    pub(crate) fn new(format: Format, formed: bool) -> Self {
+    pub(crate) fn new(format: Format, formed: bool, summing: bool) -> Self {
         Self {
             format,
             formed,
@@ -57,7 +57,7 @@ impl View {
             mid_line: false,
             terminal: std::io::stdout().is_terminal(),
             answered: false,
-            summing: false,
+            summing,
             broken: None,
         }
     }
@@ -254,7 +254,7 @@ mod tests {
 
     /// What was printed by samples that said this in these pieces, and then broke off, but for the last.
     fn printed(samples: &[&[&str]], terminal: bool) -> String {
-        let mut view = View { terminal, ..View::new(Format::Text, false) };
+        let mut view = View { terminal, ..View::new(Format::Text, false, false) };
         let mut out = String::new();
         for (n, pieces) in samples.iter().enumerate() {
             let item = ItemId::at(Seq(10 + n as u64));
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn at_a_terminal_a_text_before_a_call_ends_its_line_once() {
         for (terminal, wanted) in [(true, "I write.\n"), (false, "I write.")] {
-            let mut view = View { terminal, ..View::new(Format::Text, false) };
+            let mut view = View { terminal, ..View::new(Format::Text, false, false) };
             let (item, mut out) = (ItemId::at(Seq(1)), String::new());
             let pieces =
                 [Piece::Text("I write.".into()), Piece::Arguments("{".into()), Piece::Arguments("}".into())];

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use codetether_agent::{Frame, Hosted, Subscription};
 use codetether_event::{
-    AskEvent, AskId, AskKind, Event, LimitKind, ModelId, Op, Outcome, Principal, SampleEvent, SessionId,
-    TurnEvent, TurnId,
+    AskEvent, AskId, AskKind, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal, SampleEvent,
+    SessionId, TurnEvent, TurnId,
 };
 use codetether_files::WriteOptions;
 
@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     pub(crate) hosted: Hosted,
     pub(crate) turn: TurnId,
     pub(crate) model: ModelId,
+    /// What holds commands in.
+    pub(crate) confinement: Confinement,
     /// The models that the user's settings name.
     pub(crate) named: Vec<ModelId>,
     /// Whether the last answer must have a form.
@@ -64,8 +66,8 @@ impl Run<'_> {
         mut subscription: Subscription,
         signals: &mut Signals,
     ) -> Result<Exit, Failure> {
-        let mut view = View::new(self.args.format, self.formed);
-        let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model);
+        let mut view = View::new(self.args.format, self.formed, self.figures.summing);
+        let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model, self.confinement);
         let mut asks = Asks::new(self.attended);
         let mut output = Output::start();
         let mut text = String::new();

@@ -16,7 +16,7 @@ const SIZE: usize = 6_000;
 
 /// What the model learns from a file.
 fn fact(n: usize) -> String {
-    format!("fact-{n}-{}", n * 7919)
+    format!("fact-{n}-{}-which-only-this-file-tells", n * 7919)
 }
 
 /// The model says all it knows with every call, so whatever it is asked, it sums up.
@@ -51,7 +51,7 @@ fn a_task_of_five_windows_ends_and_what_matters_survives() {
     assert_eq!((run.code, run.stdout.lines().last()), (0, Some("all done")), "{}", run.shown());
     let events = bench.events();
     assert!(events.contains("context.folded\n") && events.contains("context.compacted\n"), "{events}");
-    assert!(run.stderr.contains("older messages gave way to a summary, at about"), "{}", run.stderr);
+    assert!(run.stderr.contains("older messages gave way, at about"), "{}", run.stderr);
     let requests = bench.server.requests();
     for (n, request) in requests.iter().enumerate() {
         assert!(request.body.len() / TOKEN < WINDOW, "request {n} has {} bytes", request.body.len());

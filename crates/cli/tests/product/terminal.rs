@@ -70,6 +70,15 @@ fn a_command_is_shown_and_allowed_once() {
 }
 
 #[test]
+fn the_first_line_says_when_there_is_no_sandbox() {
+    let bench = Bench::new([Reply::text("done"), Reply::text("done")]);
+    let (_, screen) = at_terminal(&bench, &["go", "--no-sandbox"], &[]);
+    assert!(screen.contains("openai/scripted · no sandbox"), "{screen}");
+    let (_, screen) = at_terminal(&bench, &["go"], &[]);
+    assert!(screen.contains("openai/scripted\r\n"), "{screen}");
+}
+
+#[test]
 fn a_change_is_shown_as_a_diff_and_refused_with_a_reason() {
     let bench = Bench::new([
         Reply::call("edit", json!({ "path": "a.txt", "old": "one", "new": "two" })),

@@ -51,15 +51,17 @@ pub(crate) fn has_rights_in(flags: libc::c_int) -> bool {
         }
     }
     drop(tell);
+    if pid < 0 {
+        return false;
+    }
     let mut answer = [0];
-    // Nothing is read when it ends without a word, and when there is none.
-    while pid > 0 {
+    loop {
         match rustix::io::read(&told, &mut answer) {
             Err(Errno::INTR) => {}
+            // It may have ended without a word.
             read => return read == Ok(1),
         }
     }
-    false
 }
 
 /// What can be added to a mount.

@@ -2,9 +2,10 @@
 //! not enough, the model sums up what is to go. A request that did not fit goes the same way, without a summary, since
 //! asking for one would not fit either.
 
-use codetether_event::{ContextEvent, ContextSource, Event, Message, ProviderFailureKind};
+use codetether_event::{ContextEvent, ContextSource, Event, Message, ProviderFailureKind, Seq};
 
 use super::append;
+use crate::context::weight;
 use crate::{Next, State, Turn};
 
 /// Steps whose outputs stay whole.
@@ -24,15 +25,16 @@ next. Make no calls, and say nothing besides the summary.";
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let (context, compaction) = (&state.context, turn.settings.compaction?);
     let too_long = is_too_long(turn);
-    let tokens = context.tokens();
+    let pending: u64 = turn.pending.iter().map(|input| weight(&input.parts)).sum();
+    let tokens = context.tokens().saturating_add(pending / BYTES);
     let near = tokens >= u64::from(compaction.window) * u64::from(compaction.share) / 100;
     if context.summing.is_some() || !(near || too_long) {
         return None;
     }
-    if let Some((before, outputs)) = context.foldable(WHOLE) {
+    if let Some((before, outputs)) = foldable(state, turn) {
         return fact(ContextEvent::Folded { before, outputs: whole(outputs), tokens });
     }
-    let (keep, messages) = context.droppable(stays(state, turn)?)?;
+    let (keep, messages) = droppable(state, turn)?;
     // An answer that must have a form is no summary.
     if too_long || !turn.settings.format.is_text() {
         return fact(ContextEvent::Compacted { keep, messages: whole(messages), tokens });
@@ -49,18 +51,24 @@ pub(super) fn summed(state: &State, turn: &Turn) -> Option<Next> {
 
 /// Drops what gives way, with the summary there is.
 pub(super) fn give_way(state: &State, turn: &Turn) -> Option<Next> {
-    let (keep, messages) =
-        stays(state, turn).and_then(|most| state.context.droppable(most)).unwrap_or_default();
+    let (keep, messages) = droppable(state, turn).unwrap_or_default();
     fact(ContextEvent::Compacted { keep, messages: whole(messages), tokens: state.context.tokens() })
 }
 
 /// Whether the last request did not fit, and the context can give way.
 pub(super) fn helps(state: &State, turn: &Turn) -> bool {
-    let gives = || {
-        let droppable = || stays(state, turn).and_then(|most| state.context.droppable(most));
-        state.context.foldable(WHOLE).is_some() || droppable().is_some()
-    };
+    let gives = || foldable(state, turn).is_some() || droppable(state, turn).is_some();
     is_too_long(turn) && turn.settings.compaction.is_some() && state.context.summing.is_none() && gives()
+}
+
+/// Outputs of all but the last steps; of these, too, where the request did not fit.
+fn foldable(state: &State, turn: &Turn) -> Option<(Seq, usize)> {
+    let all = || state.context.foldable(1).filter(|_| is_too_long(turn));
+    state.context.foldable(WHOLE).or_else(all)
+}
+
+fn droppable(state: &State, turn: &Turn) -> Option<(Option<Seq>, usize)> {
+    state.context.droppable(stays(state, turn)?, turn.id.0)
 }
 
 /// Most bytes of the steps that stay as they are. What did not fit is more than the window, whatever that is.
@@ -180,7 +188,12 @@ mod tests {
         t.sample();
         t.fail(failure(Kind::ContextTooLong), 0);
         assert!(asks_for_a_sample(&mut t));
+        assert_eq!(texts(&t).iter().filter(|text| text.contains("left out to save room")).count(), 3);
+        t.sample();
+        t.fail(failure(Kind::ContextTooLong), 0);
+        assert!(asks_for_a_sample(&mut t));
         assert!(texts(&t).iter().any(|text| text.contains("were dropped, since they no longer fit")));
+        assert_eq!(t.state().turn.as_ref().unwrap().steps, 3, "it is one step still");
         // What cannot become less ends the turn.
         t.sample();
         t.fail(failure(Kind::ContextTooLong), 0);
@@ -201,9 +214,11 @@ mod tests {
             }
             match outcome {
                 "fails" => {
+                    let steps = t.state().turn.as_ref().unwrap().steps;
                     t.sample();
                     t.fail(failure(Kind::BadRequest), 0);
                     assert!(asks_for_a_sample(&mut t));
+                    assert_eq!(t.state().turn.as_ref().unwrap().steps, steps);
                     assert!(texts(&t).iter().any(|text| text.contains("were dropped")));
                 }
                 "calls" => {
@@ -218,6 +233,43 @@ mod tests {
                     assert!(matches!(t.state().last, Some(Outcome::Interrupted)), "{:?}", t.state().last);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_provider_that_fails_while_it_sums_up_costs_nothing_of_what_was_said() {
+        let mut t = turn(4_000);
+        for n in 0..20 {
+            if t.state().context.summing.is_some() {
+                break;
+            }
+            step(&mut t, &format!("file{n}"));
+            assert!(asks_for_a_sample(&mut t));
+        }
+        let before = texts(&t).len();
+        t.sample();
+        t.fail(failure(Kind::Auth), 0);
+        t.settle();
+        assert!(matches!(t.state().last, Some(Outcome::ProviderFailed { .. })));
+        assert_eq!(texts(&t).len(), before - 1, "all but the question is there");
+    }
+
+    #[test]
+    fn prompts_that_stay_bring_about_no_end_of_summaries() {
+        let mut t = turn(4_000);
+        for n in 0..4 {
+            t.steer(&format!("{n} {}", "y".repeat(4_000)));
+        }
+        for n in 0..3 {
+            step(&mut t, &format!("file{n}"));
+            // Settling panics where it never ends.
+            let mut summaries = 0;
+            while asks_for_a_sample(&mut t) && t.state().context.summing.is_some() {
+                summaries += 1;
+                t.sample();
+                t.answer_text("so far", StopReason::EndTurn);
+            }
+            assert!(summaries <= 1, "{summaries}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! A failed sample is tried again as a new item, after a pause: what the server asked for, or a base doubled at
 //! each try, and up to a quarter more by chance. Tries and time are bounded; what cannot succeed is not retried.
 
-use codetether_event::{Event, Outcome, TurnEvent};
+use codetether_event::{Event, Outcome, ProviderFailureKind as Kind, TurnEvent};
 
 use super::append;
 use crate::{FailedSample, Next, State, Turn};
@@ -16,10 +16,13 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let at = failed.at.plus(pause(failed, retry.base_ms));
     let in_time = at.since(failed.first_at) <= retry.max_total_ms;
     if !failed.failure.kind.is_retryable() || failed.tries >= retry.max_tries || !in_time {
-        if state.context.summing.is_some() {
+        let failure = failed.failure.clone();
+        // The provider works, and will not sum up. Any other failure would come again, and cost what was said.
+        if state.context.summing.is_some()
+            && matches!(failure.kind, Kind::ContextTooLong | Kind::BadRequest | Kind::Declined)
+        {
             return super::compact::give_way(state, turn);
         }
-        let failure = failed.failure.clone();
         if let Some(model) =
             turn.settings.fallback.get(turn.fallbacks).filter(|_| failure.kind.may_fall_back())
         {
@@ -48,9 +51,7 @@ fn pause(failed: &FailedSample, base_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use codetether_event::{
-        ItemId, ProviderFailure, ProviderFailureKind as Kind, ResponseFormat, UnixMillis, Way,
-    };
+    use codetether_event::{ItemId, ProviderFailure, ResponseFormat, UnixMillis, Way};
 
     use super::*;
     use crate::Effect;
