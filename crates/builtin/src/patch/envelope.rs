@@ -61,6 +61,9 @@ pub(super) fn parse<'a>(lines: &[&'a str], mut at: usize) -> Result<Vec<Section<
     }
 }
 
+/// Most blank lines in a row that are looked past, so that a patch of nothing else is read in good time.
+const BLANK: usize = 1_000;
+
 /// Whether a section ends before this line.
 fn is_control(line: &str) -> bool {
     line.starts_with("*** ")
@@ -83,7 +86,8 @@ fn added<'a>(lines: &[&'a str], mut at: usize) -> Result<(Hunk<'a>, usize), Stri
 
 /// Whether nothing but blank lines is left before the section ends.
 fn ends(lines: &[&str], at: usize) -> bool {
-    lines.iter().skip(at).find(|line| !line.trim().is_empty()).is_none_or(|line| is_control(line))
+    let mut next = lines.iter().skip(at).take(BLANK);
+    next.find(|line| !line.trim().is_empty()).is_none_or(|line| is_control(line))
 }
 
 /// The hunks of an update.
@@ -136,6 +140,6 @@ fn hunks<'a>(lines: &[&'a str], mut at: usize) -> Result<(Vec<Hunk<'a>>, usize),
 
 /// Whether the next line that is not blank begins a hunk or ends the section.
 fn begins(lines: &[&str], at: usize) -> bool {
-    let next = lines.iter().skip(at).find(|line| !line.trim_end().is_empty());
+    let next = lines.iter().skip(at).take(BLANK).find(|line| !line.trim_end().is_empty());
     next.is_none_or(|line| is_control(line) || line.starts_with("@@"))
 }
