@@ -247,7 +247,7 @@ impl Inner {
         let Some((allow, _)) = &self.opened else { return Ok(()) };
         let parsed = Rule::parse(rule, Origin::Approved).map_err(|error| error.to_string())?;
         match answer {
-            Answer::Allow => allow.add_once(parsed),
+            Answer::Allow => allow.add_once(target.clone(), parsed),
             Answer::AllowSession | Answer::AllowAlways => {
                 self.granted.push(rule.to_owned());
                 allow.add(parsed)
@@ -324,7 +324,12 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.shared.lock().runs.remove(&self.number);
+        let mut inner = self.shared.lock();
+        inner.runs.remove(&self.number);
+        // A yes was for what asked, and that has ended.
+        if let Some((allow, _)) = inner.opened.as_ref().filter(|_| inner.runs.is_empty()) {
+            allow.forget_leave();
+        }
     }
 }
 

@@ -104,7 +104,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             let compaction = compaction(&settings, &turn);
             TurnSettings { format, replayed: args.replay.is_some(), compaction, ..turn }
         }
-        (None, Target::Resume(Past { turn: Some(turn), .. })) => going_on(args, turn.clone())?,
+        (None, Target::Resume(Past { turn: Some(turn), .. })) => {
+            let turn = going_on(args, turn.clone())?;
+            if turn.confinement < sandbox::confinement(&settings)? {
+                return Err(Failure::with_help(
+                    Exit::Usage,
+                    "the turn began with a weaker sandbox than your settings ask for now",
+                    "give a prompt to begin another turn, in that sandbox",
+                ));
+            }
+            turn
+        }
         (None, _) => return Err(nothing_to_do()),
     };
     keys::redactor().learn(models::secrets(&settings));

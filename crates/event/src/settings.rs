@@ -193,8 +193,8 @@ pub struct Compaction {
     pub share: u8,
 }
 
-/// What holds commands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+/// What holds commands in, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confinement {
     /// Nothing.

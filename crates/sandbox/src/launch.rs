@@ -9,6 +9,7 @@ mod again;
 mod audit;
 mod build;
 mod caches;
+mod deep;
 mod disarm;
 mod enter;
 mod explain;
@@ -59,6 +60,7 @@ pub use wire::{Job, Report};
 use again::News;
 use build::Stay;
 use caches::Purpose;
+use deep::Since;
 use enter::{Bounds, Confines, Rules, Terminal};
 use fault::Doing as _;
 use filter::Sockets;
@@ -184,6 +186,7 @@ impl Plan {
                 confines: Some(Confines { rules, filter: filter::program(sockets)? }),
                 unwanted,
                 seen: policy.writes().then_some(survey.walk),
+                since: Since::now(),
             },
             environment: vars::environment(policy, host, &home, &temp),
             processes: own_bound.then(|| policy.limits.processes.saturating_add(RESERVED)),
@@ -208,6 +211,7 @@ impl Plan {
                 confines: None,
                 unwanted: Vec::new(),
                 seen: None,
+                since: Since::now(),
             },
             environment: host.vars.clone().into_iter().collect(),
             processes: None,
@@ -305,7 +309,7 @@ impl Plan {
     /// As that process.
     fn inside(&self, job: &Job, terminal: Terminal, status: &OwnedFd) -> i32 {
         match self.set_up(status, Stay::OneCommand) {
-            Ok(()) => init::run(job, &self.bounds, terminal, status),
+            Ok(()) => init::run(job, &self.bounds, terminal, status, None),
             Err(fault) => {
                 // If nobody is there to hear it, nobody is there at all.
                 let _ = wire::report(status, &Report::Failed(fault));

@@ -50,7 +50,6 @@ pub(crate) const OF_LANDLOCK: &[&str] = &[
     "plants a hook in a submodule",
     "changes the settings of a submodule",
     "leads to a repository first and fills it afterwards",
-    "makes a submodule deep among packages",
     "plants a hook by a linked worktree",
     "changes settings by a linked worktree",
     "plants a hook in a bare repository",

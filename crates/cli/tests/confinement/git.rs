@@ -193,6 +193,93 @@ cp node_modules/a/b/c/common/HEAD node_modules/a/b/c/g
 echo ../common >node_modules/a/b/c/g/commondir
 echo 'gitdir: ../node_modules/a/b/c/g' >tree/.git
 "#, MARK).host_then("git -C tree status"),
+    bash(Git, "makes more repositories than are told of", r#"
+for n in $(seq -w 30); do
+  git init -q d$n
+  git -C d$n config core.fsmonitor 'touch @RUN@/mark; false'
+  printf '#!/bin/sh\ntouch @RUN@/mark\n' >d$n/.git/hooks/pre-commit
+  chmod +x d$n/.git/hooks/pre-commit
+done
+"#, MARK).host_then("for n in d*; do git -C $n status; done"),
+    bash(Git, "makes a repository with two sections on a line", r#"
+git init -q new
+printf '[color] [core] fsmonitor = touch @RUN@/mark\n' >>new/.git/config
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a repository with a common folder", r#"
+git init -q new
+mv new/.git common
+mkdir new/.git
+mv common/HEAD new/.git
+echo ../../common >new/.git/commondir
+printf '[core]\n\tfsmonitor = touch @RUN@/mark\n' >>common/config
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a bare repository with a common folder", r#"
+git init -q --bare new
+mkdir common
+mv new/objects new/refs new/config common
+echo ../common >new/commondir
+printf '[alias]\n\tst = !touch @RUN@/mark\n' >>common/config
+"#, MARK).host_then("git -C new st"),
+    bash(Git, "takes the names that settings would be set aside under", r#"
+git init -q new
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+mkdir new/.git/config.harmless new/.git/config.disarmed
+for n in $(seq 100); do mkdir new/.git/config.disarmed-$n; done
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a bare repository beside a folder that is none", r#"
+git init -q sub2
+mv sub2/.git/* sub2
+printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = @WS@/sub2\n\tfsmonitor = touch @RUN@/mark\n' >sub2/config
+"#, MARK).host_then("git -C sub2 status"),
+    bash(Git, "leads to a repository whose name ends in a blank", r#"
+mkdir new "node_modules"
+git init -q new
+mkdir -p node_modules/a/b/c
+cp -r new/.git node_modules/a/b/c/g
+mv new/.git "node_modules/a/b/c/g "
+git --git-dir="node_modules/a/b/c/g " config core.fsmonitor 'touch @RUN@/mark; false'
+printf 'gitdir: ../node_modules/a/b/c/g \n' >new/.git
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "leads to a repository whose name is no text", r#"
+mkdir -p new node_modules/a/b/c
+git init -q new
+mv new/.git node_modules/a/b/c/$'g\xff'
+git --git-dir=node_modules/a/b/c/$'g\xff' config core.fsmonitor 'touch @RUN@/mark; false'
+printf 'gitdir: ../node_modules/a/b/c/g\xff\n' >new/.git
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a submodule within a submodule", r#"
+git init -q --bare .git/modules/other
+git init -q --bare .git/modules/other/modules/inner
+git --git-dir=.git/modules/other/modules/inner config core.bare false
+git --git-dir=.git/modules/other/modules/inner config core.fsmonitor 'touch @RUN@/mark; false'
+"#, MARK).host_then("git --git-dir=.git/modules/other/modules/inner --work-tree=sub status"),
+    bash(Git, "leads modules elsewhere by a link", r#"
+git init -q new
+mkdir -p node_modules/a/b/c/m
+git init -q --bare node_modules/a/b/c/m/inner
+git --git-dir=node_modules/a/b/c/m/inner config core.bare false
+git --git-dir=node_modules/a/b/c/m/inner config core.fsmonitor 'touch @RUN@/mark; false'
+ln -s ../../node_modules/a/b/c/m new/.git/modules
+"#, MARK).host_then("git --git-dir=new/.git/modules/inner --work-tree=new status"),
+    bash(Git, "leads to a repository that is not there inside", r#"
+mkdir new
+echo 'gitdir: @RUN@/evil' >new/.git
+"#, MARK).before("git init -q --bare @RUN@/evil; git --git-dir=@RUN@/evil config core.bare false; git --git-dir=@RUN@/evil config core.fsmonitor 'touch @RUN@/mark; false'")
+        .host_then("git -C new status"),
+    bash(Git, "makes a repository very deep", r#"
+deep=$(printf 'd/%.0s' $(seq 40))
+mkdir -p $deep
+git init -q $deep
+git -C $deep config core.fsmonitor 'touch @RUN@/mark; false'
+"#, MARK).host_then("git -C $(printf 'd/%.0s' $(seq 40)) status"),
+    bash(Git, "makes a repository whose files are elsewhere", r#"
+git init -q new
+echo mine >new/victim
+git -C new add victim
+git -C new -c user.name=x -c user.email=x commit -qm x
+git -C new config core.worktree @RUN@
+mv new/.git/config c; mv c new/.git/config
+"#, Changed("@RUN@/victim")).before("echo yours >@RUN@/victim").host_then("git -C new checkout -f -- victim"),
     bash(Git, "plants a hook by a linked worktree", hook!("@HOME@/work/project/.git/hooks"), MARK).at("@HOME@/work/tree").host_then("git commit --allow-empty -m x"),
     bash(Git, "changes settings by a linked worktree", "git config core.fsmonitor 'touch @RUN@/mark; false'", MARK).at("@HOME@/work/tree").host_then("git status"),
     bash(Git, "points a linked worktree elsewhere", r#"

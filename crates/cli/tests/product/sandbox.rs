@@ -327,7 +327,9 @@ fn signals_reach_the_command_and_its_end_is_told() {
 #[test]
 fn a_killed_launcher_takes_everything_with_it() {
     let site = Site::new();
-    let mut command = site.command(&["run", "--", "sh", "-c", "echo ready; exec sleep 600"]);
+    let program =
+        "git init -q new; git -C new config core.fsmonitor 'touch mark; false'; echo ready; exec sleep 600";
+    let mut command = site.command(&["run", "--", "sh", "-c", program]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output = child.stdout.take().unwrap();
     std::io::Read::read_exact(&mut output, &mut [0; 6]).unwrap();
@@ -335,6 +337,8 @@ fn a_killed_launcher_takes_everything_with_it() {
     child.wait().unwrap();
     // The end comes when the last that could write has ended.
     assert_eq!(std::io::Read::read_to_end(&mut output, &mut Vec::new()).unwrap(), 0);
+    let config = std::fs::read_to_string(site.path("new/.git/config")).unwrap();
+    assert!(!config.contains("fsmonitor"), "it is disarmed all the same: {config}");
 }
 
 #[test]

@@ -204,6 +204,50 @@ fn in_a_repository_that_a_command_made_nothing_runs_outside() {
 }
 
 #[test]
+fn a_command_that_is_ended_with_its_sandbox_leaves_nothing_armed() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let program =
+        "git init -q new; git -C new config core.fsmonitor 'touch mark; false'; echo ready; exec sleep 600";
+    let (_running, mut reader) = start(&kept, &job(&site, program));
+    reader.read_exact(&mut [0; 6]).unwrap();
+    drop(kept);
+    let config = std::fs::read_to_string(site.path("new/.git/config")).unwrap();
+    assert!(!config.contains("fsmonitor"), "{config}");
+}
+
+#[test]
+fn what_a_command_made_deep_among_packages_is_disarmed_and_told_to_a_later_one() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let deep = "node_modules/a/b/c/d";
+    let program = format!(
+        "mkdir -p {deep}; git init -q {deep}; git -C {deep} config core.fsmonitor 'touch mark; false'"
+    );
+    run(&kept, &site, &program);
+    let mut notes = Vec::new();
+    for _ in 0..100 {
+        let (running, _reader) = start(&kept, &job(&site, "true"));
+        while let Report::Note(note) = running.next().unwrap() {
+            notes.push(note);
+        }
+        if !notes.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        matches!(notes.as_slice(), [note] if note.contains(deep) && note.contains("core.fsmonitor")),
+        "{notes:?}"
+    );
+    let program = format!("git -C {deep} config core.fsmonitor 'touch mark; false'");
+    run(&kept, &site, &program);
+    drop(kept);
+    let config = std::fs::read_to_string(site.path(&format!("{deep}/.git/config"))).unwrap();
+    assert!(!config.contains("fsmonitor"), "the end of the sandbox waits for it: {config}");
+}
+
+#[test]
 fn a_sandbox_that_was_killed_is_known_to_be_gone() {
     let site = Site::new();
     let kept = kept(&site);

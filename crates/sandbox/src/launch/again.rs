@@ -61,6 +61,17 @@ pub(crate) struct News {
     pub(crate) unwanted: Vec<PathBuf>,
 }
 
+/// What a command made of repositories.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct NewRepositories {
+    /// Folders that git keeps something of a repository in.
+    pub(crate) git_dirs: Vec<PathBuf>,
+    /// What leads git to where no repositories are looked for, or cannot be followed here, and perhaps outside.
+    pub(crate) strays: Vec<PathBuf>,
+    /// What holds so much that it was not looked at.
+    pub(crate) unsearched: Vec<PathBuf>,
+}
+
 impl Walk {
     /// Looks again.
     ///
@@ -71,6 +82,7 @@ impl Walk {
         self.follow_pointers();
         for git_dir in self.repositories.keys().cloned().collect::<Vec<_>>() {
             self.guard_repository(&git_dir);
+            self.guard_common(&git_dir);
         }
         for place in self.places.clone() {
             self.startup(&place);
@@ -164,7 +176,7 @@ impl Walk {
     }
 
     /// Where a `.git` file or link leads, where that is in one of the places.
-    fn led_to(&self, pointer: &Path) -> Option<PathBuf> {
+    pub(super) fn led_to(&self, pointer: &Path) -> Option<PathBuf> {
         let git_dir =
             if pointer.is_symlink() { pointer.canonicalize().ok() } else { repository::pointed_at(pointer) };
         git_dir.filter(|path| path.is_dir() && self.places.iter().any(|place| path.starts_with(place)))
@@ -172,28 +184,62 @@ impl Walk {
 
     /// Remembers which repositories there are, by what they are and not by where.
     pub(super) fn learn_repositories(&mut self) {
-        self.known = self.git_dirs().iter().filter_map(|path| id(path)).collect();
+        let git_dirs = self.git_dirs();
+        self.known = git_dirs.iter().chain(&self.leads(&git_dirs)).filter_map(|path| id(path)).collect();
     }
 
-    /// The folders of repositories that nobody knew when the last look ended; it is as new to the next.
-    pub(crate) fn new_repositories(&mut self) -> Vec<PathBuf> {
-        let known = self.known.clone();
+    /// What of repositories nobody knew when the last look ended; it is as new to the next.
+    pub(crate) fn new_repositories(&mut self) -> NewRepositories {
+        let (known, unseen) = (self.known.clone(), self.unseen.clone());
         self.look_again();
+        let beyond: Vec<PathBuf> = self.unseen.difference(&unseen).cloned().collect();
+        let unsearched = beyond.into_iter().filter(|path| !self.search(path)).collect();
         // What was guarded is the next look's.
         (self.pins, self.masks) = (Vec::new(), Vec::new());
         (self.wanted, self.unwanted) = (Vec::new(), Vec::new());
-        let all = self.git_dirs().into_iter();
-        all.filter(|path| id(path).is_some_and(|id| !known.contains(&id))).collect()
+        NewRepositories { unsearched, ..self.news_of(&known) }
+    }
+
+    /// What there is of repositories that is not among these.
+    pub(super) fn news_of(&self, known: &BTreeSet<(u64, u64)>) -> NewRepositories {
+        let is_new = |path: &PathBuf| id(path).is_some_and(|id| !known.contains(&id));
+        let all = self.git_dirs();
+        let mut strays = self.leads(&all);
+        strays.retain(|lead| is_new(lead) && !self.leads_well(lead));
+        NewRepositories { git_dirs: all.into_iter().filter(is_new).collect(), strays, unsearched: Vec::new() }
+    }
+
+    /// What leads git from one folder to another: `.git` files and links, `commondir`, links in the place of `modules`.
+    fn leads(&self, git_dirs: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let of_git_dirs = git_dirs.iter().flat_map(|git_dir| {
+            let modules = Some(git_dir.join("modules")).filter(|path| path.is_symlink());
+            [Some(git_dir.join("commondir")).filter(|path| path.symlink_metadata().is_ok()), modules]
+        });
+        self.pointers.iter().cloned().chain(of_git_dirs.flatten()).collect()
+    }
+
+    /// Whether it leads to where repositories are looked for, as git reads it.
+    fn leads_well(&self, lead: &Path) -> bool {
+        let within = |path: PathBuf| path.is_dir() && self.places.iter().any(|place| path.starts_with(place));
+        match lead.file_name() {
+            Some(name) if name == "commondir" => {
+                lead.parent().and_then(repository::common).is_some_and(within)
+            }
+            Some(name) if name == "modules" => false,
+            _ => self.led_to(lead).is_some(),
+        }
     }
 
     /// All folders that git keeps something of a repository in, and reads settings or hooks from.
     fn git_dirs(&self) -> BTreeSet<PathBuf> {
         let mut all = BTreeSet::new();
-        for git_dir in self.repositories.keys() {
-            all.extend(repository::modules(&git_dir.join("modules")));
-            all.insert(git_dir.clone());
-        }
         let within = |path: &PathBuf| self.places.iter().any(|place| path.starts_with(place));
+        for git_dir in self.repositories.keys() {
+            for git_dir in repository::common(git_dir).filter(within).iter().chain([git_dir]) {
+                all.extend(repository::modules(&git_dir.join("modules")));
+                all.insert(git_dir.clone());
+            }
+        }
         for pointer in &self.pointers {
             let Some(git_dir) = self.led_to(pointer) else { continue };
             if let Some(common) = repository::common(&git_dir).filter(within) {
@@ -357,11 +403,11 @@ mod tests {
         std::fs::write(root.join("pointing/.git"), "gitdir: ../node_modules/a/b/c/hidden\n").unwrap();
         let new = ["deep/new/.git", "moved/.git/modules/m", "node_modules/a/b/c/hidden"];
         let mut after = walk.clone();
-        let mut found = after.new_repositories();
-        found.sort();
-        assert_eq!(found, new.map(|path| root.join(path)));
+        let found = after.new_repositories();
+        assert_eq!(found.strays, Vec::<PathBuf>::new());
+        assert_eq!(found.git_dirs, new.map(|path| root.join(path)));
         let mut next = walk.clone();
         next.again().unwrap();
-        assert_eq!(next.new_repositories(), Vec::<PathBuf>::new());
+        assert_eq!(next.new_repositories(), NewRepositories::default());
     }
 }

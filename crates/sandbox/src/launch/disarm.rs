@@ -2,17 +2,21 @@
 //! works in them), and would run what their settings and hooks say. So those are set aside when the command has ended;
 //! all else of the repository stays, and git works in it.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat, renameat_with,
-    statat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat_with, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
+use super::again::NewRepositories;
 use super::gitsettings::entries;
+use super::repository::pointed_at;
 use super::sweep::folder;
 
 /// Longest file of settings that is read, in bytes.
@@ -33,7 +37,6 @@ const HARMLESS: &[(&str, &[&str])] = &[
             "ignorecase",
             "precomposeunicode",
             "symlinks",
-            "worktree",
             "autocrlf",
             "eol",
             "safecrlf",
@@ -141,6 +144,12 @@ const LFS: &[(&str, &str)] = &[
     ("filter.lfs.required", "true"),
 ];
 
+/// Whether it is a name that git reads as one, and nothing more.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// Whether a setting runs nothing and leads nowhere.
 fn is_harmless(key: &str, value: &str) -> bool {
     if LFS.contains(&(key, value)) {
@@ -149,9 +158,10 @@ fn is_harmless(key: &str, value: &str) -> bool {
     let (Some((section, _)), Some((before, name))) = (key.split_once('.'), key.rsplit_once('.')) else {
         return false;
     };
-    let listed = HARMLESS
-        .iter()
-        .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
+    let listed = is_name(name)
+        && HARMLESS
+            .iter()
+            .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
     // `submodule.X.update` can be a command, `merge.X.driver` and the like are on no list, and a helper is no address.
     listed && !value.starts_with('!') && !(section == "remote" && value.contains("::") && before != section)
 }
@@ -159,33 +169,32 @@ fn is_harmless(key: &str, value: &str) -> bool {
 /// Whether a line cannot be read in another way than it is here.
 fn is_plain(line: &str) -> bool {
     let line = line.trim_matches([' ', '\t']);
-    let word = |text: &str| {
-        text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
     let quiet = |text: &str| !text.contains(['\\', '"', '#', ';', '\r', '\0']);
     if line.is_empty() {
         return true;
     }
     if let Some(inner) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
         return match inner.split_once(" \"") {
-            None => word(inner),
+            None => is_name(inner),
             Some((section, sub)) => {
-                word(section) && sub.strip_suffix('"').is_some_and(|sub| quiet(sub) && !sub.contains(']'))
+                is_name(section) && sub.strip_suffix('"').is_some_and(|sub| quiet(sub) && !sub.contains(']'))
             }
         };
     }
     match line.split_once('=') {
-        None => word(line),
-        Some((name, value)) => word(name.trim_end_matches([' ', '\t'])) && quiet(value),
+        None => is_name(line),
+        Some((name, value)) => is_name(name.trim_end_matches([' ', '\t'])) && quiet(value),
     }
 }
 
-/// The file of settings without what could run something, and what was left out; nothing where it can stay.
-fn harmless(text: &str) -> Option<(String, Vec<String>)> {
+/// The file of settings without what could run something, and what was left out; nothing where it can stay. `leads_back` is
+/// asked whether the working tree that it names is one that names this repository.
+fn harmless(text: &str, leads_back: impl Fn(&str) -> bool) -> Option<(String, Vec<String>)> {
     let all = entries(text);
-    let (kept, left_out): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(key, value)| is_harmless(key, value));
+    let stays = |(key, value): &(String, String)| {
+        if key == "core.worktree" { leads_back(value) } else { is_harmless(key, value) }
+    };
+    let (kept, left_out): (Vec<_>, Vec<_>) = all.into_iter().partition(stays);
     if left_out.is_empty() && text.split('\n').all(is_plain) {
         return None;
     }
@@ -205,8 +214,29 @@ fn harmless(text: &str) -> Option<(String, Vec<String>)> {
     Some((new, names))
 }
 
+/// Most notes of one look.
+const NOTES: usize = 20;
+
+/// Sets aside what could run something in what a command made of repositories. Gives what people should hear.
+pub(crate) fn all(new: &NewRepositories) -> Vec<String> {
+    let mut notes: Vec<String> = new.strays.iter().filter_map(|path| unlead(path)).collect();
+    notes.extend(new.git_dirs.iter().flat_map(|git_dir| disarm(git_dir)));
+    notes.extend(new.unsearched.iter().map(|path| {
+        format!(
+            "`{}` holds so much that repositories were not looked for in it: run no git there",
+            path.display()
+        )
+    }));
+    let more = notes.len().saturating_sub(NOTES);
+    notes.truncate(NOTES);
+    if more > 0 {
+        notes.push(format!("and {more} more of repositories that the command made"));
+    }
+    notes
+}
+
 /// Sets aside what could run something in the folder that git keeps a repository in. Gives what people should hear.
-pub(crate) fn disarm(git_dir: &Path) -> Vec<String> {
+fn disarm(git_dir: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     let mut told = |name: &str, done: Result<Option<String>, Errno>| match done {
         Ok(None) | Err(Errno::NOENT | Errno::NOTDIR) => {}
@@ -224,20 +254,41 @@ pub(crate) fn disarm(git_dir: &Path) -> Vec<String> {
             return notes;
         }
     };
+    let leads_back = |tree: &str| {
+        let file = git_dir.join(tree).join(".git");
+        pointed_at(&file).is_some_and(|back| Some(back) == git_dir.canonicalize().ok())
+    };
     for name in ["config", "config.worktree"] {
-        told(name, settings(&dir, name));
+        told(name, settings(&dir, name, &leads_back));
     }
     told("hooks", hooks(&dir));
     for name in names(&dir, "worktrees") {
-        let place = format!("worktrees/{name}");
+        let place = Path::new("worktrees").join(name);
         if let Ok(admin) = folder(&git_dir.join(&place)) {
-            told(&format!("{place}/config.worktree"), settings(&admin, "config.worktree"));
+            let file = place.join("config.worktree");
+            told(&file.to_string_lossy(), settings(&admin, "config.worktree", &|_| false));
         }
     }
     notes
 }
 
-fn settings(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
+/// Sets aside what leads git to where nobody looked for repositories. Gives what people should hear.
+fn unlead(lead: &Path) -> Option<String> {
+    let name = lead.file_name()?.to_str()?;
+    let aside = folder(lead.parent()?).and_then(|above| set_aside(&above, name));
+    Some(match aside {
+        Ok(aside) => {
+            format!("`{}`: it led git out of the workspace, or nowhere; it is now `{aside}`", lead.display())
+        }
+        Err(errno) => format!(
+            "`{}` leads git out of the workspace, or nowhere, and stays: {}",
+            lead.display(),
+            std::io::Error::from(errno)
+        ),
+    })
+}
+
+fn settings(dir: &OwnedFd, name: &str, leads_back: &dyn Fn(&str) -> bool) -> Result<Option<String>, Errno> {
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let text =
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile { text(dir, name)? } else { None };
@@ -245,18 +296,24 @@ fn settings(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
         let aside = set_aside(dir, name)?;
         return Ok(Some(format!("no plain file of settings; it is now `{aside}`")));
     };
-    let Some((new, left_out)) = harmless(&text) else { return Ok(None) };
-    let fresh = format!("{name}.harmless");
-    let _ = rustix::fs::unlinkat(dir, &fresh, AtFlags::empty());
+    let Some((new, left_out)) = harmless(&text, leads_back) else { return Ok(None) };
+    // First it goes: whatever fails then, git reads none, which is harmless.
+    let aside = set_aside(dir, name)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = std::fs::File::from(openat(dir, &fresh, flags, Mode::from_raw_mode(0o644))?);
-    file.write_all(new.as_bytes()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let written = openat(dir, name, flags, Mode::from_raw_mode(0o644)).and_then(|file| {
+        let written = std::fs::File::from(file).write_all(new.as_bytes());
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    });
+    if let Err(errno) = written {
+        // Half of it could end within a word.
+        let _ = unlinkat(dir, name, AtFlags::empty());
+        let cause = std::io::Error::from(errno);
+        return Ok(Some(format!("it is now `{aside}`, and there is none in its place: {cause}")));
+    }
     if left_out.is_empty() {
-        renameat(dir, &fresh, dir, name)?;
+        let _ = unlinkat(dir, &aside, AtFlags::empty());
         return Ok(None);
     }
-    let aside = set_aside(dir, name)?;
-    renameat(dir, &fresh, dir, name)?;
     let few = left_out.iter().take(5).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     let more = left_out.len().saturating_sub(5);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -285,7 +342,7 @@ fn text(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
 fn hooks(dir: &OwnedFd) -> Result<Option<String>, Errno> {
     let stat = statat(dir, "hooks", AtFlags::SYMLINK_NOFOLLOW)?;
     let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    if is_folder && names(dir, "hooks").iter().all(|name| name.ends_with(".sample")) {
+    if is_folder && names(dir, "hooks").iter().all(|name| name.as_bytes().ends_with(b".sample")) {
         return Ok(None);
     }
     let aside = set_aside(dir, "hooks")?;
@@ -307,15 +364,20 @@ fn set_aside(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    Err(Errno::EXIST)
+    // All of these are taken: on purpose, so the next is one that nobody could foresee.
+    let mut random = [0_u8; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let aside = format!("{name}.disarmed-{:032x}", u128::from_ne_bytes(random));
+    renameat_with(dir, name, dir, &aside, RenameFlags::NOREPLACE).map(|()| aside)
 }
 
 /// The names in a folder that is no link.
-fn names(dir: impl AsFd, name: &str) -> Vec<String> {
+fn names(dir: impl AsFd, name: &str) -> Vec<OsString> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(fd) = openat(dir, name, flags, Mode::empty()) else { return Vec::new() };
     let Ok(read) = Dir::new(fd) else { return Vec::new() };
-    let all = read.map_while(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let all = read.map_while(Result::ok);
+    let all = all.map(|entry| OsString::from_vec(entry.file_name().to_bytes().to_vec()));
     all.filter(|name| name != "." && name != "..").collect()
 }
 
@@ -330,9 +392,12 @@ mod tests {
 
     #[test]
     fn what_git_writes_itself_stays() {
-        assert_eq!(harmless(CLONED), None);
-        assert_eq!(harmless("[user]\n\tname = Ada L.\n\temail = ada@example.com\n"), None);
-        assert_eq!(harmless("[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\trequired = true\n"), None);
+        assert_eq!(harmless(CLONED, |_| false), None);
+        assert_eq!(harmless("[user]\n\tname = Ada L.\n\temail = ada@example.com\n", |_| false), None);
+        assert_eq!(
+            harmless("[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\trequired = true\n", |_| false),
+            None
+        );
     }
 
     #[test]
@@ -349,8 +414,12 @@ mod tests {
             ("[protocol \"ext\"]\n\tallow = always\n", "protocol.ext.allow"),
             ("[remote \"a\"]\n\turl = ext::sh -c x\n", "remote.a.url"),
             ("[alias]\n\tst = !x\n", "alias.st"),
+            ("[color] [core] fsmonitor = x\n", "core.fsmonitor"),
+            ("[color]\n\t[core] fsmonitor = x\n", "core.fsmonitor"),
+            ("[color]\n\ta b = x\n", "color.a b"),
+            ("[core]\n\tworktree = /home/ada\n", "core.worktree"),
         ] {
-            let (new, left_out) = harmless(&format!("{CLONED}{line}")).unwrap();
+            let (new, left_out) = harmless(&format!("{CLONED}{line}"), |_| false).unwrap();
             assert_eq!(left_out, [key]);
             assert_eq!(entries(&new), entries(CLONED));
         }
@@ -365,7 +434,7 @@ mod tests {
             "[user] name = x\n",
             "[user]\r\n\tname = x\r\n",
         ] {
-            let (new, _) = harmless(text).unwrap();
+            let (new, _) = harmless(text, |_| false).unwrap();
             assert!(!new.contains("fsmonitor"), "{new}");
             assert!(entries(&new).iter().all(|(key, value)| is_harmless(key, value)));
         }

@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::BpfProgram;
 
+use super::deep::Since;
 use super::fault::{Doing, Fault};
 use super::policy::Limits;
 use super::sys;
@@ -32,6 +33,8 @@ pub(crate) struct Bounds {
     pub(crate) unwanted: Vec<PathBuf>,
     /// What was looked at before it ran, where it can change that: what it made is told from it.
     pub(crate) seen: Option<Walk>,
+    /// When the sandbox began.
+    pub(crate) since: Since,
 }
 
 /// What a command is held in by.

@@ -39,8 +39,8 @@ pub(crate) fn entries(text: &str) -> Vec<(String, String)> {
     let joined = text.replace("\\\r\n", "").replace("\\\n", "");
     for line in joined.lines() {
         let mut line = line.trim();
-        if line.starts_with('[') {
-            let Some(end) = end_of_section(line) else { continue };
+        // Several may stand on one line; the last is the one of what follows.
+        while let Some(end) = line.strip_prefix('[').and_then(|_| end_of_section(line)) {
             section = section_name(&line[1..end]);
             line = line[end + 1..].trim();
         }
@@ -93,6 +93,18 @@ fn unquoted(value: &str) -> String {
         }
     }
     if quoted { text } else { text.trim_end().to_owned() }
+}
+
+/// The one line of a file that says where something is, as git reads it: every byte counts but those that end the line.
+pub(crate) fn lead(path: &Path) -> Option<Vec<u8>> {
+    let meta = path.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LONGEST)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).ok()?);
+    let file = codetether_files::open_read(path).ok()?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST), &mut bytes).ok()?;
+    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    Some(bytes)
 }
 
 /// A file of settings, unless it is not there, no file, or far too long.

@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use super::PASSED_ON;
+use super::deep::{self, Turns};
 use super::disarm;
 use super::enter::{Bounds, Terminal, become_command};
 use super::fault::{Doing, Fault};
@@ -22,24 +23,49 @@ use super::wire::{Job, Report, report};
 /// How long a command whose time is up may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Most notes of repositories that a command made.
-const NOTES: usize = 20;
+/// The sandbox that a command runs in, where it outlives the command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder<'a> {
+    /// Closes when the sandbox ends.
+    pub(crate) held: &'a OwnedFd,
+    /// What its commands share.
+    pub(crate) turns: &'a Turns,
+}
 
 /// Runs a command, from its start to its end. Returns what to exit with. Signals come over `status` from outside, a byte
 /// each; when the other end closes, the command is to end at once.
-pub(crate) fn run(job: &Job, bounds: &Bounds, terminal: Terminal, status: &OwnedFd) -> i32 {
-    let last = match supervise(job, bounds, terminal, status) {
+/// So it is when its sandbox ends.
+pub(crate) fn run(
+    job: &Job,
+    bounds: &Bounds,
+    terminal: Terminal,
+    status: &OwnedFd,
+    holder: Option<Holder<'_>>,
+) -> i32 {
+    let last = match supervise(job, bounds, terminal, status, holder) {
         Ok(last) => last,
         Err(fault) => Some(Report::Failed(fault)),
     };
     end_all();
-    let new = bounds.seen.clone().map(|mut seen| seen.new_repositories()).unwrap_or_default();
-    let disarmed = new.iter().flat_map(|git_dir| disarm::disarm(git_dir)).take(NOTES);
-    for note in sweep::clear(&bounds.unwanted).into_iter().chain(disarmed) {
+    let mut notes = sweep::clear(&bounds.unwanted);
+    let mut seen = bounds.seen.clone();
+    if let Some(seen) = &mut seen {
+        notes.extend(disarm::all(&seen.new_repositories()));
+        match holder {
+            Some(holder) => notes.extend(holder.turns.notes()),
+            None => notes.extend(deep::disarm(seen, bounds.since)),
+        }
+    }
+    for note in notes {
         // Nobody listens only where nobody is left.
         let _ = report(status, &Report::Note(note));
     }
-    i32::from(last.is_some_and(|last| report(status, &last).is_err()))
+    let told = last.is_none_or(|last| report(status, &last).is_ok());
+    if let (Some(seen), Some(holder)) = (seen, holder) {
+        // Nobody waits for this but the end of the sandbox.
+        let _ = holder.turns.look(&seen, bounds.since);
+    }
+    i32::from(!told)
 }
 
 /// Until the command ended. None where someone else has said how.
@@ -48,7 +74,11 @@ fn supervise(
     bounds: &Bounds,
     terminal: Terminal,
     status: &OwnedFd,
+    holder: Option<Holder<'_>>,
 ) -> Result<Option<Report>, Fault> {
+    // Whoever started this closes the other end of `status` by ending: the command is ended then, and what it made is
+    // disarmed all the same.
+    rustix::process::set_parent_process_death_signal(None).doing(|| "outliving the launcher")?;
     // Nothing inside may look into this process, which stands outside of what confines the command.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).doing(|| "hiding process 1")?;
     sys::set_disposition(libc::SIGCHLD, Disposition::Default);
@@ -78,7 +108,8 @@ fn supervise(
             tv_sec: left.as_secs().cast_signed(),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
-        let mut fds = [PollFd::new(&signals, PollFlags::IN), PollFd::new(status, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&signals, PollFlags::IN), PollFd::new(status, PollFlags::IN)];
+        fds.extend(holder.map(|holder| PollFd::new(holder.held, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) if time_up => return Ok(Some(Report::TimeUp)),
             Ok(0) => {
@@ -91,6 +122,10 @@ fn supervise(
             Err(errno) => return Err(Fault::of("waiting for the command", errno)),
         }
         while sys::next_signal(&signals).doing(|| "waiting for the command")?.is_some() {}
+        // Nobody holds the sandbox any more.
+        if fds.get(2).is_some_and(|holder| !holder.revents().is_empty()) {
+            return Ok(None);
+        }
         if !fds[1].revents().is_empty() {
             let mut asked = [0];
             match rustix::io::read(status, &mut asked) {

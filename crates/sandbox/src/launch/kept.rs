@@ -13,12 +13,14 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Signal};
+use rustix::process::{DumpableBehavior, WaitOptions};
 
 use super::build::Stay;
+use super::deep::Turns;
 use super::enter::Terminal;
 use super::fault::{Doing, Fault};
 use super::host::Host;
+use super::init::Holder;
 use super::policy::Policy;
 use super::sys::{self, Disposition, Side};
 use super::tier::Way;
@@ -205,6 +207,11 @@ fn serve(plan: &mut Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
         sys::set_disposition(signal, Disposition::Ignore);
     }
     wire::report(master, &Report::Ready).doing(|| "reporting")?;
+    // Closes with this process, or when it has nothing more to do.
+    let (holder, held) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .doing(|| "making a pipe to the commands")?;
+    let mut held = Some(held);
+    let turns = Turns::new()?;
     let mut first = true;
     while let Some((request, descriptors)) = wire::receive(master).doing(|| "waiting for a command")? {
         let [input, output, error, status] = <[OwnedFd; 4]>::try_from(descriptors)
@@ -220,21 +227,33 @@ fn serve(plan: &mut Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
         let namespaces = if plan.way == Way::Namespaces { libc::CLONE_NEWPID | libc::CLONE_NEWNS } else { 0 };
         match sys::fork(namespaces) {
             Ok(Side::Parent(_)) => {}
-            Ok(Side::Child) => std::process::exit(command(plan, &request, [input, output, error], &status)),
+            Ok(Side::Child) => {
+                drop(held.take());
+                let holder = Holder { held: &holder, turns: &turns };
+                std::process::exit(command(plan, &request, [input, output, error], &status, holder));
+            }
             Err(errno) => {
                 let fault = Fault::of("making a process namespace for a command", errno);
                 let _ = wire::report(&status, &Report::Failed(fault));
             }
         }
     }
+    // Each command's process 1 sees that, ends the command, and disarms what it made. If this ended first, the kernel would
+    // take them all along. As nobody waits for them, this returns when none is left.
+    drop(held.take());
+    while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
     Ok(())
 }
 
 /// As process 1 of a command's own process namespace.
-fn command(plan: &Plan, request: &[u8], descriptors: [OwnedFd; 3], status: &OwnedFd) -> i32 {
+fn command(
+    plan: &Plan,
+    request: &[u8],
+    descriptors: [OwnedFd; 3],
+    status: &OwnedFd,
+    holder: Holder<'_>,
+) -> i32 {
     let ready = || {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .doing(|| "tying the command to its sandbox")?;
         for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
             sys::set_disposition(signal, Disposition::Default);
         }
@@ -262,7 +281,7 @@ fn command(plan: &Plan, request: &[u8], descriptors: [OwnedFd; 3], status: &Owne
         Ok(job)
     };
     match ready() {
-        Ok(job) => init::run(&job, &plan.bounds, Terminal::Leave, status),
+        Ok(job) => init::run(&job, &plan.bounds, Terminal::Leave, status, Some(holder)),
         Err(fault) => {
             let _ = wire::report(status, &Report::Failed(fault));
             125

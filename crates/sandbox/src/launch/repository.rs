@@ -2,9 +2,11 @@
 //! where those are. Reads files as the workspace left them, and believes none that another could not confirm.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::gitsettings::{entries, included, read};
+use super::gitsettings::{entries, included, lead, read};
 use super::survey::Pin;
 
 const RUNS: &str = "git outside would run what is in it";
@@ -165,7 +167,7 @@ pub(crate) fn between<'a>(path: &'a Path, place: &'a Path) -> impl Iterator<Item
 
 /// Whether a folder with these names in it is where git keeps a repository.
 pub(crate) fn is_git_dir(has: impl Fn(&str) -> bool) -> bool {
-    has("HEAD") && has("objects") && has("refs")
+    has("HEAD") && (has("commondir") || has("objects") && has("refs"))
 }
 
 /// Guards the folder that git keeps a repository in. `top` is its working tree's, where it has one; `within` are the
@@ -191,8 +193,13 @@ pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, within: &[&Path], home: 
         guard.pins.push(Pin::held(&info, RUNS));
         guard.freeze_file(info.join("attributes"));
     }
-    // Only a linked worktree's own folder has one.
-    guard.unwanted.push(git_dir.join("commondir"));
+    let common = git_dir.join("commondir");
+    if common.symlink_metadata().is_ok() {
+        guard.freeze(common, LEADS);
+    } else {
+        // Only a linked worktree's own folder has one.
+        guard.unwanted.push(common);
+    }
     guard.freeze(git_dir.join("gitdir"), LEADS);
 
     let mut seen = BTreeSet::new();
@@ -288,20 +295,29 @@ pub(crate) fn meeting_places(git_dir: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// The repositories of submodules, in no order. Their names can have slashes in them.
+/// The repositories of submodules, and of submodules of these, in no order. Their names can have slashes in them. A link
+/// is not followed.
 pub(crate) fn modules(under: &Path) -> Vec<PathBuf> {
-    let (mut found, mut open) = (Vec::new(), vec![(under.to_owned(), 0)]);
-    while let Some((folder, depth)) = open.pop() {
+    let (mut found, mut open, mut seen) = (Vec::new(), vec![under.to_owned()], 0);
+    while let Some(folder) = open.pop().filter(|_| seen < MODULES) {
+        if folder.is_symlink() {
+            continue;
+        }
         for path in folders(&folder) {
+            seen += 1;
             if is_git_dir(|name| path.join(name).exists()) {
+                open.push(path.join("modules"));
                 found.push(path);
-            } else if depth < 8 {
-                open.push((path, depth + 1));
+            } else {
+                open.push(path);
             }
         }
     }
     found
 }
+
+/// Most folders that are looked at for submodules of one repository.
+const MODULES: usize = 20_000;
 
 /// The folders in a folder, links not counted.
 fn folders(path: &Path) -> Vec<PathBuf> {
@@ -318,15 +334,15 @@ fn tilde(value: &str, home: &Path) -> PathBuf {
 
 /// Where the `.git` file of a linked worktree or submodule leads.
 pub(crate) fn pointed_at(file: &Path) -> Option<PathBuf> {
-    let text = read(file)?;
-    let target = text.strip_prefix("gitdir:")?.trim();
-    file.parent()?.join(target).canonicalize().ok()
+    let text = lead(file)?;
+    let target = text.strip_prefix(b"gitdir: ")?;
+    file.parent()?.join(OsStr::from_bytes(target)).canonicalize().ok()
 }
 
 /// The folder that a linked worktree's own folder shares with the others.
 pub(crate) fn common(git_dir: &Path) -> Option<PathBuf> {
-    let text = read(&git_dir.join("commondir"))?;
-    git_dir.join(text.trim()).canonicalize().ok()
+    let text = lead(&git_dir.join("commondir"))?;
+    git_dir.join(OsStr::from_bytes(&text)).canonicalize().ok()
 }
 
 /// The repository outside of the workspace that its `.git` file leads to, if that repository says the same: a file in
@@ -341,12 +357,12 @@ pub(crate) fn confirmed_outside(root: &Path) -> Option<PathBuf> {
         return None;
     }
     // A linked worktree: `gitdir` leads back to the file.
-    let back = read(&git_dir.join("gitdir")).and_then(|text| git_dir.join(text.trim()).canonicalize().ok());
+    let back = lead(&git_dir.join("gitdir"))
+        .and_then(|text| git_dir.join(OsStr::from_bytes(&text)).canonicalize().ok());
     if let Some(back) = back
         && back == file
     {
-        let common = read(&git_dir.join("commondir"))?;
-        let common = git_dir.join(common.trim()).canonicalize().ok()?;
+        let common = common(&git_dir)?;
         // It is where git puts it: what is in `commondir` is no reason to open anything else.
         return (git_dir.parent() == Some(&common.join("worktrees"))).then_some(common);
     }

@@ -36,6 +36,9 @@ impl Default for Reach {
 /// Unseen folders that are made read-only one by one; with more of them nothing runs.
 pub(super) const MOST_UNSEEN: usize = 256;
 
+/// Most entries that are searched, however deep, where a command made so much that a look ended at its bounds.
+const MOST_SEARCHED: usize = 2_000_000;
+
 /// Entries of folders that programs fill that are looked at, and of places that can only be read.
 const AT_A_GLANCE: usize = 50_000;
 
@@ -462,15 +465,38 @@ impl Walk {
             self.held_above(path, place);
             self.pointers.insert(git.clone());
             self.pins.push(Pin::frozen(git, "it says where a repository is"));
-        } else if repository::is_git_dir(|name| folder.has(name)) {
+        }
+        // Also beside a `.git` that is none: git goes on to this then.
+        if repository::is_git_dir(|name| folder.has(name)) {
             self.held_above(path, place);
             self.repository(path, None, vec![place.to_owned()]);
         }
     }
 
+    /// Looks for repositories however deep, where a look ended at its bounds: false when there is too much even so.
+    pub(super) fn search(&mut self, from: &Path) -> bool {
+        let Some(place) = self.places.iter().find(|place| from.starts_with(place)).cloned() else {
+            return true;
+        };
+        let (mut open, mut seen) = (vec![from.to_owned()], 0);
+        while let Some(path) = open.pop() {
+            let Ok(folder) = Folder::read(&path) else { continue };
+            seen += folder.len();
+            if seen > MOST_SEARCHED {
+                return false;
+            }
+            self.folder(&path, &folder, &place);
+            open.extend(
+                folder.folders.iter().filter(|name| ***name != *".git").map(|name| path.join(&**name)),
+            );
+        }
+        true
+    }
+
     pub(super) fn repository(&mut self, git_dir: &Path, top: Option<&Path>, within: Vec<PathBuf>) {
         self.repositories.insert(git_dir.to_owned(), Belongs { top: top.map(Path::to_owned), within });
         self.guard_repository(git_dir);
+        self.guard_common(git_dir);
     }
 
     /// Guards one that was found, as it is now.
@@ -485,6 +511,18 @@ impl Walk {
             if let Ok(folder) = Folder::read(&path) {
                 self.sockets(&path, &folder);
             }
+        }
+    }
+
+    /// What a folder of a repository shares with others, where that is in the places: git takes settings and hooks from there,
+    /// and it need not look like a repository by itself.
+    pub(super) fn guard_common(&mut self, git_dir: &Path) {
+        let Some(common) = repository::common(git_dir).filter(|common| common.is_dir()) else { return };
+        let Some(place) = self.places.iter().find(|place| common.starts_with(place)).cloned() else { return };
+        if !self.repositories.contains_key(&common) {
+            self.held_above(common.parent().unwrap_or(&place), &place);
+            self.repositories.insert(common.clone(), Belongs { top: None, within: vec![place] });
+            self.guard_repository(&common);
         }
     }
 

@@ -38,8 +38,8 @@ pub struct Allow {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Rule>,
-    /// Each allows one connection and is gone.
-    once: Vec<Rule>,
+    /// Each allows one connection to this target, as the rule says, and is gone.
+    once: Vec<(Target, Rule)>,
     /// What someone said no to.
     refused: HashSet<Target>,
     /// Nobody is there who could allow more.
@@ -109,12 +109,17 @@ impl Allow {
         self.change(|state| push(&mut state.rules, rule))
     }
 
-    /// The next connection that this names may be made, and no other.
+    /// The next connection to this target may be made, as the rule says, and no other.
     ///
     /// # Errors
     /// When too many of these are unused.
-    pub fn add_once(&self, rule: Rule) -> Result<(), AllowError> {
-        self.change(|state| push(&mut state.once, rule))
+    pub fn add_once(&self, target: Target, rule: Rule) -> Result<(), AllowError> {
+        self.change(|state| push(&mut state.once, (target, rule)))
+    }
+
+    /// Takes back what was allowed once and not used.
+    pub fn forget_leave(&self) {
+        self.state().once.clear();
     }
 
     /// Who waits for an answer about this gets a no, and nobody is asked again.
@@ -168,8 +173,8 @@ impl Allow {
     /// Takes leave for one connection.
     pub(super) fn claim(&self, target: &Target) -> Claim {
         let mut state = self.state();
-        if let Some(at) = state.once.iter().position(|rule| rule.names(target)) {
-            return Claim::Once(state.once.remove(at));
+        if let Some(at) = state.once.iter().position(|(named, rule)| named == target && rule.names(target)) {
+            return Claim::Once(state.once.remove(at).1);
         }
         match state.verdict(target) {
             Verdict::Allowed(rule) => Claim::Rule(rule),
@@ -231,7 +236,7 @@ impl State {
     }
 }
 
-fn push(rules: &mut Vec<Rule>, rule: Rule) -> Result<(), AllowError> {
+fn push<T>(rules: &mut Vec<T>, rule: T) -> Result<(), AllowError> {
     if rules.len() >= MOST {
         return Err(AllowError::TooMany);
     }
@@ -270,7 +275,12 @@ mod tests {
         let allow = Allow::new(Vec::new()).unwrap();
         let to = target("a.example:443");
         assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
-        allow.add_once(rule("a.example")).unwrap();
+        allow.add_once(to.clone(), rule("a.example")).unwrap();
+        assert_eq!(
+            allow.claim(&target("a.example:80")),
+            Claim::No(Verdict::NoRule),
+            "it was asked about one port"
+        );
         assert_eq!(allow.explain(&to), Verdict::NoRule, "explaining is not claiming");
         assert_eq!(allow.claim(&to), Claim::Once(rule("a.example")));
         assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
@@ -284,7 +294,12 @@ mod tests {
     fn answers_can_be_forgotten_and_rules_stay() {
         let allow = Allow::new(vec![rule("b.example")]).unwrap();
         let to = target("a.example:443");
-        allow.add_once(rule("a.example")).unwrap();
+        for forget in [Allow::forget_answers, Allow::forget_leave] {
+            allow.add_once(to.clone(), rule("a.example")).unwrap();
+            forget(&allow);
+            assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
+        }
+        allow.add_once(to.clone(), rule("a.example")).unwrap();
         allow.forget_answers();
         assert_eq!(allow.claim(&to), Claim::No(Verdict::NoRule));
         allow.refuse(to.clone()).unwrap();

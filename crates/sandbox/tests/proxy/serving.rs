@@ -103,7 +103,7 @@ async fn leave_for_once_is_for_one_of_those_who_wait_and_the_others_are_asked_ab
     for _ in 0..3 {
         let denied = within(world.denied.recv()).await.unwrap();
         assert_eq!(denied.target, Some(target("evil.example:443")));
-        world.allow.add_once(denied.rule.unwrap()).unwrap();
+        world.allow.add_once(denied.target.unwrap(), denied.rule.unwrap()).unwrap();
     }
     for client in &mut clients {
         assert!(stands(client).await);
