@@ -11,6 +11,7 @@ mod demo;
 mod editing;
 mod egress;
 mod form;
+mod injection;
 mod interrupt;
 mod kill;
 mod models;
