@@ -8,6 +8,7 @@ mod cassettes;
 mod compaction;
 mod confined;
 mod demo;
+mod docs;
 mod editing;
 mod egress;
 mod form;
