@@ -12,6 +12,7 @@ use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::models::ModelsCommand;
 use crate::commands::permissions::PermissionsCommand;
+use crate::commands::route::RouteCommand;
 use crate::commands::structured::StructuredCommand;
 use crate::commands::trust::TrustArgs;
 use crate::commands::usage::UsageArgs;
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     /// Look at what providers are given of JSON Schemas.
     #[command(subcommand)]
     Structured(StructuredCommand),
+    /// Look at which size of model a job is for.
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Take back what a session changed in its folder: the last step, or what is named.
     ///
     /// Files that you have changed since are not touched without a choice. Commits, branches and the index stay as they

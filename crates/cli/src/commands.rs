@@ -8,6 +8,7 @@ mod doctor;
 mod man;
 pub(crate) mod models;
 pub(crate) mod permissions;
+pub(crate) mod route;
 pub(crate) mod session;
 pub(crate) mod structured;
 pub(crate) mod trust;
@@ -31,6 +32,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Trust(args) => trust::run(args),
         Command::Sandbox(command) => sandbox::dispatch(command),
         Command::Structured(command) => structured::run(command),
+        Command::Route(command) => route::run(command),
         Command::Undo(args) => undo::undo(&args),
         Command::Redo(args) => undo::redo(&args),
         Command::Changes(args) => undo::changes(&args),

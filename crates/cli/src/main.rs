@@ -9,6 +9,7 @@ mod commands;
 mod exit;
 mod facts;
 mod keys;
+mod lines;
 mod models;
 mod offers;
 mod place;

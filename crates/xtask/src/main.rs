@@ -21,6 +21,7 @@ mod models;
 mod places;
 mod process;
 mod prove;
+mod route;
 mod test;
 mod tools;
 
@@ -53,6 +54,8 @@ enum Task {
     },
     /// Renew the table of models and prices from the packages that gather them
     Models(models::Task),
+    /// Make the weights of the router's head
+    RouteTrain(route::Task),
     /// The long proofs: many kills, many cases, fuzzing
     Prove(prove::Extent),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Bench { groups } => bench::run(&groups),
         Task::Models(task) => models::run(&task),
+        Task::RouteTrain(task) => route::run(&task),
         Task::Prove(extent) => prove::run(&extent),
     };
     match done {

@@ -1,6 +1,6 @@
 //! `codetether structured …`: what providers are given of a schema. Calls no model.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
@@ -8,12 +8,10 @@ use codetether_schema::{Dialect, Lowered, lower, lower_tool};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
-use crate::printer;
+use crate::{lines, printer};
 
 /// Most bytes of a schema, or of a line with one.
 const SCHEMA_MAX: usize = 16 << 20;
-/// Output that is held before it is written.
-const HELD: usize = 64 << 10;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StructuredCommand {
@@ -102,57 +100,11 @@ fn lowered(schema: &Value, dialect: Dialect, for_tool: bool) -> Lowered {
 }
 
 fn lines(default: Option<Dialect>, for_tool: bool) -> Result<Exit, Failure> {
-    let mut input = BufReader::with_capacity(HELD, std::io::stdin().lock());
-    let mut answers = String::new();
-    let mut exit = Exit::Done;
-    loop {
-        let line = next_line(&mut input)
-            .map_err(|error| Failure::new(Exit::Failed, format!("cannot read standard input: {error}")))?;
-        let Some(line) = line else { break };
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let answer = answer(&line, default, for_tool);
-        if answer.get("error").is_some() {
-            exit = Exit::Failed;
-        }
-        answers.push_str(&answer.to_string());
-        answers.push('\n');
-        // Whoever waits for an answer before the next question gets it.
-        if answers.len() >= HELD || input.buffer().is_empty() {
-            printer::out(&answers)?;
-            answers.clear();
-        }
-    }
-    printer::out(&answers)?;
-    Ok(exit)
+    lines::answered(SCHEMA_MAX, |question| answer(question, default, for_tool))
 }
 
-/// The next line; of one that is too long, so much that this shows, and the rest is passed over.
-fn next_line(input: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let limit = SCHEMA_MAX as u64 + 1;
-    if input.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
-        return Ok(None);
-    }
-    while line.len() > SCHEMA_MAX && line.last() != Some(&b'\n') {
-        let mut rest = Vec::new();
-        if input.by_ref().take(limit).read_until(b'\n', &mut rest)? == 0 || rest.last() == Some(&b'\n') {
-            break;
-        }
-    }
-    Ok(Some(line))
-}
-
-fn answer(line: &[u8], default: Option<Dialect>, for_tool: bool) -> Value {
+fn answer(question: &Value, default: Option<Dialect>, for_tool: bool) -> Value {
     let refused = |id: &Value, error: String| json!({ "id": id, "error": error });
-    if line.len() > SCHEMA_MAX {
-        return refused(&Value::Null, format!("the line has more than {SCHEMA_MAX} bytes"));
-    }
-    let question: Value = match serde_json::from_slice(line) {
-        Ok(question) => question,
-        Err(error) => return refused(&Value::Null, format!("the line is not JSON: {error}")),
-    };
     let id = question.get("id").unwrap_or(&Value::Null);
     let Some(schema) = question.get("schema") else {
         return refused(id, "the line is no object with a `schema`".into());
@@ -174,21 +126,5 @@ fn answer(line: &[u8], default: Option<Dialect>, for_tool: bool) -> Value {
             json!({ "id": id, "schema": schema, "strict": strict, "losses": losses })
         }
         Err(error) => refused(id, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_that_is_too_long_is_refused_and_the_next_is_read() {
-        let mut text = vec![b'x'; 2 * SCHEMA_MAX + 10];
-        text.extend_from_slice(b"\nnext");
-        let mut input = text.as_slice();
-        let long = next_line(&mut input).unwrap().unwrap();
-        assert!(answer(&long, None, false)["error"].as_str().unwrap().contains("more than"));
-        assert_eq!(next_line(&mut input).unwrap().unwrap(), b"next");
-        assert_eq!(next_line(&mut input).unwrap(), None);
     }
 }

@@ -19,6 +19,7 @@ mod models;
 mod money;
 mod network;
 mod permissions;
+mod route;
 mod run;
 mod sandbox;
 mod sandbox_git;
