@@ -88,8 +88,16 @@ impl Authoriser {
         if touches.commands.iter().any(|command| command.trim().is_empty()) {
             return Ok(Verdict::InvalidArguments { problems: "the command is empty".into() }.into());
         }
+        let asked = match tool.asks(&args) {
+            Ok(asked) => asked,
+            Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
+        };
         let judged = circumstances.judge(call.name.as_str(), &touches);
         let verdict = match judged.decision {
+            // To ask is all that it does, so there is no second question whether it may.
+            Decision::Allow | Decision::Ask if let Some(question) = asked => {
+                Verdict::Ask { ask: AskKind::Question(question) }
+            }
             Decision::Allow => Verdict::Allow { writes: touches.could_write(), rule: judged.by() },
             Decision::Deny => Verdict::Deny { rule: judged.by() },
             Decision::Ask => {

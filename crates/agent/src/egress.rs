@@ -162,7 +162,7 @@ impl Egress {
         match event {
             Event::Session(SessionEvent::Attached { .. }) => self.attend(true),
             Event::Session(SessionEvent::Detached | SessionEvent::Adopted { .. }) => self.attend(false),
-            Event::Turn(TurnEvent::Started { .. }) => {
+            Event::Turn(TurnEvent::Started { .. } | TurnEvent::Compacting { .. }) => {
                 let mut inner = self.shared.lock();
                 inner.reasons.clear();
                 inner.opened.iter().for_each(|(allow, _)| allow.forget_answers());
@@ -252,6 +252,8 @@ impl Inner {
                 self.granted.push(rule.to_owned());
                 allow.add(parsed)
             }
+            // That is no permission.
+            Answer::Chosen { .. } => return allow.refuse(target).map_err(|error| error.to_string()),
             Answer::Deny { reason } => {
                 self.reasons.extend(reason.clone().map(|reason| (target.to_string(), reason)));
                 return allow.refuse(target).map_err(|error| error.to_string());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codetether_event::{BlobId, KnownFile, Timing, ToolResult};
+use codetether_event::{BlobId, KnownFile, Timing, TodoItem, ToolResult};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
@@ -39,6 +39,8 @@ pub(crate) struct CallEnd {
     /// What it named, relative to the root.
     pub(crate) touched: Vec<String>,
     pub(crate) known: Vec<KnownFile>,
+    /// What the model has set itself to do by it.
+    pub(crate) todo: Option<Vec<TodoItem>>,
     pub(crate) timing: Timing,
     /// Why the run must stop.
     pub(crate) fault: Option<String>,
@@ -90,6 +92,7 @@ impl Gate {
             wrote: output.wrote,
             touched,
             known: output.known,
+            todo: output.todo,
             timing: Timing {
                 first_ms: None,
                 total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -12,6 +12,7 @@ mod heard;
 mod host;
 mod hosted;
 mod hub;
+mod in_work;
 mod instructions;
 mod live;
 mod placeless;

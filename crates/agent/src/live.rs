@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
     Answer, AskKind, CallEvent, Cause, ContextEvent, EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Mode,
-    ModelId, NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, ToolName,
-    TurnEvent, TurnId, UnixMillis, Verdict, Way,
+    ModelId, NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, TodoItem,
+    ToolName, TurnEvent, TurnId, UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
@@ -28,6 +28,7 @@ use crate::confine::{Confine, Sandbox};
 use crate::gate::{CallEnd, Gate};
 use crate::host::CallHost;
 use crate::hub::Hub;
+use crate::in_work;
 use crate::instructions;
 use crate::prepare;
 use crate::purse::{MoneyLimit, Purse, Request};
@@ -79,12 +80,14 @@ pub(crate) struct End {
     pub(crate) facts: Vec<Event>,
     /// What a call named, relative to the root.
     pub(crate) touched: Vec<String>,
+    /// What the model has set itself to do by a call.
+    pub(crate) todo: Option<Vec<TodoItem>>,
     pub(crate) held: Option<Held>,
 }
 
 impl End {
     pub(crate) fn of(item: ItemId, facts: Vec<Event>) -> Self {
-        Self { item, facts, touched: Vec::new(), held: None }
+        Self { item, facts, touched: Vec::new(), todo: None, held: None }
     }
 }
 
@@ -138,7 +141,7 @@ impl Live {
         let mut records = Vec::with_capacity(facts.len());
         for mut event in facts {
             redacted::redact(&self.gate.redactor, &mut event);
-            if let Event::Turn(TurnEvent::Started { .. }) = event {
+            if let Event::Turn(TurnEvent::Started { .. } | TurnEvent::Compacting { .. }) = event {
                 turn = Some(TurnId(seq));
             }
             let ended = matches!(event, Event::Turn(TurnEvent::Ended { .. }));
@@ -172,7 +175,9 @@ impl Live {
         self.append(intents, cause, durable).await?;
         for effect in effects {
             match effect {
-                Effect::Prepare { item, model, format, way } => self.prepare(item, model, format, way),
+                Effect::Prepare { item, model, format, way, files, room } => {
+                    self.prepare(item, model, (format, way), (files, room));
+                }
                 Effect::Authorize { item, calls } => self.authorise(item, &calls),
                 Effect::Sample { item, model, effort, max_output, temperature, .. } => {
                     self.syncing = Some(self.journal.sync());
@@ -214,12 +219,26 @@ impl Live {
         cancel
     }
 
-    fn prepare(&mut self, item: ItemId, model: ModelId, format: ResponseFormat, way: Way) {
+    fn prepare(
+        &mut self,
+        item: ItemId,
+        model: ModelId,
+        form: (ResponseFormat, Way),
+        (files, room): (Vec<String>, u64),
+    ) {
         let offered = self.state.turn.as_ref().and_then(|turn| turn.settings.tools.clone());
         let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
+        // What cannot be judged is not shown.
+        let circumstances = self.circumstances().and_then(Result::ok).filter(|_| !files.is_empty());
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, model, offered, (format, way), first, &gate)
+            let facts = prepare::prepare(item, model, offered, form, first, &gate)
+                .map(|mut facts| {
+                    let shown = circumstances
+                        .and_then(|circumstances| in_work::shown(item, &files, room, &gate, &circumstances));
+                    facts.extend(shown);
+                    facts
+                })
                 .unwrap_or_else(|error| vec![Event::Item(ItemEvent::Failed { item, error })]);
             End::of(item, facts)
         });
@@ -348,7 +367,7 @@ impl Live {
             circumstances.map(|circumstances| circumstances.hidden(tool.as_str())).unwrap_or_default();
         let known = self.known();
         self.effects.spawn(async move {
-            let CallEnd { result, whole, wrote, touched, known, timing, fault } =
+            let CallEnd { result, whole, wrote, touched, known, todo, timing, fault } =
                 gate.run(permit, host.clone(), (hidden, known), cancel).await;
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
@@ -361,7 +380,7 @@ impl Live {
             let warnings = std::mem::take(&mut *host.warnings.lock().unwrap_or_else(PoisonError::into_inner));
             facts.extend(warnings.into_iter().map(|text| Event::Note(NoteEvent::Warned { text })));
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
-            End { touched, ..End::of(item, facts) }
+            End { touched, todo, ..End::of(item, facts) }
         });
     }
 
@@ -462,9 +481,14 @@ impl Live {
     }
 
     async fn ended(&mut self, joined: Result<End, tokio::task::JoinError>) -> Result<(), RunError> {
-        let End { item, mut facts, touched, held } = joined.map_err(|e| RunError::Broken(e.to_string()))?;
+        let End { item, mut facts, touched, todo, held } =
+            joined.map_err(|e| RunError::Broken(e.to_string()))?;
         self.cancels.remove(&item);
         self.enter(item, &touched, &mut facts);
+        if let Some(items) = todo {
+            // Before the call's end: what the model was told holds.
+            facts.insert(0, Event::Context(ContextEvent::Todo { item, items }));
+        }
         if held.is_some() {
             self.dialogue = held;
         }
@@ -527,6 +551,7 @@ impl Live {
         let Op::Answer { ask, answer: Answer::AllowAlways } = &submission.op else { return None };
         let open = self.state.turn.as_ref()?.asks.iter().find(|open| open.ask == *ask)?;
         let to = match &open.kind {
+            AskKind::Question(_) => None,
             AskKind::Permission { .. } => self.rule_file.as_ref(),
             AskKind::Egress { .. } => self.sandbox.as_deref().and_then(Sandbox::egress)?.file(),
         };

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use codetether_event::{
-    ContentPart, ContextEvent, EgressEvent, Event, Message, Reading, SampleEvent, SampleOutcome, Structured,
-    TurnEvent,
+    Answer, AskEvent, ContentPart, ContextEvent, EgressEvent, Event, Message, Reading, SampleEvent,
+    SampleOutcome, Structured, TurnEvent,
 };
 use codetether_secret::Redactor;
 
@@ -15,7 +15,20 @@ pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
         Event::Turn(TurnEvent::Started { input, .. } | TurnEvent::Steered { input, .. }) => {
             input.parts.iter_mut().for_each(|part| part_of(redactor, part));
         }
-        Event::Context(ContextEvent::Added { message: said, .. }) => message(redactor, said),
+        Event::Context(ContextEvent::Todo { items, .. }) => {
+            items.iter_mut().for_each(|item| {
+                text(redactor, &mut item.text);
+            });
+        }
+        Event::Ask(AskEvent::Answered { answer: Answer::Chosen { text: Some(said), .. }, .. }) => {
+            text(redactor, said);
+        }
+        Event::Ask(AskEvent::Answered { answer: Answer::Deny { reason: Some(said) }, .. }) => {
+            text(redactor, said);
+        }
+        Event::Context(
+            ContextEvent::Added { message: said, .. } | ContextEvent::Shown { message: said, .. },
+        ) => message(redactor, said),
         Event::Sample(SampleEvent::Ended { outcome, message: said, structured, .. }) => {
             if let SampleOutcome::Failed { failure } = outcome {
                 text(redactor, &mut failure.message);

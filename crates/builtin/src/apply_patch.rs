@@ -59,7 +59,7 @@ impl Tool for ApplyPatch {
                 if cx.cancel.is_cancelled() {
                     return Err(ToolError::Interrupted);
                 }
-                change::make(&cx, &changes)?;
+                change::make(&cx.root, &changes)?;
                 let known = change::known(&changes);
                 let wrote = changes.into_iter().map(|change| change.path).collect();
                 Ok(ToolOutput { text: told, wrote, known, ..ToolOutput::default() })

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use codetether_event::KnownFile;
 use codetether_files::{Permissions, Root, RootError};
-use codetether_tool::{ToolContext, ToolError};
+use codetether_tool::ToolError;
 
 use crate::known::{self, Standing};
 use crate::place::refused;
@@ -47,20 +47,23 @@ pub(crate) fn known(changes: &[Change]) -> Vec<KnownFile> {
 ///
 /// # Errors
 /// When one cannot be made; then all others are as they were, or the error names those that are not.
-pub(crate) fn make(cx: &ToolContext, changes: &[Change]) -> Result<(), ToolError> {
-    distinct(&cx.root, changes)?;
+pub(crate) fn make(root: &Root, changes: &[Change]) -> Result<(), ToolError> {
+    distinct(root, changes)?;
     let (written, removed): (Vec<&Change>, Vec<&Change>) =
         changes.iter().partition(|change| change.after.is_some());
     let mut made: Vec<&Change> = Vec::new();
     let mut folders = BTreeSet::new();
     for change in written.into_iter().chain(removed) {
-        let root = &cx.root;
         let done = match &change.after {
             Some((bytes, permissions)) => {
-                if change.before.is_none() {
-                    folders.extend(missing_folders(root, &change.path));
+                match change.before {
+                    Some(_) => root.write_as(&change.path, bytes, *permissions),
+                    // What has come there since it was looked at is not overwritten.
+                    None => {
+                        folders.extend(missing_folders(root, &change.path));
+                        root.create_as(&change.path, bytes, *permissions)
+                    }
                 }
-                root.write_as(&change.path, bytes, *permissions)
             }
             None => root.remove(&change.path),
         };
@@ -118,4 +121,35 @@ fn missing_folders(root: &Root, path: &str) -> Vec<String> {
     let is_missing = |folder: &&str| matches!(root.metadata(folder), Err(RootError::NotFound { .. }));
     let above = path.char_indices().filter(|(_, c)| *c == '/').filter_map(|(at, _)| path.get(..at));
     above.filter(is_missing).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_since_the_plan_was_made_is_not_overwritten_and_the_rest_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let root = Root::open(dir.path()).unwrap();
+        root.write("old", b"old").unwrap();
+        let change = |name: &str, before: Option<&str>| Change {
+            path: name.to_owned(),
+            before: before.map(|bytes| (bytes.into(), 0o644)),
+            after: Some((b"ours".to_vec(), Permissions::Kept)),
+            moved_from: None,
+            standing: Standing::Same,
+        };
+        let planned = [change("new/first", None), change("old", Some("old")), change("taken", None)];
+        root.write("taken", b"theirs").unwrap();
+        let error = make(&root, &planned).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`taken` is there by now, and was not before: it is left as it is; what was written before it was put back, so no \
+             file has changed"
+        );
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        assert_eq!((read("taken").as_str(), read("old").as_str()), ("theirs", "old"));
+        assert!(!path("new").exists());
+    }
 }

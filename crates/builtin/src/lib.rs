@@ -1,4 +1,5 @@
-//! The built-in tools, one a file: `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`.
+//! The built-in tools, one a file: `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`,
+//! `question`, `todo`.
 //! Each does what its call says within the bounds of its context, and never decides whether it may.
 //!
 //! Paths are relative to the context's root, which cannot be left. Every output is bounded and says so when the
@@ -20,10 +21,12 @@ mod near;
 mod off_thread;
 mod patch;
 mod place;
+mod question;
 mod read;
 mod recall;
 mod replace;
 mod text;
+mod todo;
 mod walk;
 mod write;
 
@@ -40,8 +43,10 @@ pub use glob::Glob;
 pub use grep::Grep;
 pub use list::List;
 pub use multi_edit::MultiEdit;
+pub use question::Question;
 pub use read::Read;
 pub use recall::Recall;
+pub use todo::Todo;
 pub use write::Write;
 
 /// All built-in tools, in the order in which they are shown to the model.
@@ -58,6 +63,8 @@ pub fn tools(shell: Shell) -> Vec<Arc<dyn Tool>> {
         Arc::new(Grep::default()),
         Arc::new(Bash::new(shell)),
         Arc::new(Recall::default()),
+        Arc::new(Question::default()),
+        Arc::new(Todo::default()),
     ]
 }
 

@@ -71,7 +71,7 @@ impl Tool for MultiEdit {
                 if cx.cancel.is_cancelled() {
                     return Err(ToolError::Interrupted);
                 }
-                change::make(&cx, &changes)?;
+                change::make(&cx.root, &changes)?;
                 let known = change::known(&changes);
                 let wrote = changes.into_iter().map(|change| change.path).collect();
                 Ok(ToolOutput { text: told.join("\n"), wrote, known, ..ToolOutput::default() })

@@ -6,9 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::spec;
+use crate::text::{first_bytes, first_chars};
 
 /// Bytes for what is said besides the result.
 const FOOTER: usize = 200;
+/// Characters of one line that are shown at once.
+const LINE_CHARS: usize = 4_000;
 
 #[derive(Deserialize, JsonSchema)]
 struct RecallArgs {
@@ -16,6 +19,8 @@ struct RecallArgs {
     id: String,
     /// First line to show, 1 by default
     from: Option<usize>,
+    /// Characters of it to skip
+    skip: Option<usize>,
 }
 
 /// The tool `recall`.
@@ -47,42 +52,59 @@ impl Tool for Recall {
 
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
-            let RecallArgs { id, from } = args.parse()?;
+            let RecallArgs { id, from, skip } = args.parse()?;
             let unknown =
                 || ToolError::ForModel(format!("there is no result of a call `{id}` in this session"));
             let item: ItemId = id.trim().parse().map_err(|_| unknown())?;
             let text = cx.host.recall(item).await?.ok_or_else(unknown)?;
-            Ok(ToolOutput::text(shown(&text, from.unwrap_or(1).max(1), cx.limits.output)))
+            let from = From { line: from.unwrap_or(1).max(1), skip: skip.unwrap_or(0) };
+            Ok(ToolOutput::text(shown(&text, from, cx.limits.output)))
         })
     }
 }
 
-/// The lines from there on, as far as they fit.
-fn shown(text: &str, from: usize, most: usize) -> String {
+/// Where what is shown begins.
+#[derive(Clone, Copy)]
+struct From {
+    /// From 1.
+    line: usize,
+    /// Characters of it that are passed over.
+    skip: usize,
+}
+
+/// The lines from there on, as far as they fit; of a long one only a part.
+fn shown(text: &str, from: From, most: usize) -> String {
     let lines = text.lines().count();
-    let start: usize = text.split_inclusive('\n').take(from - 1).map(str::len).sum();
-    if from > lines.max(1) {
+    if from.line > lines.max(1) {
         return format!("[it has {lines} lines]\n");
     }
-    let rest = &text[start..];
     let room = most.saturating_sub(FOOTER);
-    if rest.len() <= room {
-        return rest.to_owned();
+    let mut told = String::new();
+    for (number, line) in (1..).zip(text.lines()).skip(from.line - 1) {
+        let skip = if number == from.line { from.skip } else { 0 };
+        let rest = line.char_indices().nth(skip).map_or("", |(at, _)| &line[at..]);
+        let part = first_bytes(first_chars(rest, LINE_CHARS), room);
+        let mut piece = part.to_owned();
+        if part.len() < rest.len() {
+            let chars = part.chars().count();
+            piece.push_str(&format!(
+                " [… {} bytes more; go on with `from` {number} and `skip` {}]",
+                rest.len() - part.len(),
+                skip + chars
+            ));
+        }
+        piece.push('\n');
+        if !told.is_empty() && told.len() + piece.len() > room {
+            let last = number - 1;
+            told.push_str(&format!(
+                "[lines {} to {last} of {lines}; go on with `from` {number}]\n",
+                from.line
+            ));
+            return told;
+        }
+        told.push_str(&piece);
     }
-    let fits = rest.floor_char_boundary(room);
-    let Some(end) = rest[..fits].rfind('\n').map(|at| at + 1) else {
-        let long = rest.lines().next().map_or(0, str::len);
-        let cut = &rest[..fits];
-        return format!(
-            "{cut}\n[line {from} of {lines} has {long} bytes: only its first {fits} can be shown]\n"
-        );
-    };
-    let next = from + rest[..end].lines().count();
-    format!(
-        "{}\n[lines {from} to {} of {lines}; go on with `from` {next}]\n",
-        rest[..end].trim_end(),
-        next - 1
-    )
+    told
 }
 
 #[cfg(test)]
@@ -92,6 +114,7 @@ mod tests {
     #[test]
     fn a_long_result_is_shown_in_parts() {
         let text: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let shown = |text: &str, line, most| shown(text, From { line, skip: 0 }, most);
         assert_eq!(shown(&text, 1, 10_000), text);
         let first = shown(&text, 1, FOOTER + 50);
         assert!(
@@ -103,5 +126,20 @@ mod tests {
         assert_eq!(shown("", 1, 10_000), "");
         // A line that is longer than all the room is cut at a character.
         assert!(shown(&"é".repeat(500), 1, FOOTER + 51).starts_with(&"é".repeat(25)));
+    }
+
+    #[test]
+    fn a_long_line_is_shown_in_parts_and_does_not_keep_out_the_others() {
+        let text = format!("{}\nsecond\n", "é".repeat(LINE_CHARS + 10));
+        let first = shown(&text, From { line: 1, skip: 0 }, 30_000);
+        assert!(
+            first.ends_with("é [… 20 bytes more; go on with `from` 1 and `skip` 4000]\nsecond\n"),
+            "{first}"
+        );
+        assert_eq!(
+            shown(&text, From { line: 1, skip: LINE_CHARS }, 30_000),
+            format!("{}\nsecond\n", "é".repeat(10))
+        );
+        assert_eq!(shown(&text, From { line: 1, skip: 1_000_000 }, 30_000), "\nsecond\n");
     }
 }

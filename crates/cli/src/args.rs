@@ -13,6 +13,7 @@ use crate::commands::config::ConfigCommand;
 use crate::commands::models::ModelsCommand;
 use crate::commands::permissions::PermissionsCommand;
 use crate::commands::route::RouteCommand;
+use crate::commands::session::CompactArgs;
 use crate::commands::structured::StructuredCommand;
 use crate::commands::trust::TrustArgs;
 use crate::commands::usage::UsageArgs;
@@ -233,7 +234,7 @@ pub(crate) struct DiffArgs {
     pub(crate) session: Option<String>,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(group(ArgGroup::new("session").args(["resume", "last", "fork"])))]
 pub(crate) struct RunArgs {
     /// What to do; `-` reads it from standard input. With a prompt here, piped input is added as context.
@@ -363,8 +364,9 @@ pub(crate) struct RunArgs {
     pub(crate) quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
+    #[default]
     Text,
     Json,
     Jsonl,
@@ -394,6 +396,12 @@ pub(crate) enum SessionCommand {
         /// The beginning of its id, or `last` for this folder's last.
         id: String,
     },
+    /// Put a summary in the place of what was said in a session, so that it goes on with less. What was said stays in its
+    /// journal.
+    ///
+    /// Instructions, the first and the last prompt, the list of things to do, files in work and the last steps stay. A model
+    /// is asked for the summary, as `run` would ask it; standard error says what gave way, and what that cost.
+    Compact(Box<CompactArgs>),
     /// Give a session a title.
     Rename {
         /// The beginning of its id, or `last` for this folder's last.
@@ -448,7 +456,7 @@ pub(crate) fn mode(text: &str) -> Result<Mode, String> {
         .ok_or_else(|| "expected `plan`, `ask`, `auto-edit` or `bypass`".into())
 }
 
-fn effort(text: &str) -> Result<Effort, String> {
+pub(crate) fn effort(text: &str) -> Result<Effort, String> {
     [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High]
         .into_iter()
         .find(|effort| effort.as_str() == text)

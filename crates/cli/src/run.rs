@@ -2,12 +2,15 @@
 
 mod asks;
 mod cassettes;
+mod choice;
 mod cure;
 mod figures;
 mod form;
 mod input;
 mod progress;
 mod signals;
+mod summing;
+mod todo;
 mod view;
 mod watch;
 mod window;
@@ -57,7 +60,20 @@ struct Past {
     turn: Option<TurnSettings>,
 }
 
+/// What a run wants of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// That it does what the prompt says, or goes on with what it was told.
+    Work,
+    /// That a summary takes the place of what was said.
+    Compact,
+}
+
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    asked(args, Wish::Work)
+}
+
+pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
     let started = Instant::now();
     let layout = Layout::new(place::data_dir()?);
     let here = folder(args.dir.as_deref())?;
@@ -78,13 +94,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let load = |project: &Project| settings::load(project, args.set.clone(), settings::flags(args));
     let mut settings = load(&project)?;
     let mut files = input::attachments(&args.file)?;
-    let prompt = input::prompt(args)?;
+    let prompt = if wish == Wish::Work { input::prompt(args)? } else { None };
     if let Some(prompt) = &prompt {
         files.extend(input::mentioned(&prompt.said, &root)?);
     }
     let prompt = prompt.map(|prompt| prompt.whole);
+    let begins = prompt.is_some() || wish == Wish::Compact;
+    if let (Wish::Compact, Target::Resume(Past { id, turn: Some(_), .. })) = (wish, &target) {
+        return Err(cut_short(*id));
+    }
     // A turn that goes on has its settings already.
-    if prompt.is_some() {
+    if begins {
         if attended && project.ask()? {
             settings = load(&project)?;
         }
@@ -92,8 +112,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             printer::err(&project.left_out(&settings));
         }
     }
-    let turn = match (&prompt, &target) {
-        (Some(_), _) => {
+    let turn = match (begins, &target) {
+        (true, _) => {
             let format = form::asked(args)?;
             let chosen = models::chosen(&settings)?;
             if let Some(note) = chosen.note.filter(|_| !args.quiet) {
@@ -104,7 +124,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             let compaction = compaction(&settings, &turn);
             TurnSettings { format, replayed: args.replay.is_some(), compaction, ..turn }
         }
-        (None, Target::Resume(Past { turn: Some(turn), .. })) => {
+        (false, Target::Resume(Past { turn: Some(turn), .. })) => {
             let turn = going_on(args, turn.clone())?;
             if turn.confinement < sandbox::confinement(&settings)? {
                 return Err(Failure::with_help(
@@ -115,7 +135,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
             turn
         }
-        (None, _) => return Err(nothing_to_do()),
+        (false, _) => return Err(nothing_to_do()),
     };
     keys::redactor().learn(models::secrets(&settings));
     let cassettes = cassettes::asked(args, &root)?;
@@ -171,40 +191,39 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         let hosted = match target {
             Target::New => opening.create(root).await,
             Target::Resume(past) => {
-                if prompt.is_none() {
+                if !begins {
                     before = past.records;
                 }
-                opening.resume(past.id, named, prompt.is_none()).await
+                opening.resume(past.id, named, !begins).await
             }
             Target::Fork(past) => opening.fork(past.id, named).await,
         }?;
         let (model, confinement, formed) = (turn.model.clone(), turn.confinement, !turn.format.is_text());
         let named = facts::named(&settings);
         let subscription = hosted.subscribe(Cursor { after: hosted.opened_after(), open: Vec::new() });
-        let turn = match prompt {
-            Some(prompt) => {
+        let op = match (prompt, wish) {
+            (Some(prompt), _) => {
                 let input = input::input(&prompt, files, hosted.blobs())?;
-                let asked =
-                    hosted.submit(Principal::Local, Op::Prompt { input, settings: Box::new(turn) }).await;
-                match asked {
-                    Ok(seq) => TurnId(seq),
-                    Err(SubmitError::Refused(refused)) => {
-                        return Err(Failure::new(Exit::Failed, refused.to_string()));
-                    }
-                    Err(SubmitError::Ended) => return Err(ended_early(hosted).await),
-                }
+                Some(Op::Prompt { input, settings: Box::new(turn) })
             }
+            (None, Wish::Compact) => Some(Op::Compact { settings: Some(Box::new(turn)) }),
+            (None, Wish::Work) => None,
+        };
+        let turn = match op {
+            Some(op) => match hosted.submit(Principal::Local, op).await {
+                Ok(seq) => TurnId(seq),
+                Err(SubmitError::Refused(refused)) => {
+                    return Err(Failure::new(Exit::Failed, refused.to_string()));
+                }
+                Err(SubmitError::Ended) => return Err(ended_early(hosted).await),
+            },
             None => {
                 let turn = hosted.turn_under_way().ok_or_else(nothing_to_do)?;
                 figures.learn(&std::mem::take(&mut before), turn);
                 turn
             }
         };
-        let window = if args.quiet || args.replay.is_some() {
-            Probe::none(&model)
-        } else {
-            Probe::start(&found, &model)
-        };
+        let window = if args.replay.is_some() { Probe::none(&model) } else { Probe::start(&found, &model) };
         Run { args, hosted, turn, model, confinement, named, formed, started, attended, figures, window }
             .watch(subscription, &mut signals)
             .await
@@ -286,6 +305,14 @@ fn check_tools(turn: &TurnSettings, tools: &Builtin) -> Result<(), Failure> {
             Err(Failure::with_help(Exit::Usage, format!("there is no tool `{unknown}` to offer"), help))
         }
     }
+}
+
+fn cut_short(id: SessionId) -> Failure {
+    Failure::with_help(
+        Exit::Usage,
+        "a turn of this session was cut short, and comes first",
+        format!("go on with it by `codetether run --resume {id}`, or begin another with a prompt"),
+    )
 }
 
 fn nothing_to_do() -> Failure {

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobId, ItemId, Message, ModelId, ResponseFormat, Seq, ToolName, Way};
+use crate::{
+    BlobId, ItemId, KnownFile, Message, ModelId, Principal, ResponseFormat, Seq, TodoItem, ToolName, Way,
+};
 
 /// What the model is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +68,38 @@ pub enum ContextEvent {
         messages: u32,
         /// About how many tokens there were.
         tokens: u64,
+    },
+    /// The user asked that all but what must stay gives way to a summary, at the next step.
+    #[serde(rename = "context.compaction_asked")]
+    CompactionAsked {
+        /// Who asked.
+        by: Principal,
+    },
+    /// Files in work that are shown anew, as they are now, after they gave way.
+    #[serde(rename = "context.shown")]
+    Shown {
+        /// The item that read them.
+        item: ItemId,
+        /// What the model is told.
+        message: Message,
+        /// The files that it knows by it.
+        known: Vec<KnownFile>,
+    },
+    /// What the model has set itself to do, in place of what it had before.
+    #[serde(rename = "context.todo")]
+    Todo {
+        /// The call.
+        item: ItemId,
+        /// The whole list.
+        items: Vec<TodoItem>,
+    },
+    /// How long the context of a model is, as its server says.
+    #[serde(rename = "context.window")]
+    Window {
+        /// The model.
+        model: ModelId,
+        /// Tokens of a request and its answer together.
+        tokens: u32,
     },
     /// The conversation went back to what it was before a record, which began a turn or a step.
     #[serde(rename = "context.rewound")]

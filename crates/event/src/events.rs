@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     Answer, AskId, Attempt, Audience, BlobId, ContextEvent, EgressEvent, FilesEvent, Input, ItemId,
-    KnownFile, Message, ModelId, Money, Principal, RawJson, Rung, Seq, SessionId, SnapshotId, Structured,
-    ToolName, ToolResult, TurnSettings, Usage,
+    KnownFile, Message, ModelId, Money, Principal, Question, RawJson, Rung, Seq, SessionId, SnapshotId,
+    Structured, ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -190,6 +190,14 @@ pub enum TurnEvent {
         input: Input,
         /// Who asked.
         by: Principal,
+    },
+    /// A turn that only puts a summary in the place of what was said: there is no prompt.
+    #[serde(rename = "turn.compacting")]
+    Compacting {
+        /// Who asked.
+        by: Principal,
+        /// What holds during the turn.
+        settings: Box<TurnSettings>,
     },
     /// A model failed for good, and the turn goes on with the next of its settings' `fallback`.
     #[serde(rename = "turn.fell_back")]
@@ -611,6 +619,8 @@ pub enum AskKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// What does the user want? The answer is the call's result.
+    Question(Question),
     /// May the command that runs reach this? Its connection waits for the answer, though not for ever.
     Egress {
         /// Where it wants to go, as `host:port`.
@@ -631,6 +641,7 @@ impl AskKind {
     pub fn why(&self) -> &str {
         match self {
             Self::Permission { why, .. } | Self::Egress { why, .. } => why,
+            Self::Question(_) => "",
         }
     }
 
@@ -640,6 +651,7 @@ impl AskKind {
         match self {
             Self::Permission { rules, .. } => rules,
             Self::Egress { rule, .. } => std::slice::from_ref(rule),
+            Self::Question(_) => &[],
         }
     }
 
@@ -648,6 +660,7 @@ impl AskKind {
     pub fn file(&self) -> Option<&str> {
         match self {
             Self::Permission { file, .. } | Self::Egress { file, .. } => file.as_deref(),
+            Self::Question(_) => None,
         }
     }
 }

@@ -15,8 +15,10 @@ mod ids;
 mod known;
 mod message;
 mod op;
+mod question;
 mod record;
 mod settings;
+mod todo;
 mod touches;
 mod usage;
 
@@ -37,7 +39,9 @@ pub use ids::{
 pub use known::KnownFile;
 pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
+pub use question::{Choice, Question};
 pub use record::{Cause, RawJson, Record};
 pub use settings::{Compaction, Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
+pub use todo::{TodoItem, TodoState, todo_lines};
 pub use touches::Touches;
 pub use usage::{Money, Usage};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AskId, ContentPart, OpId, Restore, Seq, TurnSettings};
+use crate::{AskId, ContentPart, ModelId, OpId, Restore, Seq, TurnSettings};
 
 /// An operation, who asks for it, and an id that makes asking twice harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +48,19 @@ pub enum Op {
         ask: AskId,
         /// How.
         answer: Answer,
+    },
+    /// Put a summary in the place of what was said: at the next step of the turn under way, or in a turn of its own.
+    Compact {
+        /// What holds in that turn; needed where none is under way, and passed over where one is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Box<TurnSettings>>,
+    },
+    /// How long the context of a model is, as its server says.
+    Window {
+        /// The model.
+        model: ModelId,
+        /// Tokens of a request and its answer together.
+        tokens: u32,
     },
     /// Stop the turn under way.
     Interrupt,
@@ -105,7 +118,16 @@ pub enum Answer {
     AllowSession,
     /// The same, and the rules are written to the file that the ask names.
     AllowAlways,
-    /// This call may not run; for a host, nothing reaches it for the rest of the turn.
+    /// The answer to a question: some of its options, words of the user's own, or both.
+    Chosen {
+        /// The labels of the options.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<String>,
+        /// What the user says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// A question is not answered; this call may not run; for a host, nothing reaches it for the rest of the turn.
     Deny {
         /// Why; the model hears it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

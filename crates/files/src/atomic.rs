@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -90,13 +90,38 @@ pub(crate) fn replace_at(
     mode: Permission,
     durability: Durability,
 ) -> io::Result<()> {
+    put_at(dir, bytes, mode, durability, |temporary| rustix::fs::renameat(dir, temporary, dir, name))
+}
+
+/// The same where nothing has that name yet; an error of kind `AlreadyExists` where something does by then.
+pub(crate) fn create_at(dir: BorrowedFd<'_>, name: &Path, bytes: &[u8], mode: Permission) -> io::Result<()> {
+    put_at(dir, bytes, mode, Durability::Cached, |temporary| {
+        match rustix::fs::renameat_with(dir, temporary, dir, name, RenameFlags::NOREPLACE) {
+            // A file system that has no such renaming.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                rustix::fs::linkat(dir, temporary, dir, name, AtFlags::empty())?;
+                rustix::fs::unlinkat(dir, temporary, AtFlags::empty())
+            }
+            done => done,
+        }
+    })
+}
+
+/// Writes a file in an open folder under a name of its own, which `name` then changes.
+fn put_at(
+    dir: BorrowedFd<'_>,
+    bytes: &[u8],
+    mode: Permission,
+    durability: Durability,
+    name: impl FnOnce(&Path) -> Result<(), Errno>,
+) -> io::Result<()> {
     let (temporary, mut file) = create_temporary(dir, mode)?;
     let written = (|| {
         file.write_all(bytes)?;
         if durability == Durability::Synced {
             file.sync_data()?;
         }
-        Ok(rustix::fs::renameat(dir, &temporary, dir, name)?)
+        Ok(name(&temporary)?)
     })();
     if written.is_err() {
         // The first error is the one to tell.

@@ -76,6 +76,12 @@ pub enum RootError {
         /// As it was given.
         path: String,
     },
+    /// There is something there by now, and nothing was to be.
+    #[error("`{path}` is there by now, and was not before: it is left as it is")]
+    Exists {
+        /// As it was given.
+        path: String,
+    },
     /// There is nothing there.
     #[error("there is no `{path}`")]
     NotFound {

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
-use crate::atomic::{Permission, replace_at};
+use crate::atomic::{Permission, create_at, replace_at};
 use crate::folder::seen;
 use crate::resolve::{Beneath, LINKS_MAX};
 use crate::{Durability, Error, Listing, RootError, Seen};
@@ -201,6 +201,29 @@ impl Root {
             Refusal::NotAFile => RootError::NotAFile { path: path.to_owned() },
             Refusal::Io(cause) => {
                 RootError::Io(Error::new("write", self.path().join(relative.as_str()), cause))
+            }
+        })
+    }
+
+    /// Writes a new file where nothing has that name, with the folders that it needs.
+    ///
+    /// # Errors
+    /// [`RootError::Exists`] where something has it by now, a link included; else as [`write`](Self::write).
+    pub fn create_as(&self, path: &str, bytes: &[u8], permissions: Permissions) -> Result<(), RootError> {
+        let relative = self.relative(path)?;
+        let relative = Path::new(relative.as_str());
+        let (Some(folder), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Err(RootError::IsDirectory { path: path.to_owned() });
+        };
+        let whole = || self.path().join(relative);
+        let dir = self.beneath.resolve_or_make_dir(folder).map_err(|error| match error {
+            Errno::NOTDIR => RootError::Io(Error::new("write", whole(), Errno::NOTDIR)),
+            error => self.refused("write", path, error),
+        })?;
+        create_at(dir.as_fd(), Path::new(name), bytes, permissions.of_new()).map_err(|cause| {
+            match cause.kind() {
+                std::io::ErrorKind::AlreadyExists => RootError::Exists { path: path.to_owned() },
+                _ => RootError::Io(Error::new("write", whole(), cause)),
             }
         })
     }

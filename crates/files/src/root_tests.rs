@@ -318,3 +318,24 @@ fn a_race_with_a_link_does_not_lead_out() {
         assert_untouched(&place);
     }
 }
+
+#[test]
+fn a_new_file_takes_the_place_of_nothing() {
+    for place in places() {
+        place.root.create_as("new/deep", b"x", Permissions::Kept).unwrap();
+        assert_eq!(std::fs::read(place.inside.join("new/deep")).unwrap(), b"x");
+        symlink("nothing", place.inside.join("link")).unwrap();
+        for taken in ["file", "sub", "link"] {
+            let error = place.root.create_as(taken, b"x", Permissions::Kept).unwrap_err();
+            assert!(matches!(error, RootError::Exists { .. }), "{taken}: {error}");
+        }
+        assert_eq!(std::fs::read(place.inside.join("file")).unwrap(), b"inner");
+        let names: Vec<_> =
+            std::fs::read_dir(&place.inside).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 4, "nothing is left over: {names:?}");
+        symlink(&place.outside, place.inside.join("out")).unwrap();
+        let error = place.root.create_as("out/new", b"x", Permissions::Kept).unwrap_err();
+        assert!(matches!(error, RootError::Outside { .. }), "{error}");
+        assert_untouched(&place);
+    }
+}

@@ -31,6 +31,8 @@ pub enum LocalServer {
     LmStudio,
     /// vLLM, or another that says what vLLM says.
     Vllm,
+    /// One that names the length of contexts in its list of models.
+    Other,
 }
 
 /// The context of a model as it is served.
@@ -57,13 +59,17 @@ pub async fn local_window(client: &Client, base_url: &str, model: &str) -> Optio
         return None;
     }
     let found = |server: LocalServer| move |tokens| LocalWindow { tokens, server };
-    if let Some(window) = asked.vllm().await.map(found(LocalServer::Vllm)) {
+    let listed = asked.listed().await;
+    if let Some(window) = listed.as_ref().and_then(vllm).map(found(LocalServer::Vllm)) {
         return Some(window);
     }
     if let Some(window) = asked.llama_server().await.map(found(LocalServer::LlamaServer)) {
         return Some(window);
     }
     if let Some(window) = asked.lm_studio().await.map(found(LocalServer::LmStudio)) {
+        return Some(window);
+    }
+    if let Some(window) = listed.as_ref().and_then(other).map(found(LocalServer::Other)) {
         return Some(window);
     }
     asked.ollama().await.map(found(LocalServer::Ollama))
@@ -76,10 +82,10 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn vllm(&self) -> Option<u64> {
+    /// The model as it stands in the list of a compatible server.
+    async fn listed(&self) -> Option<Value> {
         let models = self.get(&format!("{}/models", self.base.path().trim_end_matches('/'))).await?;
-        let model = models["data"].as_array()?.iter().find(|model| model["id"] == self.model)?;
-        tokens(&model["max_model_len"])
+        models["data"].as_array()?.iter().find(|model| model["id"] == self.model).cloned()
     }
 
     async fn llama_server(&self) -> Option<u64> {
@@ -151,6 +157,16 @@ impl Asked<'_> {
         };
         timeout(ANSWER_WAIT, read).await.ok().flatten()
     }
+}
+
+fn vllm(model: &Value) -> Option<u64> {
+    tokens(&model["max_model_len"])
+}
+
+/// What other servers say of a model in their list. (`meta.n_ctx_train` is what it was trained with, and no window.)
+fn other(model: &Value) -> Option<u64> {
+    let said = [&model["n_ctx"], &model["meta"]["n_ctx"], &model["context_length"], &model["context_window"]];
+    said.into_iter().find_map(tokens)
 }
 
 /// A number of tokens; none for what is no such number.

@@ -1,8 +1,8 @@
 //! Wishes become facts, or are refused with a reason.
 
 use codetether_event::{
-    Answer, AskEvent, ContextEvent, Event, FilesEvent, InterruptReason, Mode, Op, Principal, Restore,
-    SessionEvent, Submission, TurnEvent, TurnSettings,
+    Answer, AskEvent, AskKind, ContextEvent, Event, FilesEvent, InterruptReason, Mode, Op, Principal,
+    Restore, SessionEvent, Submission, TurnEvent, TurnSettings,
 };
 
 use crate::State;
@@ -16,6 +16,12 @@ pub enum Refused {
     Idle,
     /// That ask is not open: it was answered or withdrawn, or never was.
     NoSuchAsk,
+    /// That is no answer to what is asked.
+    Misanswered,
+    /// Nothing could give way to a summary.
+    NothingToCompact,
+    /// Too much was summed up since for the conversation to go back there.
+    TooFarBack,
     /// Those changes do not stand (any more), or nothing was taken back.
     NothingToRestore,
     /// No turn and no step of the conversation began there.
@@ -32,6 +38,15 @@ impl std::fmt::Display for Refused {
             Self::Busy => "a turn is under way already: steer it, or interrupt it first",
             Self::Idle => "no turn is under way",
             Self::NoSuchAsk => "that question is not open (any more)",
+            Self::Misanswered => "that does not answer the question: choose of its options, or say it in words",
+            Self::NothingToCompact => {
+                "there is nothing to compact: what could give way is too little, or the model has not answered since the \
+                 last time"
+            }
+            Self::TooFarBack => {
+                "the conversation was compacted since, and what was before is no longer at hand: take back the files \
+                 alone (without `--conversation`), or begin a session from there with `codetether session fork --at`"
+            }
             Self::NothingToRestore => "there is nothing to take back, or to do again",
             Self::NoSuchStep => "no turn or step of the conversation began there",
             Self::NotYours => "only the local user may do that",
@@ -80,24 +95,32 @@ impl State {
                 None => return Err(Refused::Idle),
             },
             Op::Answer { ask, answer } => {
-                let open = self.turn.iter().flat_map(|turn| &turn.asks).any(|open| open.ask == *ask);
-                match (open, &by, answer) {
-                    (false, ..) => return Err(Refused::NoSuchAsk),
-                    (
-                        true,
-                        Principal::Remote(_),
-                        Answer::Allow | Answer::AllowSession | Answer::AllowAlways,
-                    ) => {
-                        return Err(Refused::NotYours);
-                    }
-                    (true, ..) => Event::Ask(AskEvent::Answered { ask: *ask, answer: answer.clone(), by }),
-                }
+                let mut asks = self.turn.iter().flat_map(|turn| &turn.asks);
+                let open = asks.find(|open| open.ask == *ask).ok_or(Refused::NoSuchAsk)?;
+                may_answer(&open.kind, answer, &by)?;
+                Event::Ask(AskEvent::Answered { ask: *ask, answer: answer.clone(), by })
+            }
+            Op::Compact { settings } => match self.compacting(settings.as_deref(), by)? {
+                Some(fact) => fact,
+                None => return Ok(Vec::new()),
+            },
+            Op::Window { .. } if by != Principal::Local => return Err(Refused::NotYours),
+            Op::Window { model, tokens } if self.windows.get(model) == Some(tokens) || *tokens == 0 => {
+                return Ok(Vec::new());
+            }
+            Op::Window { model, tokens } => {
+                Event::Context(ContextEvent::Window { model: model.clone(), tokens: *tokens })
             }
             Op::Restore(_) | Op::Rewind { .. } if by != Principal::Local => return Err(Refused::NotYours),
             Op::Restore(_) | Op::Rewind { .. } if self.turn.is_some() || self.files.wanted.is_some() => {
                 return Err(Refused::Busy);
             }
             Op::Restore(wish) if !self.files.can(&wish.what) => return Err(Refused::NothingToRestore),
+            Op::Restore(Restore { rewind: Some(to), .. }) | Op::Rewind { to }
+                if self.context.is_too_far_back(*to) =>
+            {
+                return Err(Refused::TooFarBack);
+            }
             Op::Restore(Restore { rewind: Some(to), .. }) | Op::Rewind { to } if !self.context.began(*to) => {
                 return Err(Refused::NoSuchStep);
             }
@@ -108,6 +131,41 @@ impl State {
             Op::Rename { title } => Event::Session(SessionEvent::Renamed { title: title.clone() }),
         };
         Ok(vec![fact])
+    }
+}
+
+impl State {
+    /// What asking for a summary brings about; nothing where it was asked for already.
+    fn compacting(&self, settings: Option<&TurnSettings>, by: Principal) -> Result<Option<Event>, Refused> {
+        let fact = match (&self.turn, settings) {
+            (Some(turn), _) if turn.interrupted.is_some() => return Err(Refused::Idle),
+            (Some(_), _) if self.context.is_to_give_way() => return Ok(None),
+            (Some(_), _) => Event::Context(ContextEvent::CompactionAsked { by }),
+            (None, None) => return Err(Refused::Idle),
+            (None, Some(settings)) if widens(settings) && by != Principal::Local => {
+                return Err(Refused::NotYours);
+            }
+            (None, Some(_)) if self.files.wanted.is_some() => return Err(Refused::Busy),
+            (None, Some(settings)) => {
+                Event::Turn(TurnEvent::Compacting { by, settings: Box::new(settings.clone()) })
+            }
+        };
+        if self.can_compact() { Ok(Some(fact)) } else { Err(Refused::NothingToCompact) }
+    }
+}
+
+/// What is said in words, or chosen, answers a question and never a permission; only the local user permits.
+fn may_answer(kind: &AskKind, answer: &Answer, by: &Principal) -> Result<(), Refused> {
+    match (kind, answer, by) {
+        (_, Answer::Deny { .. }, _) => Ok(()),
+        (AskKind::Question(question), Answer::Chosen { options, text }, _)
+            if question.is_answered_by(options, text.as_deref()) =>
+        {
+            Ok(())
+        }
+        (AskKind::Question(_), ..) | (_, Answer::Chosen { .. }, _) => Err(Refused::Misanswered),
+        (_, _, Principal::Remote(_)) => Err(Refused::NotYours),
+        (_, _, Principal::Local) => Ok(()),
     }
 }
 
@@ -167,5 +225,38 @@ mod tests {
         }
         let no = submission(4, remote(), Op::Answer { ask, answer: Answer::Deny { reason: None } });
         assert_eq!(t.state().accept(&no).map(|facts| facts.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_text_answers_a_question_and_never_a_permission() {
+        let chosen = |options: &[&str], text: Option<&str>| Answer::Chosen {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            text: text.map(str::to_owned),
+        };
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("bash", "{}")]).ask_at(UnixMillis(50));
+        let say = |t: &Transcript, ask, answer, from| {
+            t.state().accept(&submission(9, from, Op::Answer { ask, answer })).map(|facts| facts.len())
+        };
+        assert_eq!(say(&t, ask, chosen(&[], Some("yes")), Principal::Local), Err(Refused::Misanswered));
+        let mut t = Transcript::new();
+        let ask = t.prompt("go").calls(&[("question", "{}")]).question(false);
+        for from in [Principal::Local, Principal::Remote("peer".into())] {
+            for good in [chosen(&["red"], None), chosen(&[], Some("blue")), Answer::Deny { reason: None }] {
+                assert_eq!(say(&t, ask, good, from.clone()), Ok(1));
+            }
+            for bad in [
+                chosen(&[], None),
+                chosen(&[], Some(" ")),
+                chosen(&["blue"], None),
+                chosen(&["red", "green"], None),
+                Answer::Allow,
+            ] {
+                assert_eq!(say(&t, ask, bad, from.clone()), Err(Refused::Misanswered));
+            }
+        }
+        t.answer(ask, chosen(&["red"], None));
+        let second = say(&t, ask, chosen(&["green"], None), Principal::Local);
+        assert_eq!(second, Err(Refused::NoSuchAsk), "the first answer wins");
     }
 }

@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use codetether_event::{ContentPart, Input, ItemId, Message, Role, Seq, StopReason, Usage};
+use codetether_event::{
+    ContentPart, Input, ItemId, Message, Role, Seq, StopReason, TodoItem, Usage, todo_lines,
+};
 
+use crate::past::Past;
 use crate::{EpochInfo, Known};
 
 /// Outputs of calls of at most so many bytes are not folded: the line would be no shorter.
@@ -40,6 +43,29 @@ pub struct Context {
     pub(crate) summing: Option<usize>,
     /// Whether the model has answered since the last summary: until then, another one wins nothing.
     answered: bool,
+    /// Whether someone asked for a summary.
+    pub(crate) asked: bool,
+    /// The lists of what the model has set itself to do, and the records that say so; the last one holds.
+    todos: Vec<(Seq, Arc<[TodoItem]>)>,
+    /// Files in work that gave way, to be shown anew, the latest first.
+    pub(crate) to_show: Vec<String>,
+    /// Most bytes of them.
+    pub(crate) room: u64,
+    /// What it was before it gave way.
+    past: Past,
+}
+
+/// How the context gives way to a summary.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compacting {
+    /// The record that says so.
+    pub(crate) at: Seq,
+    /// The record that began the first step that stays.
+    pub(crate) keep: Option<Seq>,
+    /// The turn whose prompts are what is being worked on.
+    pub(crate) goal: Seq,
+    /// Most bytes of files in work to show anew.
+    pub(crate) room: u64,
 }
 
 /// What a message is, where it matters.
@@ -112,31 +138,91 @@ impl Context {
         self.marks.push(Mark { seq, messages: self.messages.len(), is_turn });
     }
 
-    /// The record with which the turn or step began that this one belongs to.
+    /// The record with which the turn or step began that this one belongs to; also where it gave way since, as long as it
+    /// can be gone back to.
     #[must_use]
     pub fn began_before(&self, seq: Seq) -> Option<Seq> {
-        self.marks.iter().map(|mark| mark.seq).take_while(|mark| *mark < seq).last()
+        self.began_all(|_| true).into_iter().take_while(|mark| *mark < seq).last()
     }
 
-    /// The records with which turns began.
+    /// The records with which turns began that can be gone back to.
     #[must_use]
     pub fn turns(&self) -> Vec<Seq> {
-        self.marks.iter().filter(|mark| mark.is_turn).map(|mark| mark.seq).collect()
+        self.began_all(|mark| mark.is_turn).into_iter().collect()
     }
 
-    /// Whether a turn or a step began with this record.
+    /// Whether some of the conversation gave way so long ago that it cannot go back there.
+    #[must_use]
+    pub fn has_lost_any(&self) -> bool {
+        self.past.has_lost_any()
+    }
+
+    fn began_all(&self, wanted: impl Fn(&Mark) -> bool) -> BTreeSet<Seq> {
+        let marks = self.past.all().chain([self]).flat_map(|context| &context.marks);
+        marks.filter(|mark| wanted(mark)).map(|mark| mark.seq).filter(|seq| self.began(*seq)).collect()
+    }
+
+    /// Whether a turn or a step began with this record, and the conversation can go back there.
     pub(crate) fn began(&self, seq: Seq) -> bool {
-        self.marks.iter().any(|mark| mark.seq == seq)
+        let context = self.past.at(seq).unwrap_or(self);
+        !self.is_too_far_back(seq) && context.marks.iter().any(|mark| mark.seq == seq)
     }
 
-    /// Forgets what was said from there on. What follows needs a prefix of its own, since the provider knows the old
-    /// one with other words behind it.
+    /// Whether the conversation gave way since this record, so long ago that it is not kept.
+    pub(crate) fn is_too_far_back(&self, seq: Seq) -> bool {
+        self.past.has_lost(seq)
+    }
+
+    /// Forgets what was said from there on; what gave way since then is there again. What follows needs a prefix of its
+    /// own, since the provider knows the old one with other words behind it.
     pub(crate) fn rewind(&mut self, to: Seq) {
+        if !self.began(to) {
+            return;
+        }
+        let mut past = std::mem::take(&mut self.past);
+        if let Some(before) = past.go_back(to) {
+            *self = before;
+        }
+        self.past = past;
         let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
         let Some(mark) = self.marks.drain(at..).next() else { return };
         self.truncate(mark.messages);
         self.entered.retain(|(seq, _)| *seq < to);
         self.known.rewind(to);
+        self.todos.retain(|(seq, _)| *seq < to);
+        self.to_show.clear();
+        self.asked = false;
+    }
+
+    /// Files of the same names are others from now on.
+    pub(crate) fn forget_files(&mut self) {
+        self.known = Known::default();
+        self.to_show.clear();
+        self.past.forget_files();
+    }
+
+    /// The model has set itself to do this, in place of what it had before.
+    pub(crate) fn set_todo(&mut self, seq: Seq, items: &[TodoItem]) {
+        self.todos.push((seq, items.into()));
+    }
+
+    /// What the model has set itself to do.
+    #[must_use]
+    pub fn todo(&self) -> &[TodoItem] {
+        self.todos.last().map_or(&[], |(_, items)| items)
+    }
+
+    /// Whether a summary was asked for, by someone or by the rules.
+    pub(crate) fn is_to_give_way(&self) -> bool {
+        self.asked || self.summing.is_some()
+    }
+
+    /// The turn of the last prompt.
+    pub(crate) fn last_prompt(&self) -> Option<Seq> {
+        self.kinds.iter().rev().find_map(|kind| match kind {
+            Kind::Prompt(turn) => *turn,
+            _ => None,
+        })
     }
 
     /// Forgets the messages from there on, and so the prefix.
@@ -211,6 +297,7 @@ impl Context {
     /// Folds the outputs of calls before the step that began there to a line each, which says how to see them again.
     pub(crate) fn fold(&mut self, before: Seq, recalls: bool) {
         let Some(mark) = self.marks.iter().find(|mark| mark.seq == before).copied() else { return };
+        self.asked = false;
         // They were told with outputs that go: the next call that enters says them again.
         self.entered.retain(|(seq, _)| *seq >= before);
         self.rescale(|context| {
@@ -256,15 +343,20 @@ impl Context {
 
     /// Puts a summary, if the model has just given one, in place of all but what must stay: what is about the place, what
     /// the user said first and in this turn, and the steps from that one on.
-    pub(crate) fn compact(&mut self, keep: Option<Seq>, turn: Seq, stop: Option<&StopReason>) {
+    pub(crate) fn compact(&mut self, how: Compacting, stop: Option<&StopReason>) {
+        let Compacting { at, keep, goal: turn, room } = how;
         let asked = self.end();
+        let summary = self.summary(stop).unwrap_or_default();
         self.summing = None;
+        self.asked = false;
+        self.truncate(asked);
+        let mut past = std::mem::take(&mut self.past);
+        past.keep(at, self.clone());
+        self.past = past;
         self.answered = false;
-        let given = self.messages.iter().skip(asked).rfind(|message| message.role == Role::Assistant);
-        let summary = given.and_then(|message| summary_of(message, stop)).unwrap_or_default();
+        self.to_show = if room > 0 { self.known.before(keep) } else { Vec::new() };
+        self.room = room;
         self.rescale(|context| {
-            context.messages.truncate(asked);
-            context.kinds.truncate(asked);
             let mark = keep.and_then(|keep| context.marks.iter().find(|mark| mark.seq == keep).copied());
             let cut = mark.map_or(asked, |mark| mark.messages);
             let stays = (context.messages.split_off(cut), context.kinds.split_off(cut));
@@ -285,7 +377,12 @@ impl Context {
             let own = context.marks.iter().find(|mark| mark.is_turn && mark.seq == turn).copied();
             put(&|_, kind| *kind == Kind::Environment);
             put(&|at, kind| Some(at) == first && !of_turn(kind));
-            let told = told(summary.trim(), gone, &context.wrote);
+            // What gave way with the steps is put back whole; what stands in those that stay is there.
+            let last = context.todos.pop();
+            let todo = last.as_ref().filter(|(seq, _)| keep.is_none_or(|keep| *seq < keep));
+            let todo = todo.map(|(_, items)| todo_lines(items)).unwrap_or_default();
+            context.todos = last.into_iter().collect();
+            let told = told(summary.trim(), gone, &context.wrote, &todo);
             context.messages.push(Arc::new(Message::user(told)));
             context.kinds.push(Kind::Other);
             let said = context.messages.len();
@@ -309,6 +406,12 @@ impl Context {
         });
     }
 
+    /// The summary that the model has just given, if it is one.
+    pub(crate) fn summary(&self, stop: Option<&StopReason>) -> Option<String> {
+        let given = self.messages.iter().skip(self.summing?).rfind(|message| message.role == Role::Assistant);
+        summary_of(given?, stop)
+    }
+
     /// Takes back that a summary was asked for.
     pub(crate) fn give_up_summing(&mut self) {
         if let Some(asked) = self.summing.take() {
@@ -318,7 +421,7 @@ impl Context {
 }
 
 /// What stands in the place of what was dropped.
-fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>) -> String {
+fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>, todo: &str) -> String {
     let mut text = match summary {
         "" => format!(
             "[{gone} messages before this were dropped, since they no longer fit; look again at what you need]"
@@ -329,6 +432,12 @@ fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>) -> String {
         let more = if wrote.len() == NAMED { " and more" } else { "" };
         let names: Vec<&str> = wrote.iter().map(String::as_str).collect();
         text.push_str(&format!("\nFiles that were written so far: {}{more}", names.join(", ")));
+    }
+    if !todo.is_empty() {
+        text.push_str(&format!(
+            "\nYour list of things to do, as you left it (`todo` changes it):\n{}",
+            todo.trim_end()
+        ));
     }
     text
 }

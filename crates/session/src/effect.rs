@@ -36,6 +36,10 @@ pub enum Effect {
         format: ResponseFormat,
         /// The surest way of asking for that which is tried.
         way: Way,
+        /// Files in work that gave way, to be shown anew, the latest first.
+        files: Vec<String>,
+        /// Most bytes of them.
+        room: u64,
     },
     /// Ask the model for an answer: one attempt.
     Sample {

@@ -4,18 +4,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, CallEvent, Cause, ContentPart, ContextEvent, ContextSource,
-    EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Message, ProviderFailureKind, Reading, Record,
-    ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured, ToolResult,
-    TurnEvent, TurnId, UnixMillis, Verdict, Way, Work,
+    EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Message, Principal, ProviderFailureKind, Reading,
+    Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured,
+    ToolResult, TurnEvent, TurnId, TurnSettings, UnixMillis, Verdict, Way, Work,
 };
 
-use crate::context::Kind;
-use crate::{
-    Call, Context, EpochInfo, FailedSample, Knock, Known, OpenAsk, Phase, Refusal, State, Step, Turn,
-};
+use crate::context::{Compacting, Kind};
+use crate::{Call, Context, EpochInfo, FailedSample, Knock, OpenAsk, Phase, Refusal, State, Step, Turn};
 
 /// The tool that shows a result again.
 const RECALL: &str = "recall";
+
+/// Most models whose windows are remembered.
+const WINDOWS: usize = 64;
 
 impl State {
     /// Folds a record into the state.
@@ -52,7 +53,7 @@ impl State {
                 self.attempt = *attempt;
                 if self.root != *root {
                     // Files of the same names are others.
-                    self.context.known = Known::default();
+                    self.context.forget_files();
                 }
                 self.root.clone_from(root);
                 self.audience = None;
@@ -85,36 +86,13 @@ impl State {
         match event {
             TurnEvent::Started { input, by, settings } => {
                 self.context.mark(seq, true);
-                self.turn = Some(Turn {
-                    id: TurnId(seq),
-                    started: self.now,
-                    by: by.clone(),
-                    settings: (**settings).clone(),
-                    model: settings.model.clone(),
-                    fallbacks: 0,
-                    paused: 0,
-                    pending: vec![input.clone()],
-                    steps: 0,
-                    preparing: None,
-                    authorizing: None,
-                    snapshotting: None,
-                    sampling: None,
-                    failed: None,
-                    answered: None,
-                    misfit: None,
-                    misfits: 0,
-                    way: None,
-                    step: Step::default(),
-                    asks: Vec::new(),
-                    knocks: Vec::new(),
-                    asking_since: None,
-                    fault: None,
-                    interrupted: None,
-                    cancelled: false,
-                    repeat: None,
-                    nudged: false,
-                    refused: Vec::new(),
-                });
+                let turn = Turn::begun(TurnId(seq), self.now, by, settings);
+                self.turn = Some(Turn { pending: vec![input.clone()], ..turn });
+            }
+            TurnEvent::Compacting { by, settings } => {
+                self.context.asked = true;
+                let turn = Turn::begun(TurnId(seq), self.now, by, settings);
+                self.turn = Some(Turn { compacting: true, ..turn });
             }
             TurnEvent::Steered { input, .. } => {
                 if let Some(turn) = &mut self.turn {
@@ -146,6 +124,7 @@ impl State {
                     }
                 }
                 turn.close_step(&mut self.context);
+                self.context.asked = false;
                 self.context.give_up_summing();
                 self.context.take_in(&mut turn.pending, turn.id.0);
             }
@@ -203,11 +182,23 @@ impl State {
                 self.as_it_is_now(false);
             }
             ContextEvent::Compacted { keep, .. } => {
-                let turn = self.turn.as_ref().map_or(seq, |turn| turn.id.0);
+                let goal = self.goal().unwrap_or(seq);
                 let stop = self.turn.as_ref().and_then(|turn| turn.answered.clone());
                 let summed = self.context.summing.is_some();
-                self.context.compact(*keep, turn, stop.as_ref());
+                let room = self.room();
+                self.context.compact(Compacting { at: seq, keep: *keep, goal, room }, stop.as_ref());
                 self.as_it_is_now(summed);
+            }
+            ContextEvent::CompactionAsked { .. } => self.context.asked = true,
+            ContextEvent::Shown { message, known, .. } => {
+                self.context.known.learn(seq, known);
+                self.context.push(message.clone(), Kind::Other);
+            }
+            ContextEvent::Todo { items, .. } => self.context.set_todo(seq, items),
+            ContextEvent::Window { model, tokens } => {
+                if self.windows.len() < WINDOWS || self.windows.contains_key(model) {
+                    self.windows.insert(model.clone(), *tokens);
+                }
             }
             ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
                 self.context.epoch = Some(EpochInfo {
@@ -220,6 +211,7 @@ impl State {
                     way: *way,
                     answered: false,
                 });
+                self.context.to_show.clear();
                 if let Some(turn) = &mut self.turn
                     && turn.preparing == Some(*item)
                 {
@@ -407,7 +399,7 @@ impl State {
                 turn.asks.push(OpenAsk { ask: AskId(seq), item: *item, kind: ask.clone() });
                 turn.asking_since.get_or_insert(now);
                 match ask {
-                    AskKind::Permission { .. } => {
+                    AskKind::Permission { .. } | AskKind::Question(_) => {
                         if let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == *item) {
                             call.phase = Phase::Asked(AskId(seq));
                         }
@@ -424,11 +416,17 @@ impl State {
                     return;
                 }
                 let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
+                if let AskKind::Question(_) = kind {
+                    call.phase = Phase::Answered(answer.clone());
+                    return;
+                }
+                call.granted = matches!(answer, Answer::Allow) || lasts;
                 call.phase = match answer {
                     Answer::Allow | Answer::AllowSession | Answer::AllowAlways => Phase::Proposed,
                     Answer::Deny { reason } => Phase::Declined(reason.clone()),
+                    // No permission is given so.
+                    Answer::Chosen { .. } => Phase::Declined(None),
                 };
-                call.granted = !matches!(answer, Answer::Deny { .. });
                 if lasts {
                     self.grants.extend_from_slice(kind.rules());
                 }
@@ -436,7 +434,7 @@ impl State {
             AskEvent::Withdrawn { ask } => {
                 let Some(OpenAsk { item, kind, .. }) = turn.close_ask(*ask, now) else { return };
                 let call = turn.step.calls.iter_mut().find(|call| call.item == item);
-                if let (AskKind::Permission { .. }, Some(call)) = (kind, call) {
+                if let (AskKind::Permission { .. } | AskKind::Question(_), Some(call)) = (kind, call) {
                     call.phase = Phase::Judged;
                 }
             }
@@ -467,6 +465,41 @@ impl State {
 }
 
 impl Turn {
+    /// A turn at its start, without a prompt.
+    fn begun(id: TurnId, started: UnixMillis, by: &Principal, settings: &TurnSettings) -> Self {
+        Self {
+            id,
+            started,
+            by: by.clone(),
+            compacting: false,
+            settings: settings.clone(),
+            model: settings.model.clone(),
+            fallbacks: 0,
+            paused: 0,
+            pending: Vec::new(),
+            steps: 0,
+            preparing: None,
+            authorizing: None,
+            snapshotting: None,
+            sampling: None,
+            failed: None,
+            answered: None,
+            misfit: None,
+            misfits: 0,
+            way: None,
+            step: Step::default(),
+            asks: Vec::new(),
+            knocks: Vec::new(),
+            asking_since: None,
+            fault: None,
+            interrupted: None,
+            cancelled: false,
+            repeat: None,
+            nudged: false,
+            refused: Vec::new(),
+        }
+    }
+
     /// Whether an ask about this target is open.
     fn is_asked_about(&self, target: &str) -> bool {
         self.asks

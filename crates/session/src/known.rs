@@ -9,6 +9,9 @@ use codetether_event::{ContentId, KnownFile, Seq};
 /// Most files that are remembered; of more, those go that were seen the longest ago.
 const MOST: usize = 1_000;
 
+/// Most files that count as in work.
+const IN_WORK: usize = 20;
+
 /// The files that the model knows. Cheap to copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known(Arc<BTreeMap<String, (Seq, ContentId)>>);
@@ -43,6 +46,14 @@ impl Known {
         if self.0.values().any(|(seq, _)| *seq >= to) {
             Arc::make_mut(&mut self.0).retain(|_, (seq, _)| *seq < to);
         }
+    }
+
+    /// The files that were told before the record at `keep` and not since, the latest first; without one, all of them.
+    pub(crate) fn before(&self, keep: Option<Seq>) -> Vec<String> {
+        let goes = |seq: &Seq| keep.is_none_or(|keep| *seq < keep);
+        let mut files: Vec<_> = self.0.iter().filter(|(_, (seq, _))| goes(seq)).collect();
+        files.sort_by_key(|(_, (seq, _))| std::cmp::Reverse(*seq));
+        files.into_iter().take(IN_WORK).map(|(path, _)| path.clone()).collect()
     }
 
     /// What was told before the record at `keep` is not there any more; without one, nothing is.

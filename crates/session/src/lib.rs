@@ -11,6 +11,7 @@ mod effect;
 mod files;
 mod fold;
 mod known;
+mod past;
 mod policy;
 mod recover;
 mod state;

@@ -50,6 +50,7 @@ const POLICIES: &[Policy] = &[
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps
     compact::policy,       // where the context nears the window, it gives way
+    compact::done,         // a turn that only compacts ends when it has
     prepare::policy,       // the prefix for this model and these tools
     sample::policy,        // the next step
 ];

@@ -78,7 +78,7 @@ fn may_have_run(turn: &Turn, call: &Call) -> bool {
     match call.phase {
         Phase::Running => true,
         Phase::Judged | Phase::Proposed => follows(call),
-        Phase::Asked(_) | Phase::Declined(_) | Phase::Ended(_) => false,
+        Phase::Asked(_) | Phase::Declined(_) | Phase::Answered(_) | Phase::Ended(_) => false,
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a journal folds to.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use codetether_event::{
-    AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, ModelId, Money, OpId, Outcome,
-    Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall, ToolName,
-    ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Answer, AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, ModelId, Money, OpId,
+    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall,
+    ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 
 use crate::{Context, Files};
@@ -39,6 +39,8 @@ pub struct State {
     pub turn: Option<Turn>,
     /// What became of the workspace's files. Never rewinds.
     pub files: Files,
+    /// Tokens of the contexts of models, as their servers say.
+    pub windows: BTreeMap<ModelId, u32>,
     /// How the last turn ended.
     pub last: Option<Outcome>,
     /// Operations that were taken in already.
@@ -63,6 +65,7 @@ impl Default for State {
             ledger: Ledger::default(),
             turn: None,
             files: Files::default(),
+            windows: BTreeMap::new(),
             last: None,
             seen: HashSet::new(),
             read_only: false,
@@ -113,6 +116,8 @@ pub struct Turn {
     pub started: UnixMillis,
     /// Who asked.
     pub by: Principal,
+    /// Whether it has no prompt, and only puts a summary in the place of what was said.
+    pub compacting: bool,
     /// What holds during it.
     pub settings: TurnSettings,
     /// The model that is asked: that of the settings, or one that it fell back to.
@@ -250,10 +255,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether it could write; a call that is not judged yet counts as one that could.
+    /// Whether it could write; a call that is not judged yet counts as one that could. A question changes nothing.
     #[must_use]
     pub fn could_write(&self) -> bool {
-        !matches!(self.verdict, Some(Verdict::Allow { writes: false, .. }))
+        let reads = matches!(
+            self.verdict,
+            Some(Verdict::Allow { writes: false, .. } | Verdict::Ask { ask: AskKind::Question(_) })
+        );
+        !reads
     }
 }
 
@@ -268,6 +277,8 @@ pub enum Phase {
     Asked(AskId),
     /// Someone said no.
     Declined(Option<String>),
+    /// The user answered the question that it is.
+    Answered(Answer),
     /// Under way.
     Running,
     /// Over.

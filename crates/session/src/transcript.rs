@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentId,
-    ContentPart, ContextEvent, Event, FilesEvent, Input, InterruptReason, ItemId, KnownFile, Message, Mode,
-    ModelId, NoteEvent, OpId, Principal, ProviderFailure, Reading, Record, ResponseFormat, Retry, Role,
-    SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Timing,
-    ToolCall, ToolName, ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Answer, AskEvent, AskId, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Choice, Confinement,
+    ContentId, ContentPart, ContextEvent, Event, FilesEvent, Input, InterruptReason, ItemId, KnownFile,
+    Message, Mode, ModelId, NoteEvent, OpId, Principal, ProviderFailure, Question, Reading, Record,
+    ResponseFormat, Retry, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId,
+    StopReason, Structured, Timing, TodoItem, TodoState, ToolCall, ToolName, ToolResult, TurnEvent,
+    TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 use uuid::Uuid;
 
@@ -310,6 +311,28 @@ impl Transcript {
             file: None,
         };
         self.judge(index, Verdict::Ask { ask })
+    }
+
+    /// Someone is there, and the first call is a question that is open.
+    pub(crate) fn question(&mut self, several: bool) -> AskId {
+        self.append(vec![Event::Session(SessionEvent::Attached { audience: Audience::Terminal })]);
+        self.judge_question(0, several);
+        self.settle();
+        self.state.turn.as_ref().unwrap().asks[0].ask
+    }
+
+    pub(crate) fn judge_question(&mut self, index: usize, several: bool) -> &mut Self {
+        let option = |label: &str| Choice { label: label.into(), description: String::new() };
+        let options = vec![option("red"), option("green")];
+        let question = Question { question: "which?".into(), options, several };
+        self.judge(index, Verdict::Ask { ask: AskKind::Question(question) })
+    }
+
+    /// The model sets itself to do this.
+    pub(crate) fn todo(&mut self, text: &str) -> &mut Self {
+        let items = vec![TodoItem { text: text.into(), state: TodoState::Pending }];
+        let item = self.item(0);
+        self.append(vec![Event::Context(ContextEvent::Todo { item, items })])
     }
 
     /// Someone is there, the first call needs a yes, and the ask is open.

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Confinement, ContentId, ContentPart,
-    ContextEvent, EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, KnownFile, Message, Mode,
-    ModelId, OnConflict, Op, OpId, Principal, ProviderFailure, ProviderFailureKind, Reading, Record,
-    ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId,
-    SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings,
-    UnixMillis, Usage, Verdict, Way, Which,
+    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Choice, Compaction, Confinement, ContentId,
+    ContentPart, ContextEvent, EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, KnownFile, Message,
+    Mode, ModelId, OnConflict, Op, OpId, Principal, ProviderFailure, ProviderFailureKind, Question, Reading,
+    Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent,
+    SessionId, SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult,
+    TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -113,7 +113,9 @@ impl World {
                     for open in turn.iter().flat_map(|turn| &turn.asks) {
                         let runs = turn.and_then(|turn| turn.call(open.item)).map(|call| &call.phase);
                         let waits = match open.kind {
-                            AskKind::Permission { .. } => runs == Some(&Phase::Asked(open.ask)),
+                            AskKind::Permission { .. } | AskKind::Question(_) => {
+                                runs == Some(&Phase::Asked(open.ask))
+                            }
                             AskKind::Egress { .. } => runs == Some(&Phase::Running),
                         };
                         assert!(waits, "nothing waits for {open:?}");
@@ -138,7 +140,12 @@ impl World {
     }
 
     fn prompt(&mut self) {
-        let settings = TurnSettings {
+        let settings = Box::new(self.settings());
+        self.submit(Op::Prompt { input: Input::text("go"), settings });
+    }
+
+    fn settings(&mut self) -> TurnSettings {
+        TurnSettings {
             model: ModelId::new(format!("test/{}", self.choose(2))),
             mode: Mode::Ask,
             effort: None,
@@ -159,9 +166,9 @@ impl World {
             replayed: false,
             confinement: Confinement::None,
             snapshots: self.choose(2) == 0,
-            compaction: None,
-        };
-        self.submit(Op::Prompt { input: Input::text("go"), settings: Box::new(settings) });
+            // Nearly nothing fits.
+            compaction: (self.choose(2) == 0).then_some(Compaction { window: 30, share: 50 }),
+        }
     }
 
     /// One open effect ends, in one of the ways in which it can.
@@ -172,17 +179,23 @@ impl World {
         let at = usize::from(self.choose(8)) % self.open.len();
         let effect = self.open.remove(at);
         let events = match effect {
-            Effect::Prepare { item, model, format, way } => match self.choose(6) {
+            Effect::Prepare { item, model, format, way, files, .. } => match self.choose(6) {
                 0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
-                _ => vec![Event::Context(ContextEvent::Epoch {
-                    item,
-                    model,
-                    system: BlobId::new("a"),
-                    tools: BlobId::new("b"),
-                    offered: None,
-                    format,
-                    way,
-                })],
+                _ => {
+                    let epoch = ContextEvent::Epoch {
+                        item,
+                        model,
+                        system: BlobId::new("a"),
+                        tools: BlobId::new("b"),
+                        offered: None,
+                        format,
+                        way,
+                    };
+                    let known = files.into_iter().map(|path| KnownFile { path, content: None }).collect();
+                    let message = Message::user("shown");
+                    let shown = Event::Context(ContextEvent::Shown { item, message, known });
+                    [Event::Context(epoch), shown].into()
+                }
             },
             Effect::Authorize { item, calls } => match self.choose(8) {
                 0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
@@ -191,7 +204,7 @@ impl World {
             Effect::Sample { item, .. } => vec![self.answer(item)],
             Effect::Run { call } => {
                 let id = self.state.turn.as_ref().unwrap().call(call).unwrap().call.id.clone();
-                let text = format!("r{}", self.choose(2));
+                let text = "r".repeat(usize::from(self.choose(4)) * 300);
                 vec![Event::Call(CallEvent::Ended {
                     item: call,
                     result: ToolResult { call: id, text, error: self.choose(2) == 0 },
@@ -244,7 +257,14 @@ impl World {
 
     fn verdict(&mut self, item: ItemId) -> Event {
         let tool = ToolName::new("bash");
-        let verdict = match self.choose(6) {
+        let verdict = match self.choose(7) {
+            6 => {
+                let option = |label: &str| Choice { label: label.into(), description: String::new() };
+                let options = vec![option("a"), option("b")];
+                Verdict::Ask {
+                    ask: AskKind::Question(Question { question: "q".into(), options, several: false }),
+                }
+            }
             0 => Verdict::Deny { rule: "no".into() },
             1 => Verdict::InvalidArguments { problems: "x".into() },
             2 => Verdict::UnknownTool { offered: vec![tool] },
@@ -309,7 +329,16 @@ impl World {
     fn happen(&mut self) {
         self.clock += u64::from(self.choose(50)) * 10;
         let ask = self.state.turn.iter().flat_map(|turn| &turn.asks).map(|open| open.ask).next();
-        match self.choose(16) {
+        match self.choose(19) {
+            16 => {
+                let settings = (self.choose(2) == 0).then(|| Box::new(self.settings()));
+                self.submit(Op::Compact { settings });
+            }
+            17 => {
+                let model = ModelId::new("test/0");
+                let tokens = u32::from(self.choose(100));
+                self.submit(Op::Window { model, tokens });
+            }
             14 | 15 => self.knock(),
             12 | 13 => {
                 let op = self.restore();
@@ -322,7 +351,8 @@ impl World {
             4 => self.clock += 6_000,
             5 | 6 => {
                 if let Some(ask) = ask {
-                    let answer = match self.choose(4) {
+                    let answer = match self.choose(6) {
+                        4 | 5 => Answer::Chosen { options: vec!["a".into()], text: None },
                         0 => Answer::Allow,
                         1 => Answer::AllowSession,
                         2 => Answer::AllowAlways,

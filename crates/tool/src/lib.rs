@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{ContentId, ItemId, KnownFile, Piece, ToolName, Touches};
+use codetether_event::{ContentId, ItemId, KnownFile, Piece, Question, TodoItem, ToolName, Touches};
 use codetether_files::Root;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,6 +51,14 @@ pub trait Tool: Send + Sync {
     /// What a call with these arguments would touch. Pure.
     fn touches(&self, args: &Args) -> Touches;
 
+    /// The question to the user that a call with these arguments is. Such a call never runs: the answer is its result. Pure.
+    ///
+    /// # Errors
+    /// What is wrong with the question; the model hears it.
+    fn asks(&self, _args: &Args) -> Result<Option<Question>, String> {
+        Ok(None)
+    }
+
     /// What a person is shown when asked for permission: the exact command, or the change as a unified diff.
     fn preview<'a>(&'a self, args: &'a Args, cx: &'a ToolContext) -> BoxFuture<'a, String>;
 
@@ -69,6 +77,8 @@ pub struct ToolOutput {
     pub whole: Option<PathBuf>,
     /// Files that were written or removed, relative to the root.
     pub wrote: Vec<String>,
+    /// What the model has set itself to do, in place of what it had before.
+    pub todo: Option<Vec<TodoItem>>,
     /// Files that the model knows by it: of which it was shown something, or that it wrote whole.
     pub known: Vec<KnownFile>,
 }

@@ -1,6 +1,7 @@
 //! `codetether session …`: looking at sessions, and tidying them up.
 
 mod about;
+mod compact;
 mod show;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use crate::args::SessionCommand;
 pub(crate) use crate::commands::session::about::About;
+pub(crate) use crate::commands::session::compact::CompactArgs;
 use crate::commands::version::BUILD;
 use crate::exit::{Exit, Failure};
 use crate::{place, printer};
@@ -24,6 +26,7 @@ pub(crate) fn run(command: SessionCommand) -> Result<Exit, Failure> {
         SessionCommand::List { project, limit, json } => list(&layout, project.as_deref(), limit, json),
         SessionCommand::Show { id } => show::run(&layout, find(&id)?),
         SessionCommand::Export { id } => export(&layout, find(&id)?),
+        SessionCommand::Compact(args) => compact::run(*args),
         SessionCommand::Rename { id, title } => rename(layout.clone(), find(&id)?, title),
         SessionCommand::Delete { id, yes } => delete(&layout, find(&id)?, yes),
         SessionCommand::Search { words, limit, json } => search(&layout, &words.join(" "), limit, json),

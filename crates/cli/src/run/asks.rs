@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::mpsc as blocking;
 
-use codetether_event::{Answer, AskId, AskKind};
+use codetether_event::{Answer, AskId, AskKind, Question};
 use tokio::sync::mpsc;
 
 use crate::printer;
+use crate::run::choice;
 
 pub(crate) struct Asks {
     attended: bool,
@@ -45,23 +46,20 @@ impl Asks {
     /// The next answer; pends for ever while nothing is asked.
     pub(crate) async fn next(&mut self) -> (AskId, Answer) {
         loop {
-            let (Some((ask, offered)), Some(lines)) = (self.open, &mut self.lines) else {
+            let (Some((ask, offered)), Some(lines)) = (&self.open, &mut self.lines) else {
                 return std::future::pending().await;
             };
             let answer = match lines.next().await {
                 None => Some(Answer::Deny { reason: None }),
-                Some(line) => parse(&line, offered),
+                Some(line) => offered.parse(&line),
             };
             if let Some(answer) = answer {
+                let ask = *ask;
                 self.open = None;
                 self.show_next();
                 return (ask, answer);
             }
-            printer::err(match offered {
-                Offered { rules: false, .. } => "please answer `y` or `n` > ",
-                Offered { file: false, .. } => "please answer `y`, `s` or `n` > ",
-                Offered { .. } => "please answer `y`, `s`, `a` or `n` > ",
-            });
+            printer::err(&offered.again());
             lines.want();
         }
     }
@@ -71,12 +69,16 @@ impl Asks {
             return;
         }
         let Some((ask, kind)) = self.waiting.pop_front() else { return };
-        let offered = Offered { rules: !kind.rules().is_empty(), file: kind.file().is_some() };
+        let shown = printer::plain(&question(&kind));
+        let offered = match kind {
+            AskKind::Question(question) => Offered::Options(question),
+            kind => Offered::Permission { rules: !kind.rules().is_empty(), file: kind.file().is_some() },
+        };
         let lines = self.lines.get_or_insert_with(Lines::start);
         // What was typed before the question is no answer to it. (It is none either when this fails.)
         let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         lines.forget();
-        printer::err(&printer::plain(&question(&kind)));
+        printer::err(&shown);
         lines.want();
         self.open = Some((ask, offered));
     }
@@ -126,13 +128,32 @@ impl Lines {
     }
 }
 
-/// What may be answered besides yes and no.
-#[derive(Debug, Clone, Copy)]
-struct Offered {
-    /// There are rules that would allow it.
-    rules: bool,
-    /// There is a file to write them to.
-    file: bool,
+/// What may be answered.
+#[derive(Debug, Clone)]
+enum Offered {
+    /// Yes or no, and for longer than once where there are rules that would allow it, and a file to write them to.
+    Permission { rules: bool, file: bool },
+    /// What there is to choose from, or words.
+    Options(Question),
+}
+
+impl Offered {
+    fn parse(&self, line: &str) -> Option<Answer> {
+        match self {
+            Self::Permission { rules, file } => parse(line, *rules, *file),
+            Self::Options(question) => choice::parse(line, question),
+        }
+    }
+
+    /// Asks for another answer than the last.
+    fn again(&self) -> String {
+        match self {
+            Self::Permission { rules: false, .. } => "please answer `y` or `n` > ".to_owned(),
+            Self::Permission { file: false, .. } => "please answer `y`, `s` or `n` > ".to_owned(),
+            Self::Permission { .. } => "please answer `y`, `s`, `a` or `n` > ".to_owned(),
+            Self::Options(question) => choice::again(question),
+        }
+    }
 }
 
 /// What is shown: the exact command or change, why it is asked about, and what an answer would do.
@@ -143,6 +164,7 @@ fn question(kind: &AskKind) -> String {
         AskKind::Egress { target, .. } => {
             format!("\nthe command that runs wants to reach `{target}`, and waits\n")
         }
+        AskKind::Question(question) => return choice::shown(question),
     };
     if !why.is_empty() {
         text.push_str(&format!("why: {why}\n"));
@@ -169,13 +191,13 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
-fn parse(line: &str, offered: Offered) -> Option<Answer> {
+fn parse(line: &str, rules: bool, file: bool) -> Option<Answer> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match word.to_lowercase().as_str() {
         "y" | "yes" => Some(Answer::Allow),
-        "s" | "session" => offered.rules.then_some(Answer::AllowSession),
-        "a" | "always" => (offered.rules && offered.file).then_some(Answer::AllowAlways),
+        "s" | "session" => rules.then_some(Answer::AllowSession),
+        "a" | "always" => (rules && file).then_some(Answer::AllowAlways),
         "n" | "no" => {
             let reason = Some(rest.trim().to_owned()).filter(|reason| !reason.is_empty());
             Some(Answer::Deny { reason })
@@ -190,20 +212,16 @@ mod tests {
 
     #[test]
     fn one_line_answers() {
-        let all = Offered { rules: true, file: true };
-        assert_eq!(parse("y\n", all), Some(Answer::Allow));
-        assert_eq!(parse(" Always ", all), Some(Answer::AllowAlways));
-        assert_eq!(parse("s", all), Some(Answer::AllowSession));
+        let all = |line| parse(line, true, true);
+        assert_eq!(all("y\n"), Some(Answer::Allow));
+        assert_eq!(all(" Always "), Some(Answer::AllowAlways));
+        assert_eq!(all("s"), Some(Answer::AllowSession));
         let reason = Some("use make instead".into());
-        assert_eq!(parse("n use make instead\n", all), Some(Answer::Deny { reason }));
-        assert_eq!(parse("NO", all), Some(Answer::Deny { reason: None }));
-        assert_eq!(parse("yy", all), None);
-        assert_eq!(parse("", all), None);
-        assert_eq!(
-            parse("a", Offered { rules: true, file: false }),
-            None,
-            "nothing is accepted that does nothing"
-        );
-        assert_eq!(parse("s", Offered { rules: false, file: false }), None);
+        assert_eq!(all("n use make instead\n"), Some(Answer::Deny { reason }));
+        assert_eq!(all("NO"), Some(Answer::Deny { reason: None }));
+        assert_eq!(all("yy"), None);
+        assert_eq!(all(""), None);
+        assert_eq!(parse("a", true, false), None, "nothing is accepted that does nothing");
+        assert_eq!(parse("s", false, false), None);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use codetether_agent::Frame;
 use codetether_event::{
     CallEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, Reading, Record, Role,
-    SampleEvent, ToolName, TurnId, Usage, Verdict,
+    SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
 };
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub(crate) struct Figures {
     /// Whether the model sums up for itself: that is neither a step nor an answer.
     pub(crate) summing: bool,
     samples: u32,
+    /// Whether the last request brought no answer.
+    unanswered: bool,
 }
 
 impl Figures {
@@ -55,8 +57,17 @@ impl Figures {
         match &record.event {
             Event::Context(ContextEvent::Added { source: ContextSource::Summary, .. }) => self.summing = true,
             Event::Context(ContextEvent::Compacted { .. }) => self.summing = false,
-            Event::Sample(SampleEvent::Started { retry_of: None, .. }) if !self.summing => self.steps += 1,
-            Event::Sample(SampleEvent::Ended { message, structured, usage, cost, prices, .. }) => {
+            // What was not answered is asked for again, also of another model, in another way, or with less before it: as
+            // the same step.
+            Event::Sample(SampleEvent::Started { retry_of: None, .. }) if !self.summing => {
+                self.steps += u32::from(!std::mem::take(&mut self.unanswered));
+            }
+            Event::Sample(SampleEvent::Ended {
+                outcome, message, structured, usage, cost, prices, ..
+            }) => {
+                if !self.summing {
+                    self.unanswered = matches!(outcome, SampleOutcome::Failed { .. } | SampleOutcome::Lost);
+                }
                 self.usage += *usage;
                 self.samples += 1;
                 self.priced_by = prices.clone().or(self.priced_by.take());

@@ -14,6 +14,8 @@ use serde_json::Value;
 
 use crate::printer;
 use crate::run::figures::Figures;
+use crate::run::summing::Summing;
+use crate::run::todo;
 use crate::run::writing::Writing;
 
 /// Time between two pictures of the spinner.
@@ -35,6 +37,8 @@ pub(crate) struct Progress {
     writing: Option<Writing>,
     /// Why the last request failed; said once, however often it is tried again.
     problem: Option<String>,
+    /// What summaries cost.
+    summing: Summing,
     frame: usize,
     drawn: bool,
     /// Lines that wait until the question on the screen is answered.
@@ -52,6 +56,7 @@ impl Progress {
             waiting: None,
             writing: None,
             problem: None,
+            summing: Summing::default(),
             frame: 0,
             drawn: false,
             held: None,
@@ -72,6 +77,11 @@ impl Progress {
     }
 
     pub(crate) fn see(&mut self, frame: &Frame) {
+        if let Frame::Record(record) = frame
+            && let Some(gave_way) = self.summing.see(&record.event)
+        {
+            self.say(&gave_way);
+        }
         match frame {
             Frame::Record(record) => match &record.event {
                 Event::Sample(SampleEvent::Started { retry_of, .. }) => {
@@ -112,8 +122,15 @@ impl Progress {
                 Event::Context(ContextEvent::Folded { outputs, tokens, .. }) => {
                     self.say(&format!("left {outputs} older outputs out, at about {tokens} tokens"));
                 }
-                Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => {
-                    self.say(&format!("{messages} older messages gave way, at about {tokens} tokens"))
+                Event::Context(ContextEvent::Shown { known, .. }) => {
+                    let files: Vec<&str> = known.iter().map(|file| file.path.as_str()).collect();
+                    self.line(&format!("shown anew: {}", shortened(&files.join(", "))));
+                }
+                Event::Context(ContextEvent::Todo { item, items }) => {
+                    // Its call says no more.
+                    self.calls.remove(item);
+                    self.waiting = None;
+                    self.line(&todo::lines(items));
                 }
                 Event::Turn(TurnEvent::FellBack { model, .. }) => {
                     self.say(&format!("going on with `{model}`"))

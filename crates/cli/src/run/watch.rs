@@ -91,7 +91,7 @@ impl Run<'_> {
                 printing = output.hand_over(&mut text), if !text.is_empty() => if !printing {
                     break Seen::Unprinted;
                 },
-                () = self.window.heard(), if self.window.is_open() => {}
+                heard = self.window.heard(), if self.window.is_open() => heard.into_iter().for_each(|op| self.post(op)),
                 (ask, answer) = asks.next() => self.post(Op::Answer { ask, answer }),
                 frame = subscription.next(), if text.is_empty() => {
                     let frame = match frame {
@@ -197,7 +197,9 @@ impl Run<'_> {
             () = signals.next() => return Ok(Exit::Interrupted),
         }
         // Not before, for it would stand in the middle of a text.
-        if let Some(warning) = window.end().await {
+        if !args.quiet
+            && let Some(warning) = window.end().await
+        {
             progress.say(&printer::plain(&warning));
         }
         progress.end(&figures, started.elapsed());

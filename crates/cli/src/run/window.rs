@@ -1,11 +1,11 @@
-//! The context of a model on this machine, looked up beside the first sample: a short one is said, with what to do. Holds
-//! nothing up; a server that does not say is no matter.
+//! The context of a model on this machine, looked up beside the first sample: the session is told, so that its conversation
+//! gives way in time, and a short one is said, with what to do. Holds nothing up; a server that does not say is no matter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use codetether_event::ModelId;
+use codetether_event::{ModelId, Op};
 use codetether_provider::{LocalServer, LocalWindow, local_window};
 use tokio::task::JoinHandle;
 
@@ -55,11 +55,13 @@ impl Probe {
         self.task.is_some()
     }
 
-    /// Waits for the answer. Without a question it does not come back.
-    pub(crate) async fn heard(&mut self) {
+    /// Waits for the answer, and makes of it what the session is to know. Without a question it does not come back.
+    pub(crate) async fn heard(&mut self) -> Option<Op> {
         let Some(task) = &mut self.task else { return std::future::pending().await };
         self.window = task.await.ok().flatten();
         self.task = None;
+        let tokens = u32::try_from(self.window?.tokens).unwrap_or(u32::MAX);
+        Some(Op::Window { model: self.model.clone(), tokens })
     }
 
     /// What there is to say once the run is over, if anything. A question that was not sent by then is not waited for.
@@ -91,6 +93,7 @@ fn warning(model: &ModelId, window: LocalWindow) -> Option<String> {
         LocalServer::LlamaServer => "start the server with `-c 65536` or more (shared by its slots: `-np 1`)",
         LocalServer::LmStudio => "load the model with a longer context (`lms load --context-length 65536`)",
         LocalServer::Vllm => "start the server with `--max-model-len 65536` or more",
+        LocalServer::Other => "start the server with a longer context",
     };
     Some(format!(
         "warning: `{model}` has a context of {} tokens on this server, and work in a project needs {ENOUGH}: {cure}",

@@ -30,8 +30,18 @@ fn script() -> impl Iterator<Item = Reply> {
     (0..READS).map(read).chain([Reply::text("all done").no_usage()])
 }
 
+/// What the model notes at first, and never again.
+fn notes() -> [Reply; 2] {
+    let item = |text: &str, state: &str| json!({ "text": text, "state": state });
+    let items = [item("read all files", "in_progress"), item("name the moon's colour", "pending")];
+    [
+        Reply::call("todo", json!({ "items": items })).no_usage(),
+        Reply::call("write", json!({ "path": "notes", "content": "first line\n" })).no_usage(),
+    ]
+}
+
 fn bench() -> Bench {
-    let bench = Bench::new(script());
+    let bench = Bench::new(notes().into_iter().chain(script()));
     bench.user_settings(&format!("[models.\"openai/scripted\"]\nwindow = {WINDOW}\n"));
     bench.file("AGENTS.md", "Never touch the moon.\n");
     for n in 0..READS {
@@ -53,13 +63,21 @@ fn a_task_of_five_windows_ends_and_what_matters_survives() {
     assert!(events.contains("context.folded\n") && events.contains("context.compacted\n"), "{events}");
     assert!(run.stderr.contains("older messages gave way, at about"), "{}", run.stderr);
     let requests = bench.server.requests();
+    let (mut told_anew, mut shown) = (0, 0);
     for (n, request) in requests.iter().enumerate() {
         assert!(request.body.len() / TOKEN < WINDOW, "request {n} has {} bytes", request.body.len());
         let body = String::from_utf8_lossy(&request.body);
         for pinned in ["Never touch the moon", "find every fact", "XYZZY"] {
             assert!(body.contains(pinned), "request {n} lacks `{pinned}`");
         }
+        if n > 0 {
+            assert!(body.contains("name the moon's colour"), "request {n} lacks the list");
+        }
+        // The list by itself, not the call that wrote it; the file as it is, not as it was written.
+        told_anew += usize::from(body.contains("[ ] name the moon's colour"));
+        shown += usize::from(body.contains(r#"<file path=\"notes\">\nfirst line\n</file>"#));
     }
+    assert!(told_anew > 10 && shown > 10, "{told_anew} {shown}");
     let last = String::from_utf8_lossy(&requests.last().unwrap().body).into_owned();
     for n in 0..READS - 3 {
         assert!(last.contains(&fact(n)), "{} is forgotten", fact(n));
@@ -70,7 +88,7 @@ fn a_task_of_five_windows_ends_and_what_matters_survives() {
         told.iter().filter(|event| event["type"] == "context.added" && event["source"] == "summary").count();
     assert!(asked >= 2, "{asked}");
     assert_eq!(run.stdout.matches("I know").count(), READS - asked, "{}", run.stdout);
-    assert_eq!(requests.len(), READS + 1, "each was asked for once");
+    assert_eq!(requests.len(), READS + 3, "each was asked for once");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The product: the real binary against a scripted model server, in a hermetic home.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asking;
 mod auth;
 mod bench;
 mod broken;
 mod cassettes;
 mod compaction;
 mod confined;
+mod context;
 mod demo;
 mod docs;
 mod editing;

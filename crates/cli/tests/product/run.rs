@@ -474,7 +474,7 @@ fn a_tool_that_is_not_there_is_said_before_anything_is_written() {
     codetether::usage
 
       × there is no tool `nope` to offer
-      help: there is `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`
+      help: there is `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`, `question`, `todo`
     ");
     assert_eq!(bench.bare(&["session", "list"]).stdout, "");
 }

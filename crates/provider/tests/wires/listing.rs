@@ -134,6 +134,13 @@ async fn the_real_window_is_read_from_each_server_of_this_machine() {
     let studio = server([("/api/v0/models", studio)]);
     assert_eq!(window(&studio, "m").await, Some((4_096, LocalServer::LmStudio)));
     assert_eq!(window(&studio, "other").await, None);
+    for said in [json!({"n_ctx": 2_048}), json!({"meta": {"n_ctx": 2_048}}), json!({"context_length": 2_048})]
+    {
+        let mut model = said;
+        model["id"] = "m".into();
+        let other = server([("/v1/models", json!({"data": [model]}))]);
+        assert_eq!(window(&other, "m").await, Some((2_048, LocalServer::Other)));
+    }
     let loaded = json!({"models": [{"name": "m:latest", "context_length": 32_768}]});
     assert_eq!(window(&server([("/api/ps", loaded)]), "m").await, Some((32_768, LocalServer::Ollama)));
     let set =

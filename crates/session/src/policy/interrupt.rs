@@ -13,12 +13,14 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         return Some(Next::Start(vec![Effect::Cancel { item: ItemId::at(state.next), items: open }]));
     }
     let withdrawn = turn.asks.iter().map(|open| Event::Ask(AskEvent::Withdrawn { ask: open.ask }));
-    let unstarted = turn
-        .step
-        .calls
-        .iter()
-        .filter(|call| !matches!(call.phase, Phase::Running | Phase::Ended(_)))
-        .map(|call| unstarted(call, "not run: the turn was interrupted".into()));
+    let unstarted =
+        turn.step.calls.iter().filter(|call| !matches!(call.phase, Phase::Running | Phase::Ended(_))).map(
+            |call| match &call.phase {
+                // What the user said is not lost.
+                Phase::Answered(answer) => super::ask::answered(call, answer),
+                _ => unstarted(call, "not run: the turn was interrupted".into()),
+            },
+        );
     let facts: Vec<Event> = withdrawn.chain(unstarted).collect();
     if !facts.is_empty() {
         return append(facts);

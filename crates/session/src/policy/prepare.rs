@@ -17,6 +17,8 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         model: turn.model.clone(),
         format: settings.format.clone(),
         way,
+        files: state.context.to_show.clone(),
+        room: state.context.room,
     }]))
 }
 

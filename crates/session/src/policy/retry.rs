@@ -19,7 +19,8 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         let failure = failed.failure.clone();
         // The provider works, and will not sum up. Any other failure would come again, and cost what was said.
         if state.context.summing.is_some()
-            && matches!(failure.kind, Kind::ContextTooLong | Kind::BadRequest | Kind::Declined)
+            && (failure.kind == Kind::ContextTooLong
+                || matches!(failure.kind, Kind::BadRequest | Kind::Declined) && !turn.compacting)
         {
             return super::compact::give_way(state, turn);
         }

@@ -1,8 +1,8 @@
 //! `codetether session show ID`: what was said and done, for a person.
 
 use codetether_event::{
-    CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, Reading, SampleEvent, SampleOutcome,
-    SessionEvent, SessionId, Structured, TurnEvent,
+    AskEvent, AskKind, CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, Reading, SampleEvent,
+    SampleOutcome, SessionEvent, SessionId, Structured, TurnEvent, todo_lines,
 };
 use codetether_journal::Layout;
 
@@ -41,6 +41,24 @@ fn told(event: &Event) -> Option<String> {
             format!("user ({}, mode {}):\n{}", settings.model, settings.mode, parts(&input.parts))
         }
         Event::Turn(TurnEvent::Steered { input, .. }) => format!("user, meanwhile:\n{}", parts(&input.parts)),
+        Event::Turn(TurnEvent::Compacting { settings, .. }) => {
+            format!("compaction asked for ({})", settings.model)
+        }
+        Event::Context(ContextEvent::CompactionAsked { .. }) => "compaction asked for".into(),
+        Event::Context(ContextEvent::Folded { outputs, .. }) => {
+            format!("{outputs} older outputs were left out")
+        }
+        Event::Context(ContextEvent::Compacted { messages, .. }) => {
+            format!("{messages} older messages gave way to what the model said last")
+        }
+        Event::Context(ContextEvent::Todo { items, .. }) => format!("to do:\n{}", todo_lines(items)),
+        Event::Context(ContextEvent::Shown { message, .. }) => {
+            format!("context:\n{}", shortened(&message.text()))
+        }
+        Event::Ask(AskEvent::Opened { ask: AskKind::Question(question), .. }) => {
+            let options: Vec<&str> = question.options.iter().map(|option| option.label.as_str()).collect();
+            format!("the model asks: {}\n[{}]", question.question, options.join("] ["))
+        }
         Event::Turn(TurnEvent::Interrupted { .. }) => "interrupted".into(),
         Event::Turn(TurnEvent::Ended { outcome }) => {
             format!("turn ended: {}", serde_json::to_string(outcome).unwrap_or_default())

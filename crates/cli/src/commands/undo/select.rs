@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use codetether_event::{ItemId, Seq};
-use codetether_session::{Change, Files, State};
+use codetether_session::{Change, Files, Refused, State};
 
 use crate::args::UndoArgs;
 use crate::exit::{Exit, Failure};
@@ -67,7 +67,10 @@ pub(super) fn unknown(id: &str) -> Failure {
 /// The record to which the conversation goes back: where the earliest step that is meant began; without the files, where
 /// the last turns did.
 pub(super) fn rewind(state: &State, args: &UndoArgs) -> Result<Seq, Failure> {
-    let nowhere = || Failure::new(Exit::Usage, "the conversation has no such step or turn");
+    let nowhere = || match state.context.has_lost_any() {
+        true => Failure::new(Exit::Usage, Refused::TooFarBack.to_string()),
+        false => Failure::new(Exit::Usage, "the conversation has no such step or turn"),
+    };
     if args.keep_files {
         let turns = state.context.turns();
         let from = if args.all { 0 } else { turns.len().saturating_sub(args.steps.unwrap_or(1)) };

@@ -36,7 +36,9 @@ fn spent(session: SessionId, records: &[Record]) -> Vec<Spent> {
                 own = forked.map(|fork| fork.at);
             }
             Event::Session(SessionEvent::Adopted { root, .. }) => project.clone_from(root),
-            Event::Turn(TurnEvent::Started { settings, .. }) => replayed = settings.replayed,
+            Event::Turn(TurnEvent::Started { settings, .. } | TurnEvent::Compacting { settings, .. }) => {
+                replayed = settings.replayed
+            }
             Event::Sample(SampleEvent::Started { item, model, .. }) => {
                 models.insert(*item, model.clone());
             }

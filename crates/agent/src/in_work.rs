@@ -1,0 +1,53 @@
+//! Files in work that gave way to a summary, shown anew as they are now: whole or not at all, within a bound, and only
+//! what a call of the model's could read unasked.
+
+use codetether_event::{ContentId, ContextEvent, Event, ItemId, KnownFile, Message, Touches};
+use codetether_permission::Decision;
+
+use crate::circumstances::Circumstances;
+use crate::gate::Gate;
+
+/// The fact that shows them; none where nothing can be shown.
+pub(crate) fn shown(
+    item: ItemId,
+    files: &[String],
+    room: u64,
+    gate: &Gate,
+    circumstances: &Circumstances,
+) -> Option<Event> {
+    let mut left = room;
+    let (mut text, mut known, mut passed_over) = (String::new(), Vec::new(), Vec::new());
+    for path in files {
+        let touches = Touches { reads: vec![path.clone()], ..Touches::default() };
+        if circumstances.judge("read", &touches).decision != Decision::Allow {
+            continue;
+        }
+        // What is gone, or no text, is not in work any more.
+        let Ok(size) = gate.root.metadata(path).map(|metadata| metadata.len()) else { continue };
+        if size > left {
+            passed_over.push(path.as_str());
+            continue;
+        }
+        let Ok(bytes) = gate.root.read(path, left) else { continue };
+        let Ok(content) = std::str::from_utf8(&bytes) else { continue };
+        left = left.saturating_sub(bytes.len() as u64);
+        text.push_str(&format!("<file path=\"{path}\">\n{}\n</file>\n", content.trim_end_matches('\n')));
+        let hash = ContentId::new(blake3::hash(&bytes).to_hex().as_str());
+        known.push(KnownFile { path: path.clone(), content: Some(hash) });
+    }
+    if known.is_empty() && passed_over.is_empty() {
+        return None;
+    }
+    let mut told = match known.is_empty() {
+        true => String::new(),
+        false => format!("Files that you worked with, as they are now:\n{text}"),
+    };
+    if !passed_over.is_empty() {
+        told.push_str(&format!(
+            "You also worked with {}, for which there is no room here: read again what you need of them",
+            passed_over.join(", ")
+        ));
+    }
+    let message = Message::user(gate.redactor.redact(told.trim_end()).into_owned());
+    Some(Event::Context(ContextEvent::Shown { item, message, known }))
+}
