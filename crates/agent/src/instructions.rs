@@ -3,11 +3,9 @@
 //! told to the model and grant nothing.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use codetether_files::{Root, RootError};
+use codetether_files::{Root, RootError, above};
 
 /// The names, the first that is there counts.
 const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
@@ -17,9 +15,6 @@ const ONE: usize = 32 * 1024;
 
 /// Most bytes of all that are told when a session begins, and with one result.
 const ALL: usize = 64 * 1024;
-
-/// Most folders above the working folder that are looked into.
-const ABOVE: usize = 32;
 
 /// Largest file that is read at all, in bytes.
 const FILE: u64 = 1 << 20;
@@ -141,28 +136,6 @@ fn read(root: &Root, path: &str, from: &str) -> Result<Option<Instructions>, Roo
         text.push_str("\n[cut: the file is longer than 32 KiB]");
     }
     Ok(Some(Instructions { from: from.to_owned(), text }))
-}
-
-/// The folders above this one up to the top of its repository, nearest first; none where it is in no repository, or one
-/// that is not the user's: whoever can write above the folder is not to speak for them.
-fn above(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for (steps, folder) in folder.ancestors().take(ABOVE).enumerate() {
-        if !is_ours(folder).unwrap_or(false) {
-            return Vec::new();
-        }
-        if steps > 0 {
-            found.push(folder.to_owned());
-        }
-        if is_ours(&folder.join(".git")).unwrap_or(false) {
-            return found;
-        }
-    }
-    Vec::new()
-}
-
-fn is_ours(path: &Path) -> io::Result<bool> {
-    Ok(path.symlink_metadata()?.uid() == rustix::process::geteuid().as_raw())
 }
 
 #[cfg(test)]

@@ -226,13 +226,15 @@ impl Live {
         form: (ResponseFormat, Way),
         (files, room): (Vec<String>, u64),
     ) {
-        let offered = self.state.turn.as_ref().and_then(|turn| turn.settings.tools.clone());
+        let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
+        let offered = settings.and_then(|settings| settings.tools.clone());
+        let supplement = settings.and_then(|settings| settings.supplement.clone());
         let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
         // What cannot be judged is not shown.
         let circumstances = self.circumstances().and_then(Result::ok).filter(|_| !files.is_empty());
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, model, offered, form, first, &gate)
+            let facts = prepare::prepare(item, model, offered, form, supplement, first, &gate)
                 .map(|mut facts| {
                     let shown = circumstances
                         .and_then(|circumstances| in_work::shown(item, &files, room, &gate, &circumstances));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use codetether_event::{
-    ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, ResponseFormat, Role,
+    BlobId, ContentPart, ContextEvent, ContextSource, Event, ItemId, Message, ModelId, ResponseFormat, Role,
     ToolName, Way,
 };
 use codetether_files::{BlobStore, Root};
@@ -34,6 +34,7 @@ pub(crate) fn prepare(
     model: ModelId,
     offered: Option<Vec<ToolName>>,
     (format, way): (ResponseFormat, Way),
+    supplement: Option<BlobId>,
     first: bool,
     gate: &Gate,
 ) -> Result<Vec<Event>, String> {
@@ -50,10 +51,14 @@ pub(crate) fn prepare(
         .map(|spec| Declared { name: spec.name, description: spec.description, schema: spec.schema })
         .collect();
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
-    let system = blobs.put(SYSTEM.as_bytes()).map_err(|e| e.to_string())?;
+    let system = match &supplement {
+        None => blobs.put(SYSTEM.as_bytes()),
+        Some(more) => blobs.get(more).and_then(|more| blobs.put(&[SYSTEM.as_bytes(), b"\n", &more].concat())),
+    };
+    let system = system.map_err(|e| e.to_string())?;
     let tools = blobs.put(&json).map_err(|e| e.to_string())?;
-    let mut facts =
-        vec![Event::Context(ContextEvent::Epoch { item, model, system, tools, offered, format, way })];
+    let epoch = ContextEvent::Epoch { item, model, system, tools, offered, format, way, supplement };
+    let mut facts = vec![Event::Context(epoch)];
     if first {
         let message = Message {
             role: Role::User,

@@ -168,6 +168,8 @@ fn settings(mode: Mode) -> TurnSettings {
         confinement: Confinement::None,
         snapshots: false,
         compaction: None,
+        agent: None,
+        supplement: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The built-in tools, one a file: `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`,
-//! `question`, `todo`.
-//! Each does what its call says within the bounds of its context, and never decides whether it may.
+//! `question`, `todo`, and `skill` where there are skills. Each does what its call says within the bounds of its context, and never
+//! decides whether it may.
 //!
 //! Paths are relative to the context's root, which cannot be left. Every output is bounded and says so when the
 //! bound was hit, and how to see more.
@@ -25,6 +25,7 @@ mod question;
 mod read;
 mod recall;
 mod replace;
+mod skill;
 mod text;
 mod todo;
 mod walk;
@@ -46,6 +47,7 @@ pub use multi_edit::MultiEdit;
 pub use question::Question;
 pub use read::Read;
 pub use recall::Recall;
+pub use skill::{Skill, SkillFiles, SkillFolder};
 pub use todo::Todo;
 pub use write::Write;
 
@@ -78,6 +80,15 @@ impl Builtin {
     #[must_use]
     pub fn new(shell: Shell) -> Self {
         Self { tools: tools(shell) }
+    }
+
+    /// The same, and `skill` where there are any.
+    #[must_use]
+    pub fn with_skills(mut self, skills: Vec<SkillFolder>) -> Self {
+        if !skills.is_empty() {
+            self.tools.push(Arc::new(Skill::new(skills)));
+        }
+        self
     }
 }
 

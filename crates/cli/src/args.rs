@@ -10,6 +10,7 @@ use codetether_event::{Effort, Mode, Temperature};
 use crate::commands::audit::AuditCommand;
 use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
+use crate::commands::defined::DefinedCommand;
 use crate::commands::models::ModelsCommand;
 use crate::commands::permissions::PermissionsCommand;
 use crate::commands::route::RouteCommand;
@@ -67,6 +68,15 @@ pub(crate) enum Command {
     /// says over it, joined with what your endpoints offer.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Look at agents: what is built in, and what you and the project define in `agents/NAME.md`.
+    #[command(subcommand)]
+    Agents(DefinedCommand),
+    /// Look at skills: folders with a `SKILL.md` that the model can load.
+    #[command(subcommand)]
+    Skills(DefinedCommand),
+    /// Look at slash commands: templates that `run "/NAME …"` makes prompts of.
+    #[command(subcommand)]
+    Commands(DefinedCommand),
     /// Say what may run, and why; look at rules, or change them.
     ///
     /// For each part of a call: what denies wins, then what asks, then what allows, then the mode's default. The order
@@ -239,8 +249,20 @@ pub(crate) struct DiffArgs {
 pub(crate) struct RunArgs {
     /// What to do; `-` reads it from standard input. With a prompt here, piped input is added as context.
     ///
+    /// `/NAME …` is a slash command, such as `codetether commands list` shows; with a blank before it, or behind `--`, it
+    /// is text.
+    ///
     /// With `--resume` or `--last` and no prompt, a turn that was cut short goes on.
     pub(crate) prompt: Option<String>,
+
+    /// The prompt, as text whatever it begins with.
+    #[arg(last = true, value_name = "TEXT", conflicts_with = "prompt")]
+    pub(crate) text: Option<String>,
+
+    /// The agent that does it: `build`, `plan`, `explore` or one of your own, such as `codetether agents list` shows. It
+    /// narrows what else is set.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
 
     /// The model, as `provider/model`.
     #[arg(short, long, value_name = "PROVIDER/MODEL", value_parser = model)]

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 mod completions;
 pub(crate) mod config;
+pub(crate) mod defined;
 mod doctor;
 mod man;
 pub(crate) mod models;
@@ -15,6 +16,8 @@ pub(crate) mod trust;
 pub(crate) mod undo;
 pub(crate) mod usage;
 pub(crate) mod version;
+
+use codetether_config::defined::Kind;
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
@@ -28,6 +31,9 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Session(command) => session::run(command),
         Command::Config(command) => config::run(command),
         Command::Models(command) => models::run(command),
+        Command::Agents(command) => defined::run(Kind::Agents, command),
+        Command::Skills(command) => defined::run(Kind::Skills, command),
+        Command::Commands(command) => defined::run(Kind::Commands, command),
         Command::Permissions(command) => permissions::run(command),
         Command::Trust(args) => trust::run(args),
         Command::Sandbox(command) => sandbox::dispatch(command),

@@ -6,6 +6,7 @@ compile_error!("codetether runs on Linux only, so far: x86-64 and arm64 are what
 
 mod args;
 mod commands;
+mod defined;
 mod exit;
 mod facts;
 mod keys;

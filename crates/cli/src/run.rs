@@ -35,8 +35,10 @@ use crate::args::RunArgs;
 use crate::commands::permissions;
 use crate::commands::session::lookup;
 use crate::commands::version::BUILD;
+use crate::defined::{self, Own, Told};
 use crate::exit::{Exit, Failure};
 use crate::run::figures::Figures;
+pub(crate) use crate::run::input::Prompt;
 use crate::run::signals::Signals;
 use crate::run::watch::{Run, ended_early};
 use crate::run::window::Probe;
@@ -95,10 +97,6 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
     let mut settings = load(&project)?;
     let mut files = input::attachments(&args.file)?;
     let prompt = if wish == Wish::Work { input::prompt(args)? } else { None };
-    if let Some(prompt) = &prompt {
-        files.extend(input::mentioned(&prompt.said, &root)?);
-    }
-    let prompt = prompt.map(|prompt| prompt.whole);
     let begins = prompt.is_some() || wish == Wish::Compact;
     if let (Wish::Compact, Target::Resume(Past { id, turn: Some(_), .. })) = (wish, &target) {
         return Err(cut_short(*id));
@@ -112,15 +110,43 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             printer::err(&project.left_out(&settings));
         }
     }
+    // Recorded requests are for others, too.
+    let alone = args.record.is_some() || args.replay.is_some();
+    let own = Own::here();
+    let places = own.places(&project);
+    let mut told = Told::of(places, alone, args.quiet);
+    let mut agent = None;
+    let prompt = match prompt {
+        None => {
+            if begins {
+                agent = Some(defined::chosen(places, &mut settings, None)?);
+            }
+            None
+        }
+        Some(prompt) => {
+            let (prompt, command) = defined::expanded(places, prompt, args.quiet)?;
+            files.extend(input::mentioned(&prompt.said, &root)?);
+            agent = Some(defined::chosen(places, &mut settings, command.as_ref())?);
+            Some(prompt.whole)
+        }
+    };
     let turn = match (begins, &target) {
         (true, _) => {
-            let format = form::asked(args)?;
+            let mut format = form::asked(args)?;
+            if let Some(schema) = agent.as_ref().and_then(|agent| agent.output_schema.as_ref())
+                && !form::is_asked(args)
+                && wish == Wish::Work
+            {
+                format = form::read_as(&schema.text, &format!("`{}`", schema.from), args.output_strict)?;
+            }
             let chosen = models::chosen(&settings)?;
             if let Some(note) = chosen.note.filter(|_| !args.quiet) {
                 printer::err(&format!("{note}\n"));
             }
             let confinement = sandbox::confinement(&settings)?;
-            let turn = settings.turn(chosen.model, confinement);
+            defined::check_mode(&settings, agent.as_ref(), confinement)?;
+            let mut turn = settings.turn(chosen.model, confinement);
+            told.narrow(&mut turn);
             let compaction = compaction(&settings, &turn);
             TurnSettings { format, replayed: args.replay.is_some(), compaction, ..turn }
         }
@@ -145,7 +171,10 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
     let confine = sandbox::confine(&settings, &root, turn.confinement)
         .map_err(|error| Failure::new(Exit::Usage, format!("the sandbox of the settings: {error}")))?;
     let tools = Builtin::new(if confine.is_some() { Shell::Confined } else { Shell::Bare });
+    let tools = tools.with_skills(told.skills());
+    defined::check_tools(agent.as_ref(), &tools)?;
     check_tools(&turn, &tools)?;
+    let supplement = agent.as_ref().and_then(|agent| told.supplement(agent));
     check_prices(&settings, &turn)?;
     let caveat = sandbox::caveat(turn.confinement);
     let first_run = !layout.sessions().exists();
@@ -161,8 +190,7 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
         limits: Limits::default(),
         redactor: keys::redactor(),
         home: std::env::home_dir(),
-        // Recorded requests are for others, too.
-        instructions: place::instructions().filter(|_| args.record.is_none() && args.replay.is_none()),
+        instructions: place::instructions().filter(|_| !alone),
         confine,
         audit: place::audit(&settings.sandbox)?,
         memory: Some(place::memory(&settings.undo)?),
@@ -199,8 +227,12 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             Target::Fork(past) => opening.fork(past.id, named).await,
         }?;
         let (model, confinement, formed) = (turn.model.clone(), turn.confinement, !turn.format.is_text());
+        let agent = turn.agent.clone();
         let named = facts::named(&settings);
         let subscription = hosted.subscribe(Cursor { after: hosted.opened_after(), open: Vec::new() });
+        let supplement = supplement.map(|text| hosted.blobs().put(text.as_bytes())).transpose()?;
+        // A turn that goes on has its own.
+        let turn = TurnSettings { supplement: supplement.or(turn.supplement), ..turn };
         let op = match (prompt, wish) {
             (Some(prompt), _) => {
                 let input = input::input(&prompt, files, hosted.blobs())?;
@@ -224,9 +256,22 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             }
         };
         let window = if args.replay.is_some() { Probe::none(&model) } else { Probe::start(&found, &model) };
-        Run { args, hosted, turn, model, confinement, named, formed, started, attended, figures, window }
-            .watch(subscription, &mut signals)
-            .await
+        Run {
+            args,
+            hosted,
+            turn,
+            model,
+            agent,
+            confinement,
+            named,
+            formed,
+            started,
+            attended,
+            figures,
+            window,
+        }
+        .watch(subscription, &mut signals)
+        .await
     });
     // A thread that waits for a line from the terminal must not keep the program.
     runtime.shutdown_background();

@@ -45,6 +45,7 @@ pub(crate) fn flags(args: &RunArgs) -> Layer {
     let named = |tools: Vec<String>| Names(tools.into_iter().filter(|tool| !tool.is_empty()).collect());
     Layer {
         model: args.model.clone(),
+        agent: args.agent.clone(),
         mode: if args.yes { Some(Mode::Bypass) } else { args.mode },
         effort: args.effort,
         max_output: args.max_output,

@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 use std::io::BufRead as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use codetether_config::trust::{
     Decision, FileChange, ProjectFiles, TrustError, TrustStore, Verdict, changes,
 };
-use codetether_config::{PROJECT_DIR, PROJECT_FILE, Settings, Why};
+use codetether_config::{PROJECT_FILE, Settings, Why};
 
 use crate::exit::{Exit, Failure};
 use crate::{place, printer};
@@ -136,6 +136,24 @@ impl Project {
         text
     }
 
+    /// The folders that the files are in.
+    fn folders(&self) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for file in self.files.files() {
+            let components = file.path.components();
+            let up = components.clone().take_while(|part| matches!(part, Component::ParentDir)).count();
+            let name = shown(&components.take(up + 1).collect::<PathBuf>().display().to_string());
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        match names.as_slice() {
+            [only] => only.clone(),
+            _ => format!("what is in {}", names.join(", ")),
+        }
+    }
+
     /// What of the project does not hold, a line for each reason; nothing when all holds.
     pub(crate) fn left_out(&self, settings: &Settings) -> String {
         let mut text = String::new();
@@ -159,19 +177,18 @@ impl Project {
             _ if left.is_empty() => {}
             Verdict::Trusted => {}
             Verdict::Refused => {
-                let _ = writeln!(
-                    text,
-                    "note: you refused to trust `{PROJECT_DIR}` here: left out {left}; {cure}"
-                );
+                let folders = self.folders();
+                let _ = writeln!(text, "note: you refused to trust {folders} here: left out {left}; {cure}");
             }
             Verdict::Changed(_) => {
+                let folders = self.folders();
                 let _ = writeln!(
                     text,
-                    "note: `{PROJECT_DIR}` has changed since you decided about it: left out {left}; {cure}"
+                    "note: {folders} has changed since you decided about it: left out {left}; {cure}"
                 );
             }
             Verdict::Unknown => {
-                let _ = writeln!(text, "note: `{PROJECT_DIR}` is not trusted: left out {left}; {cure}");
+                let _ = writeln!(text, "note: {} is not trusted: left out {left}; {cure}", self.folders());
             }
         }
         let wider = keys(Why::Wider);

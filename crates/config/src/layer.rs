@@ -31,6 +31,10 @@ keys! {
         /// The model that is asked, as `provider/model`.
         #[key(default = None, unset = "the usual one of the first known vendor whose key is there", variable = "CODETETHER_MODEL", project = SetWhenTrusted)]
         pub model: Option<Model>,
+        /// The agent that does the job: `build`, `plan`, `explore` or one of your own (`agents/NAME.md`). It narrows what
+        /// else is set, and may name a model that is asked in place of `model`.
+        #[key(default = None, unset = "`build`", variable = "CODETETHER_AGENT", project = SetWhenTrusted)]
+        pub agent: Option<String>,
         /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
         /// commands, `bypass` asks for nothing. Where nothing is set and commands are not confined in namespaces, it is
         /// `ask`.

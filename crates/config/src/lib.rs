@@ -6,6 +6,7 @@
 //! few keys once the user trusts it. What is not known, or has the wrong type, is an error that names the file and the
 //! place, all of them at once. Reads no environment and no home directory by itself: the caller hands them in.
 
+pub mod defined;
 mod duration;
 mod edit;
 mod keys;

@@ -252,9 +252,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
     ");
 }
 
@@ -429,6 +429,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
     // One value for each key, other than its default.
     let samples = [
         ("model", "\"a/b\""),
+        ("agent", "\"plan\""),
         ("mode", "\"plan\""),
         ("effort", "\"high\""),
         ("max_output", "5"),
@@ -511,6 +512,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
     let holds = |place: &Place| {
         let Settings {
             model,
+            agent,
             mode,
             effort,
             max_output,
@@ -531,7 +533,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         } = place.load();
         let rules = List::ALL.map(|list| rules(&place.load(), list));
         (
-            model,
+            (model, agent),
             mode,
             (effort, temperature),
             max_output,

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
+/// What is read where nothing else is said.
+const SETTINGS: &str = "the settings";
+
 /// Most problems that are kept; the others are counted.
 const KEPT: usize = 50;
 
@@ -77,6 +80,8 @@ impl Diagnostic for Problem {
 /// Settings that cannot be used: everything that is wrong with any of their sources.
 #[derive(Debug)]
 pub struct ConfigError {
+    /// What cannot be read.
+    what: String,
     problems: Vec<Problem>,
     /// Problems that were not kept.
     more: usize,
@@ -92,12 +97,13 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = &self.what;
         match (&self.problems[..], self.more) {
-            ([only], 0) => write!(f, "cannot read the settings: {only}"),
-            (problems, 0) => write!(f, "cannot read the settings: {} problems", problems.len()),
+            ([only], 0) => write!(f, "cannot read {what}: {only}"),
+            (problems, 0) => write!(f, "cannot read {what}: {} problems", problems.len()),
             (problems, more) => write!(
                 f,
-                "cannot read the settings: {} problems, of which the first {} are shown",
+                "cannot read {what}: {} problems, of which the first {} are shown",
                 problems.len().saturating_add(more),
                 problems.len()
             ),
@@ -109,7 +115,7 @@ impl std::error::Error for ConfigError {}
 
 impl Diagnostic for ConfigError {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new("codetether::settings"))
+        Some(Box::new(if self.what == SETTINGS { "codetether::settings" } else { "codetether::definition" }))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -133,6 +139,11 @@ impl Diagnostic for ConfigError {
 }
 
 impl ConfigError {
+    /// One without a problem in it.
+    pub(crate) fn none(what: &str) -> Self {
+        Self { what: what.to_owned(), problems: Vec::new(), more: 0 }
+    }
+
     fn only(&self) -> Option<&Problem> {
         match &self.problems[..] {
             [only] if self.more == 0 => Some(only),
@@ -161,8 +172,13 @@ impl Problems {
         self.kept.is_empty()
     }
 
-    /// `Ok` when there are none.
-    pub(crate) fn none_or(mut self) -> Result<(), ConfigError> {
+    /// `Ok` when there are none in the settings.
+    pub(crate) fn none_or(self) -> Result<(), ConfigError> {
+        self.none_in(SETTINGS)
+    }
+
+    /// `Ok` when there are none in what is called so.
+    pub(crate) fn none_in(mut self, what: &str) -> Result<(), ConfigError> {
         if self.kept.is_empty() {
             return Ok(());
         }
@@ -178,7 +194,7 @@ impl Problems {
             (source, problem.span.as_ref().map(|span| span.start))
         };
         self.kept.sort_by_key(place);
-        Err(ConfigError { problems: self.kept, more: self.more })
+        Err(ConfigError { what: what.to_owned(), problems: self.kept, more: self.more })
     }
 
     pub(crate) fn kept(&self) -> &[Problem] {

@@ -8,6 +8,7 @@ use codetether_event::{
 };
 use codetether_permission::List;
 
+use crate::defined::{Agent, BUILD, Level};
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
@@ -18,8 +19,12 @@ use crate::{ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, 
 pub struct Settings {
     /// The model, if one was chosen.
     pub model: Option<ModelId>,
+    /// The agent, if one was chosen.
+    pub agent: Option<String>,
     /// What may happen without asking, where commands are confined in namespaces.
     pub(crate) mode: Mode,
+    /// The most that the agent lets happen without asking.
+    ceiling: Option<Mode>,
     /// How hard a reasoning model thinks.
     pub effort: Option<Effort>,
     /// Most tokens of one answer.
@@ -138,7 +143,9 @@ impl Settings {
         let retry = Retry::default();
         Self {
             model: layer.model.as_ref().map(crate::Model::id),
+            agent: layer.agent.clone(),
             mode: layer.mode.unwrap_or(MODE),
+            ceiling: None,
             effort: layer.effort,
             max_output: layer.max_output,
             temperature: layer.temperature,
@@ -175,8 +182,48 @@ impl Settings {
     /// What may happen without asking, where commands are confined so.
     #[must_use]
     pub fn mode(&self, confinement: Confinement) -> Mode {
+        let mode = self.mode_without_agent(confinement);
+        self.ceiling.map_or(mode, |ceiling| mode.min(ceiling))
+    }
+
+    fn mode_without_agent(&self, confinement: Confinement) -> Mode {
         let is_set = self.origins.contains_key(&["mode".to_owned()][..]);
         if is_set || confinement == Confinement::Namespaces { self.mode } else { MODE_ELSEWHERE }
+    }
+
+    /// Narrows by what an agent says. Its model is asked, unless a flag names one.
+    pub fn narrow(&mut self, agent: &Agent) {
+        let usual = agent.name == BUILD && agent.from.level == Level::BuiltIn;
+        self.agent = Some(agent.name.clone()).filter(|_| !usual);
+        self.ceiling = agent.mode;
+        if let Some(model) = agent.model.as_ref().filter(|_| !self.is_by_flag("model")) {
+            self.model = Some(model.id());
+        }
+        self.max_steps = agent.steps.map_or(self.max_steps, |steps| steps.min(self.max_steps));
+        let time = agent.time.map(crate::Seconds::millis);
+        self.max_time_ms = narrower(self.max_time_ms, time);
+        self.limits.max_cost = narrower(self.limits.max_cost, agent.cost);
+        if let Some(tools) = &agent.tools {
+            let tools: Vec<ToolName> = tools.iter().map(ToolName::new).collect();
+            self.tools = Some(match &self.tools {
+                None => tools,
+                Some(ours) => tools.into_iter().filter(|tool| ours.contains(tool)).collect(),
+            });
+        }
+    }
+
+    /// Whether a key is set on the command line.
+    #[must_use]
+    pub fn is_by_flag(&self, key: &str) -> bool {
+        let origin = self.origins.get(&[key.to_owned()][..]);
+        origin.is_some_and(|origin| origin.layer == LayerName::Flag)
+    }
+
+    /// The agent's mode and the user's, where the agent's is the wider one.
+    #[must_use]
+    pub fn widened(&self, confinement: Confinement) -> Option<(Mode, Mode)> {
+        let mode = self.mode_without_agent(confinement);
+        self.ceiling.filter(|ceiling| *ceiling > mode).map(|ceiling| (ceiling, mode))
     }
 
     /// What holds during a turn with this model, where commands are confined so.
@@ -205,6 +252,8 @@ impl Settings {
             confinement,
             snapshots: self.undo.enabled.unwrap_or(true),
             compaction: None,
+            agent: self.agent.clone(),
+            supplement: None,
             replayed: false,
         }
     }
@@ -319,6 +368,14 @@ impl Settings {
             (None, Some(_)) => vec![origin(path)],
         };
         Entry { path: path.clone(), value, unset, origins }
+    }
+}
+
+/// The smaller of two limits, or the only one.
+fn narrower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -31,6 +31,9 @@ pub enum ContextEvent {
         /// The surest way of asking for that which is still tried.
         #[serde(default, skip_serializing_if = "is_native")]
         way: Way,
+        /// The `turn.settings.supplement` that the system prompt ends with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supplement: Option<BlobId>,
     },
     /// A message that neither the user nor the model wrote.
     #[serde(rename = "context.added")]

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelId, Money, ResponseFormat, ToolName};
+use crate::{BlobId, ModelId, Money, ResponseFormat, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -182,6 +182,12 @@ pub struct TurnSettings {
     /// When the context gives way; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compaction: Option<Compaction>,
+    /// The agent in force; `build` as it is built in when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What the system prompt says after its own text: the agent's prompt, and the skills that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplement: Option<BlobId>,
 }
 
 /// When the context gives way to less: outputs fold, then older messages become a summary.

@@ -11,6 +11,7 @@ mod listing;
 mod lock;
 mod open;
 mod plain;
+mod repository;
 mod resolve;
 mod root;
 
@@ -25,4 +26,5 @@ pub use plain::{
     copy, create_dir_all, create_dir_private, read, read_to_string, remove_dir_all, remove_file, rename,
     set_executable,
 };
+pub use repository::above;
 pub use root::{Permissions, RelPath, Root};

@@ -200,7 +200,7 @@ impl State {
                     self.windows.insert(model.clone(), *tokens);
                 }
             }
-            ContextEvent::Epoch { item, model, system, tools, offered, format, way } => {
+            ContextEvent::Epoch { item, model, system, tools, offered, format, way, supplement } => {
                 self.context.epoch = Some(EpochInfo {
                     seq,
                     model: model.clone(),
@@ -209,6 +209,7 @@ impl State {
                     offered: offered.clone(),
                     format: format.clone(),
                     way: *way,
+                    supplement: supplement.clone(),
                     answered: false,
                 });
                 self.context.to_show.clear();

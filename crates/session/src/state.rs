@@ -90,6 +90,8 @@ pub struct EpochInfo {
     pub format: ResponseFormat,
     /// The surest way of asking for that which is still tried.
     pub way: Way,
+    /// What the turn's settings add to the system prompt.
+    pub supplement: Option<BlobId>,
     /// Whether the model has answered on it.
     pub answered: bool,
 }

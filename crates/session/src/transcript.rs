@@ -74,6 +74,8 @@ impl Transcript {
             confinement: Confinement::None,
             snapshots: false,
             compaction: None,
+            agent: None,
+            supplement: None,
         }
     }
 
@@ -143,6 +145,7 @@ impl Transcript {
             offered,
             format: self.settings.format.clone(),
             way: self.state.turn.as_ref().and_then(|turn| turn.way).unwrap_or_default(),
+            supplement: self.settings.supplement.clone(),
         })])
     }
 

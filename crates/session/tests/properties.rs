@@ -168,6 +168,8 @@ impl World {
             snapshots: self.choose(2) == 0,
             // Nearly nothing fits.
             compaction: (self.choose(2) == 0).then_some(Compaction { window: 30, share: 50 }),
+            agent: None,
+            supplement: None,
         }
     }
 
@@ -190,6 +192,7 @@ impl World {
                         offered: None,
                         format,
                         way,
+                        supplement: None,
                     };
                     let known = files.into_iter().map(|path| KnownFile { path, content: None }).collect();
                     let message = Message::user("shown");

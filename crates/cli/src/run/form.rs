@@ -27,6 +27,11 @@ pub(crate) fn asked(args: &RunArgs) -> Result<ResponseFormat, Failure> {
         (None, Some(text)) => (text.clone(), "`--output-schema-inline`".to_owned()),
         (None, None) => return Ok(ResponseFormat::Text),
     };
+    read_as(&text, &from, args.output_strict)
+}
+
+/// The form that a JSON Schema asks for.
+pub(crate) fn read_as(text: &str, from: &str, strict: bool) -> Result<ResponseFormat, Failure> {
     let wrong = |problem: &dyn std::fmt::Display| {
         Failure::with_help(
             Exit::Usage,
@@ -37,12 +42,12 @@ pub(crate) fn asked(args: &RunArgs) -> Result<ResponseFormat, Failure> {
     if text.len() as u64 > SCHEMA_MAX {
         return Err(wrong(&format!("it has more than {SCHEMA_MAX} bytes")));
     }
-    let schema: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let schema: Value = serde_json::from_str(text).map_err(|error| wrong(&error))?;
     if !schema.is_object() {
         return Err(wrong(&"it is no object"));
     }
     Validator::new(&schema).map_err(|error| wrong(&error))?;
-    Ok(ResponseFormat::Schema { name: name(&schema), schema: Box::new(schema), strict: args.output_strict })
+    Ok(ResponseFormat::Schema { name: name(&schema), schema: Box::new(schema), strict })
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

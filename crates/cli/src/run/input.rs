@@ -28,11 +28,19 @@ pub(crate) struct Prompt {
     pub(crate) whole: String,
     /// Without it: what was typed, and so can be taken at its word.
     pub(crate) said: String,
+    /// Whether it is text even where it looks like a command.
+    pub(crate) is_text: bool,
 }
 
 impl Prompt {
     fn piped(whole: String) -> Self {
-        Self { whole, said: String::new() }
+        Self { whole, said: String::new(), is_text: true }
+    }
+
+    /// The same with another text in the place of what was typed.
+    pub(crate) fn made(self, text: String) -> Self {
+        let piped = self.whole.strip_prefix(&self.said).unwrap_or_default();
+        Self { whole: format!("{text}{piped}"), said: text, is_text: true }
     }
 }
 
@@ -40,8 +48,9 @@ impl Prompt {
 pub(crate) fn prompt(args: &RunArgs) -> Result<Option<Prompt>, Failure> {
     let piped = || piped_input(args.quiet).map(|text| Some(text).filter(|text| !text.trim().is_empty()));
     let resumes = args.resume.is_some() || args.last;
-    match args.prompt.as_deref() {
-        Some("-") => {
+    let is_text = args.text.is_some();
+    match args.prompt.as_deref().or(args.text.as_deref()) {
+        Some("-") if !is_text => {
             let text = read_input(args.quiet)?;
             if text.trim().is_empty() {
                 return Err(Failure::new(Exit::Usage, "standard input holds no prompt"));
@@ -53,8 +62,9 @@ pub(crate) fn prompt(args: &RunArgs) -> Result<Option<Prompt>, Failure> {
             Some(text) => Prompt {
                 whole: format!("{prompt}\n\n<stdin>\n{}\n</stdin>", text.trim_end()),
                 said: prompt.to_owned(),
+                is_text,
             },
-            None => Prompt { whole: prompt.to_owned(), said: prompt.to_owned() },
+            None => Prompt { whole: prompt.to_owned(), said: prompt.to_owned(), is_text },
         })),
         None => match piped()? {
             Some(text) => Ok(Some(Prompt::piped(text))),

@@ -46,7 +46,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(wanted: bool, session: SessionId, model: &ModelId, confinement: Confinement) -> Self {
+    pub(crate) fn new(
+        wanted: bool,
+        session: SessionId,
+        (model, agent): (&ModelId, Option<&str>),
+        confinement: Confinement,
+    ) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
         let progress = Self {
             terminal,
@@ -67,7 +72,8 @@ impl Progress {
                 Confinement::Landlock => " · Landlock alone",
                 Confinement::Namespaces => "",
             };
-            printer::err(&format!("session {session} · {model}{sandbox}\n"));
+            let agent = agent.map(|agent| format!(" · agent {}", printer::plain(agent))).unwrap_or_default();
+            printer::err(&format!("session {session} · {model}{agent}{sandbox}\n"));
         }
         progress
     }

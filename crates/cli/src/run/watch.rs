@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     pub(crate) hosted: Hosted,
     pub(crate) turn: TurnId,
     pub(crate) model: ModelId,
+    /// The agent, where it is not the usual one.
+    pub(crate) agent: Option<String>,
     /// What holds commands in.
     pub(crate) confinement: Confinement,
     /// The models that the user's settings name.
@@ -67,7 +69,12 @@ impl Run<'_> {
         signals: &mut Signals,
     ) -> Result<Exit, Failure> {
         let mut view = View::new(self.args.format, self.formed, self.figures.summing);
-        let mut progress = Progress::new(!self.args.quiet, self.hosted.id(), &self.model, self.confinement);
+        let mut progress = Progress::new(
+            !self.args.quiet,
+            self.hosted.id(),
+            (&self.model, self.agent.as_deref()),
+            self.confinement,
+        );
         let mut asks = Asks::new(self.attended);
         let mut output = Output::start();
         let mut text = String::new();

@@ -1,6 +1,7 @@
 //! The product: the real binary against a scripted model server, in a hermetic home.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agents;
 mod asking;
 mod auth;
 mod bench;
@@ -9,11 +10,13 @@ mod cassettes;
 mod compaction;
 mod confined;
 mod context;
+mod defined;
 mod demo;
 mod docs;
 mod editing;
 mod egress;
 mod form;
+mod guide;
 mod injection;
 mod interrupt;
 mod kill;

@@ -44,6 +44,7 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     assert!(!run.contains("hunter22") && !run.contains("sk-123456"), "{run}");
     insta::assert_snapshot!(run, @r#"
     model = "x/m"  # user [temp]/home/.config/codetether/config.toml:1
+    # agent: `build`
     mode = "auto-edit"  # default
     # effort: the provider's own
     # max_output: the provider's own
@@ -222,7 +223,7 @@ fn everything_that_is_wrong_is_shown_at_once() {
        ·      ╰── here
      2 │ base_url = "http://h"
        ╰────
-      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
+      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
 
     Error: 
       × `mode` cannot be `yolo`

@@ -23,6 +23,16 @@ const MOST_BYTES: usize = 16 << 20;
 /// Folders in folders.
 const DEEPEST: usize = 32;
 
+/// Where other agents' programs have files that are used here, too: all of these folders, whichever is there.
+pub(crate) const FOREIGN: [(&str, &str); 3] =
+    [(".claude", "skills"), (".claude", "commands"), (".agents", "skills")];
+
+/// What counts of a project's own folder further up in its repository.
+const FROM_ABOVE: [&str; 3] = ["agents", "skills", "commands"];
+
+/// The folders, for people.
+const FOLDERS: &str = "`.codetether`, `.claude` and `.agents`";
+
 /// The name of the settings file in the folder.
 const SETTINGS: &str = "config.toml";
 
@@ -78,13 +88,13 @@ pub struct ProjectFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// There are too many.
-    #[error("there are more than {MOST_FILES} files and folders in `{PROJECT_DIR}`")]
+    #[error("there are more than {MOST_FILES} files and folders in {}", FOLDERS)]
     TooMany,
     /// They are too large.
-    #[error("the files in `{PROJECT_DIR}` are larger than {} MiB", MOST_BYTES >> 20)]
+    #[error("the files in {} are larger than {} MiB", FOLDERS, MOST_BYTES >> 20)]
     TooLarge,
     /// Folders lie too deep.
-    #[error("the folders in `{PROJECT_DIR}` are more than {DEEPEST} deep")]
+    #[error("the folders in {} are more than {DEEPEST} deep", FOLDERS)]
     TooDeep,
     /// The settings file is too large.
     #[error("`{PROJECT_FILE}` is larger than a file of settings can be (1 MiB)")]
@@ -126,7 +136,7 @@ impl ProjectFiles {
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let mut scan = Scan::default();
-        let flaw = scan.project(root).err();
+        let flaw = scan.project(root).and_then(|()| scan.shared(root)).err();
         let mut files = scan.files;
         files.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         let mut read = Self { root: root.to_owned(), files, flaw, powers: Vec::new() };
@@ -243,6 +253,60 @@ impl Scan {
         }
         let rest = self.folder(folder, &path, DEEPEST);
         flaw.map_or(rest, Err)
+    }
+
+    /// What other agents' programs have in a folder that is used here, and what a folder further up has.
+    fn shared(&mut self, root: &Path) -> Result<(), Flaw> {
+        self.of(root, Path::new(""), &FOREIGN)?;
+        let mut up = PathBuf::new();
+        for folder in codetether_files::above(root) {
+            up.push("..");
+            self.of(&folder, &up, &FROM_ABOVE.map(|kind| (PROJECT_DIR, kind)))?;
+            self.of(&folder, &up, &FOREIGN)?;
+        }
+        Ok(())
+    }
+
+    /// Reads these folders below `base`, which is called `up`. Links on the way are noted and not followed, so that
+    /// nothing comes from behind them.
+    fn of(&mut self, base: &Path, up: &Path, folders: &[(&str, &str)]) -> Result<(), Flaw> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for (outer, inner) in folders {
+            let at = up.join(outer);
+            let base = match openat(CWD, base, flags, Mode::empty()) {
+                Ok(base) => base,
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(unreadable(up, error)),
+            };
+            let Some(folder) = self.enter(&base, outer, &at)? else { continue };
+            let at = at.join(inner);
+            if let Some(folder) = self.enter(&folder, inner, &at)? {
+                self.folder(folder, &at, DEEPEST)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a folder by its name, if it is one.
+    fn enter(&mut self, folder: &OwnedFd, name: &str, at: &Path) -> Result<Option<OwnedFd>, Flaw> {
+        let failed = |error| unreadable(at, error);
+        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match kind_of(&stat) {
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                openat(folder, name, flags, Mode::empty()).map(Some).map_err(failed)
+            }
+            FileType::Symlink if self.files.iter().all(|file| file.path != at) => {
+                let content = readlinkat(folder, name, Vec::new()).map_err(failed)?.into_bytes();
+                self.files.push(ProjectFile { path: at.to_owned(), kind: Kind::Link, content });
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn settings(&mut self, folder: &OwnedFd, stat: &Stat) -> Result<(), Flaw> {

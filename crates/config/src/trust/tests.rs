@@ -308,7 +308,10 @@ fn too_much_cannot_be_trusted() {
     // A file of zeros that takes no room on the disk.
     let open = rustix::fs::open(&big, rustix::fs::OFlags::WRONLY, rustix::fs::Mode::empty()).unwrap();
     rustix::fs::ftruncate(&open, 1 << 40).unwrap();
-    assert_eq!(place.flaw(), "`ROOT` cannot be trusted: the files in `.codetether` are larger than 16 MiB");
+    assert_eq!(
+        place.flaw(),
+        "`ROOT` cannot be trusted: the files in `.codetether`, `.claude` and `.agents` are larger than 16 MiB"
+    );
     rename(&big, place.root.join(".codetether/config.toml")).unwrap();
     assert!(place.flaw().contains("`.codetether/config.toml` is larger than a file of settings can be"));
     remove_file(place.root.join(".codetether/config.toml")).unwrap();
@@ -363,4 +366,46 @@ fn decisions_are_the_users_alone_and_a_broken_one_is_none() {
     );
     write_atomic(&entry, b"{", &WriteOptions::default()).unwrap();
     assert_eq!((place.verdict(), place.store.list().unwrap().len()), (Verdict::Unknown, 0));
+}
+
+#[test]
+fn skills_and_commands_of_others_and_from_above_are_covered() {
+    let place = Place::new();
+    let sub = place.root.join("sub");
+    create_dir_all(&sub).unwrap();
+    create_dir_all(place.root.join(".git")).unwrap();
+    place.file(".codetether/agents/a.md", "a");
+    place.file(".codetether/config.toml", "allow = [\"bash\"]");
+    place.file(".claude/commands/c.md", "c");
+    place.file(".claude/settings.json", "{}");
+    place.file("sub/.agents/skills/s/SKILL.md", "s");
+    symlink("../../outside", sub.join(".claude")).unwrap();
+    let paths = |files: &ProjectFiles| -> Vec<String> {
+        files.files().iter().map(|file| format!("{} {}", file.path.display(), file.kind.as_str())).collect()
+    };
+    let files = ProjectFiles::read(&sub);
+    let wanted = [
+        "../.claude/commands/c.md file",
+        "../.codetether/agents/a.md file",
+        ".agents/skills/s/SKILL.md file",
+        ".claude link",
+    ];
+    assert_eq!(paths(&files), wanted);
+    assert!(files.have_power());
+    place.store.keep(&files, Decision::Trusted, UnixMillis(7)).unwrap();
+    assert!(place.store.verdict(&ProjectFiles::read(&sub)).trusted());
+    place.file(".claude/commands/c.md", "another");
+    assert!(matches!(place.store.verdict(&ProjectFiles::read(&sub)), Verdict::Changed(_)));
+    remove_file(sub.join(".claude")).unwrap();
+    place.file("sub/.agents/skills/s/run.sh", "echo");
+    let files = ProjectFiles::read(&sub);
+    assert_eq!(changes(&place.store, &files).len(), 3);
+}
+
+#[test]
+fn without_a_repository_nothing_from_above_counts() {
+    let place = Place::new();
+    place.file(".codetether/agents/a.md", "a");
+    create_dir_all(place.root.join("sub")).unwrap();
+    assert!(ProjectFiles::read(&place.root.join("sub")).files().is_empty());
 }

@@ -53,6 +53,7 @@ const SETTINGS: &[&str] = &[
     ".vscode",
     ".claude",
     ".claude.json",
+    ".agents",
     ".cursor",
     ".codex",
     ".gemini",

@@ -1,15 +1,17 @@
-//! A turn whose model or selection of tools has no prefix yet gets one; a prefix that fits is kept, byte for byte.
+//! A turn whose model, selection of tools or agent has no prefix yet gets one; a prefix that fits is kept, byte for byte.
 
 use codetether_event::ItemId;
 
-use crate::{Effect, Next, State, Turn};
+use crate::{Effect, EpochInfo, Next, State, Turn};
 
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let settings = &turn.settings;
     let epoch = state.context.epoch.as_ref();
     let asked_alike = epoch.filter(|epoch| epoch.model == turn.model && epoch.format == settings.format);
     let way = turn.way.or(asked_alike.map(|epoch| epoch.way)).unwrap_or_default();
-    if asked_alike.is_some_and(|epoch| epoch.offered == settings.tools && epoch.way >= way) {
+    let told_alike =
+        |epoch: &&EpochInfo| epoch.offered == settings.tools && epoch.supplement == settings.supplement;
+    if asked_alike.filter(told_alike).is_some_and(|epoch| epoch.way >= way) {
         return None;
     }
     Some(Next::Start(vec![Effect::Prepare {
@@ -46,5 +48,25 @@ mod tests {
         t.settings_mut().model = ModelId::new("other/model");
         t.prompt("once more");
         assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[0], Effect::Prepare { .. })));
+    }
+
+    #[test]
+    fn another_agents_prompt_is_another_prefix() {
+        let mut t = Transcript::bare();
+        t.prompt("go");
+        assert!(matches!(&t.start()[..], [Effect::Prepare { .. }]));
+        t.epoch();
+        t.sample();
+        t.answer_text("hi", StopReason::EndTurn);
+        t.settle();
+        t.settings_mut().supplement = Some(codetether_event::BlobId::new("plan"));
+        t.prompt("again");
+        assert!(matches!(&t.start()[..], [Effect::Prepare { .. }]));
+        t.epoch();
+        t.sample();
+        t.answer_text("hi", StopReason::EndTurn);
+        t.settle();
+        t.prompt("the same once more");
+        assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[0], Effect::Sample { .. })));
     }
 }

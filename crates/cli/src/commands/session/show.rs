@@ -38,7 +38,8 @@ fn told(event: &Event) -> Option<String> {
         Event::Session(SessionEvent::Adopted { root, build, .. }) => format!("taken up in {root} ({build})"),
         Event::Session(SessionEvent::Renamed { title }) => format!("title: {title}"),
         Event::Turn(TurnEvent::Started { input, settings, .. }) => {
-            format!("user ({}, mode {}):\n{}", settings.model, settings.mode, parts(&input.parts))
+            let agent = settings.agent.as_ref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
+            format!("user ({}, mode {}{agent}):\n{}", settings.model, settings.mode, parts(&input.parts))
         }
         Event::Turn(TurnEvent::Steered { input, .. }) => format!("user, meanwhile:\n{}", parts(&input.parts)),
         Event::Turn(TurnEvent::Compacting { settings, .. }) => {
