@@ -3,14 +3,15 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use codetether_event::{AskKind, Rung, ToolCall, ToolName, Touches, Verdict};
+use codetether_event::{AskKind, Brought, Rung, ToolCall, ToolName, Touches, Verdict};
 use codetether_files::Root;
 use codetether_permission::{Decision, Judgement};
 use codetether_secret::Redactor;
-use codetether_tool::{ToolContext, ToolSource};
+use codetether_tool::{CALL_TOOL, TOOL_SEARCH, ToolContext, ToolSource};
 use futures_util::FutureExt;
 
 use crate::circumstances::Circumstances;
+use crate::late;
 use crate::live::{Parts, RuleFile};
 use crate::readings::Readings;
 
@@ -64,6 +65,32 @@ impl Authoriser {
         })
     }
 
+    /// The verdict on bringing in what a child changed: that on an edit of each of these files.
+    pub(crate) fn of_brought(
+        &self,
+        call: &ToolCall,
+        brought: &Brought,
+        circumstances: &Circumstances,
+        root: &Root,
+    ) -> Verdict {
+        let touches = Touches { writes: brought.paths.clone(), ..Touches::default() };
+        let touches = match inside(root, &touches) {
+            Ok(touches) => touches,
+            Err(problems) => return Verdict::Deny { rule: problems },
+        };
+        let judged = circumstances.judge("edit", &touches);
+        match judged.decision {
+            Decision::Allow => Verdict::Allow { writes: true, rule: judged.by() },
+            Decision::Deny => Verdict::Deny { rule: judged.by() },
+            Decision::Ask => {
+                let mut detail = format!("what the child of session {} changed:\n", brought.session);
+                detail.extend(brought.paths.iter().map(|path| format!("{path}\n")));
+                let file = self.rule_file.as_ref().map(|file| file.path.clone());
+                Verdict::Ask { ask: ask(&call.name, &touches, cut(detail), &judged, file) }
+            }
+        }
+    }
+
     async fn judged(
         &self,
         call: &ToolCall,
@@ -72,16 +99,23 @@ impl Authoriser {
     ) -> Result<Judged, String> {
         let settings = &circumstances.settings;
         let offered = |name: &ToolName| settings.tools.as_ref().is_none_or(|tools| tools.contains(name));
-        let Some(tool) = Some(&call.name).filter(|name| offered(name)).and_then(|name| self.tools.tool(name))
-        else {
+        // The means to late tools give nothing that is not offered.
+        let means = |name: &ToolName| [TOOL_SEARCH, CALL_TOOL].contains(&name.as_str());
+        let named = Some(&call.name).filter(|name| offered(name) || means(name));
+        let Some(tool) = named.and_then(|name| self.tools.tool(name)) else {
             let names = self.tools.manifest().into_iter().map(|spec| spec.name).filter(offered).collect();
+            let names = if call.wrapped.is_some() { late::near(&call.name, names) } else { names };
             return Ok(Verdict::UnknownTool { offered: names }.into());
         };
         let (args, rung) = match self.readings.read(call, &*tool)? {
             Ok(read) => read,
             Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
         };
-        let touches = match inside(&cx.root, &tool.touches(&args)) {
+        let inside = inside(&cx.root, &tool.touches(&args)).and_then(|mut touches| {
+            circumstances.know(&mut touches)?;
+            Ok(touches)
+        });
+        let touches = match inside {
             Ok(touches) => touches,
             Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
         };
@@ -101,17 +135,22 @@ impl Authoriser {
             Decision::Allow => Verdict::Allow { writes: touches.could_write(), rule: judged.by() },
             Decision::Deny => Verdict::Deny { rule: judged.by() },
             Decision::Ask => {
-                let mut detail = self.redactor.redact(&tool.preview(&args, cx).await).into_owned();
-                if detail.len() > PREVIEW {
-                    detail.truncate(detail.floor_char_boundary(PREVIEW));
-                    detail.push_str("\n[… cut …]");
-                }
+                let detail = cut(self.redactor.redact(&tool.preview(&args, cx).await).into_owned());
                 let file = self.rule_file.as_ref().map(|file| file.path.clone());
                 Verdict::Ask { ask: ask(&call.name, &touches, detail, &judged, file) }
             }
         };
         Ok(Judged { verdict, helped: Some(rung).filter(|rung| *rung != Rung::Strict) })
     }
+}
+
+/// As much of a preview as is kept.
+fn cut(mut detail: String) -> String {
+    if detail.len() > PREVIEW {
+        detail.truncate(detail.floor_char_boundary(PREVIEW));
+        detail.push_str("\n[… cut …]");
+    }
+    detail
 }
 
 /// What is touched, with paths relative to the root; an error for the model when one leads out of it.
@@ -128,6 +167,8 @@ fn inside(root: &Root, touches: &Touches) -> Result<Touches, String> {
         commands: touches.commands.clone(),
         hosts: touches.hosts.clone(),
         outside: touches.outside,
+        background: touches.background,
+        typed: touches.typed.clone(),
     })
 }
 
@@ -140,8 +181,16 @@ fn ask(
     file: Option<String>,
 ) -> AskKind {
     let title = match touches.commands.first() {
+        Some(command) if touches.outside && touches.background => {
+            format!("run `{}` outside the sandbox, in the background", command.trim())
+        }
         Some(command) if touches.outside => format!("run `{}` outside the sandbox", command.trim()),
+        Some(command) if touches.background => format!("run `{}` in the background", command.trim()),
         Some(command) => format!("run `{}`", command.trim()),
+        None if touches.typed.is_some() => {
+            let typed = touches.typed.clone().unwrap_or_default();
+            format!("write to process {} (`{}`)", typed.process, typed.command.trim())
+        }
         None => {
             let mut touched = touches.writes.clone();
             touched.extend(touches.hosts.iter().cloned());

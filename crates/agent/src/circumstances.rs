@@ -1,12 +1,14 @@
 //! What holds while calls are judged and run: the turn's settings, the rules in force, and where paths lead.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use codetether_event::{Confinement, Touches, TurnSettings};
+use codetether_event::{Confinement, ItemId, Touches, TurnSettings};
 use codetether_files::Root;
-use codetether_permission::{Judgement, List, Place, Rules, Stance, judge};
-use codetether_tool::Hidden;
+use codetether_permission::{Decision, Judgement, List, Place, Rules, Stance, judge};
+use codetether_session::{Process, State};
+use codetether_tool::{Hidden, Hosts};
 
 /// What holds while calls are judged and run.
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct Circumstances {
     rules: Arc<Rules>,
     root: Arc<Root>,
     home: Option<PathBuf>,
+    /// What runs in the background.
+    processes: BTreeMap<ItemId, Process>,
 }
 
 /// The rules that were read last, since most turns have those of the one before.
@@ -43,7 +47,7 @@ impl Circumstances {
     /// When a rule is none: a fault of ours, since they were checked where they came from.
     pub(crate) fn new(
         settings: TurnSettings,
-        grants: &[String],
+        state: &State,
         root: Arc<Root>,
         home: Option<PathBuf>,
         read: &mut ReadRules,
@@ -51,12 +55,25 @@ impl Circumstances {
         let of =
             |list, rules: &[String]| rules.iter().map(move |rule| (list, rule.clone())).collect::<Vec<_>>();
         // What was granted under the rules of another version may be none in this one: then it is asked about anew.
-        let granted = grants.iter().filter(|rule| codetether_permission::Rule::parse(rule).is_ok());
+        let granted = state.grants.iter().filter(|rule| codetether_permission::Rule::parse(rule).is_ok());
         let mut texts = of(List::Deny, &settings.deny);
         texts.extend(of(List::Ask, &settings.ask));
         texts.extend(of(List::Allow, &settings.allow));
         texts.extend(granted.map(|rule| (List::Allow, rule.clone())));
-        Ok(Self { rules: read.read(texts)?, settings, root, home })
+        let processes = state.processes.running.clone();
+        Ok(Self { rules: read.read(texts)?, settings, root, home, processes })
+    }
+
+    /// Says what the process runs that is typed into; an error for the model when there is none.
+    pub(crate) fn know(&self, touches: &mut Touches) -> Result<(), String> {
+        let Some(typed) = &mut touches.typed else { return Ok(()) };
+        let process = typed.process.parse().ok().and_then(|item: ItemId| self.processes.get(&item));
+        let process = process.ok_or_else(|| {
+            format!("no process `{}` runs; `process` with `list` shows those that there are", typed.process)
+        })?;
+        typed.command.clone_from(&process.command);
+        typed.confined = process.confined;
+        Ok(())
     }
 
     /// The verdict on a call that touches this. Follows links, so it reads the disk.
@@ -64,6 +81,15 @@ impl Circumstances {
         let place = Place { root: self.root.path(), home: self.home.as_deref(), follow: &followed };
         let confined = self.settings.confinement == Confinement::Namespaces;
         judge(Stance { mode: self.settings.mode, confined }, &self.rules, tool, touches, &place)
+    }
+
+    /// Where this tool may go without anyone being asked.
+    pub(crate) fn hosts(&self, tool: &str) -> Hosts {
+        let (this, tool) = (self.clone(), tool.to_owned());
+        Hosts::by(move |host| {
+            let touches = Touches { hosts: vec![host.to_owned()], ..Touches::default() };
+            this.judge(&tool, &touches).decision == Decision::Allow
+        })
     }
 
     /// What a search of this tool passes over. A search follows no link, so that a path is where it leads.

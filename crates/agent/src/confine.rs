@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use codetether_event::{Event, Mode};
 use codetether_sandbox::{Kept, Net, Policy};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::egress::{Egress, WayOut};
 
@@ -27,7 +28,15 @@ pub struct Confine {
 pub(crate) struct Sandbox {
     confine: Confine,
     egress: Option<Egress>,
-    standing: Mutex<Option<(bool, Arc<Kept>)>>,
+    standing: Mutex<Option<Standing>>,
+}
+
+/// A sandbox, and what it is good for.
+struct Standing {
+    writes: bool,
+    kept: Arc<Kept>,
+    /// Fires when another takes its place: what runs in it in the background is to end.
+    replaced: DropGuard,
 }
 
 impl Sandbox {
@@ -52,17 +61,16 @@ impl Sandbox {
         policy
     }
 
-    /// The sandbox for commands in this mode. Blocks for some milliseconds where it has to be made.
+    /// The sandbox for commands in this mode, and what fires when another takes its place. Blocks for some milliseconds where it has to be made.
     ///
     /// # Errors
     /// Why there is none, in words. Nothing may run then.
-    pub(crate) fn kept(&self, mode: Mode) -> Result<Arc<Kept>, String> {
+    pub(crate) fn kept(&self, mode: Mode) -> Result<(Arc<Kept>, CancellationToken), String> {
         let writes = mode != Mode::Plan;
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, kept)) =
-            standing.as_ref().filter(|(writing, kept)| *writing == writes && !kept.is_gone())
-        {
-            return Ok(Arc::clone(kept));
+        let good = |standing: &&Standing| standing.writes == writes && !standing.kept.is_gone();
+        if let Some(Standing { kept, replaced, .. }) = standing.as_ref().filter(good) {
+            return Ok((Arc::clone(kept), replaced.token().clone()));
         }
         let mut kept = Kept::start(&self.confine.program, &self.policy(mode)).map_err(|fault| {
             let cure = fault.cure.as_ref().map(|cure| format!(" ({cure})")).unwrap_or_default();
@@ -74,7 +82,9 @@ impl Sandbox {
                 .map_err(|error| format!("its sandbox has no way out, so it was not run: {error}"))?;
         }
         let kept = Arc::new(kept);
-        *standing = Some((writes, Arc::clone(&kept)));
-        Ok(kept)
+        let replaced = CancellationToken::new();
+        let token = replaced.clone();
+        *standing = Some(Standing { writes, kept: Arc::clone(&kept), replaced: replaced.drop_guard() });
+        Ok((kept, token))
     }
 }

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codetether_event::{BlobId, KnownFile, Timing, TodoItem, ToolResult};
+use codetether_event::{BlobId, KnownFile, Sight, Timing, TodoItem, ToolResult};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
-use codetether_tool::{Cancel, Hidden, Host, Known, Limits, ToolContext, ToolError, ToolOutput, ToolSource};
+use codetether_tool::{
+    Cancel, Hidden, Host, Hosts, Known, Limits, ToolContext, ToolError, ToolOutput, ToolSource,
+};
 use futures_util::FutureExt;
 
+use crate::children::Family;
 use crate::readings::Readings;
+use crate::workspace::Workspace;
 
-/// How long a cancelled call may take to end by itself before it is dropped: longer than ending what it started takes.
-const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of a result that go to the model, whatever the tool says.
 const RESULT: usize = 100_000;
 
@@ -26,6 +28,8 @@ pub(crate) struct Gate {
     pub(crate) blobs: BlobStore,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) readings: Arc<Readings>,
+    /// Bytes that the tools' schemas may take before some are shown late.
+    pub(crate) tool_room: usize,
     /// The user's own file of instructions.
     pub(crate) instructions: Option<PathBuf>,
 }
@@ -41,6 +45,8 @@ pub(crate) struct CallEnd {
     pub(crate) known: Vec<KnownFile>,
     /// What the model has set itself to do by it.
     pub(crate) todo: Option<Vec<TodoItem>>,
+    /// What the model is shown.
+    pub(crate) images: Vec<Sight>,
     pub(crate) timing: Timing,
     /// Why the run must stop.
     pub(crate) fault: Option<String>,
@@ -52,12 +58,12 @@ impl Gate {
         &self,
         permit: Permit,
         host: Arc<dyn Host>,
-        (hidden, known): (Hidden, Known),
+        (hidden, known, hosts): (Hidden, Known, Hosts),
         cancel: Cancel,
     ) -> CallEnd {
         let started = Instant::now();
         let mut touched = Vec::new();
-        let outcome = self.outcome(&permit, host, (hidden, known), cancel, &mut touched).await;
+        let outcome = self.outcome(&permit, host, (hidden, known, hosts), cancel, &mut touched).await;
         let mut fault = None;
         let output = match outcome {
             Ok(output) => output,
@@ -86,6 +92,13 @@ impl Gate {
                 }
             }
         }
+        let images = match self.kept(output.images).await {
+            Ok(images) => images,
+            Err(error) => {
+                fault.get_or_insert(error);
+                Vec::new()
+            }
+        };
         CallEnd {
             result: ToolResult { call: permit.call().id.clone(), text, error: output.failed },
             whole,
@@ -93,6 +106,7 @@ impl Gate {
             touched,
             known: output.known,
             todo: output.todo,
+            images,
             timing: Timing {
                 first_ms: None,
                 total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -101,11 +115,74 @@ impl Gate {
         }
     }
 
+    /// Images as blobs.
+    async fn kept(&self, images: Vec<codetether_tool::Image>) -> Result<Vec<Sight>, String> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let blobs = self.blobs.clone();
+        let keep = move || {
+            images
+                .into_iter()
+                .map(|image| {
+                    let blob = blobs.put(&image.bytes).map_err(|error| error.to_string())?;
+                    Ok(Sight { media_type: image.media_type.to_owned(), blob })
+                })
+                .collect()
+        };
+        tokio::task::spawn_blocking(keep).await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Brings into the workspace what a child made: all that such a permit is for.
+    pub(crate) async fn bring(
+        &self,
+        permit: Permit,
+        workspace: Option<Workspace>,
+        family: Option<&Family>,
+    ) -> CallEnd {
+        let started = Instant::now();
+        let brought = permit.brought().cloned();
+        let done = match (brought.clone(), workspace) {
+            (Some(brought), Some(workspace)) => workspace.bring(brought).await,
+            _ => Err("there is no place to remember files in".to_owned()),
+        };
+        let mut wrote = Vec::new();
+        let (told, error) = match done {
+            Ok(done) => {
+                wrote.clone_from(&done.changed);
+                if let Some((brought, family)) = brought.as_ref().zip(family).filter(|_| done.left.is_empty())
+                {
+                    family.brought(brought).await;
+                }
+                (done.told(), false)
+            }
+            Err(error) => {
+                (format!("[what the child changed was not brought into this folder: {error}]"), true)
+            }
+        };
+        let (text, failed) = brought.map(|brought| (brought.text, brought.error)).unwrap_or_default();
+        let text = self.redactor.redact(&format!("{text}\n\n{told}")).into_owned();
+        CallEnd {
+            result: ToolResult { call: permit.call().id.clone(), text, error: error || failed },
+            whole: None,
+            touched: wrote.clone(),
+            wrote,
+            known: Vec::new(),
+            images: Vec::new(),
+            todo: None,
+            timing: Timing {
+                first_ms: None,
+                total_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            },
+            fault: None,
+        }
+    }
+
     async fn outcome(
         &self,
         permit: &Permit,
         host: Arc<dyn Host>,
-        (hidden, known): (Hidden, Known),
+        (hidden, known, hosts): (Hidden, Known, Hosts),
         cancel: Cancel,
         touched: &mut Vec<String>,
     ) -> Result<ToolOutput, ToolError> {
@@ -127,13 +204,14 @@ impl Gate {
             host,
             hidden,
             known,
+            hosts,
         };
         let run = AssertUnwindSafe(tool.call(args, &cx)).catch_unwind();
         tokio::select! {
             outcome = run => outcome.unwrap_or_else(|panic| {
                 Err(ToolError::ForModel(format!("the tool broke down: {}", panic_text(&*panic))))
             }),
-            () = late(&cancel) => Err(ToolError::Interrupted),
+            () = late(&cancel, tool.grace()) => Err(ToolError::Interrupted),
         }
     }
 
@@ -151,9 +229,9 @@ impl Gate {
 }
 
 /// Some time after the cancelling.
-async fn late(cancel: &Cancel) {
+async fn late(cancel: &Cancel, grace: Duration) {
     cancel.cancelled().await;
-    tokio::time::sleep(GRACE).await;
+    tokio::time::sleep(grace).await;
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -5,16 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use codetether_event::{CallEvent, Event, ItemId, Mode, Piece, SessionId};
+use codetether_event::{Brought, CallEvent, Event, ItemId, Mode, Piece, SessionId};
 use codetether_files::BlobStore;
-use codetether_sandbox::{Audit, Decoder, Filter, Marker, Spec, Status};
-use codetether_secret::{Redactor, Stream};
-use codetether_tool::{BoxFuture, Command, Exit, ExitStatus, Host, ToolContext, ToolError};
+use codetether_sandbox::{Audit, Decoder, Ends, Kept, Marker, Spec, Status};
+use codetether_secret::Redactor;
+use codetether_tool::{
+    BoxFuture, ChildEnd, ChildSpec, Command, Exit, ExitStatus, Heard as Told, Host, ToolContext, ToolError,
+    ToolSpec, Wish,
+};
+use tokio_util::sync::CancellationToken;
 
+use crate::children::Standing;
 use crate::confine::Sandbox;
 use crate::egress::Listening;
 use crate::heard::{self, Heard};
 use crate::hub::Hub;
+use crate::late::Late;
+use crate::processes::Processes;
+use crate::shown::Shown;
 
 /// The variable that processes of a call carry, so that survivors of a crash can be found.
 pub(crate) const MARKER: &str = "CODETETHER_CALL";
@@ -37,31 +45,28 @@ pub(crate) struct CallHost {
     /// Where runs are recorded, where they are.
     pub(crate) audit: Option<Audit>,
     pub(crate) session: Option<SessionId>,
+    /// What it may start a child from; nothing where there can be none.
+    pub(crate) standing: Option<Standing>,
+    /// What its child made, which is to be brought into the workspace.
+    pub(crate) brought: Mutex<Option<Brought>>,
     /// What the user should know: that a run could not be recorded.
     pub(crate) warnings: Mutex<Vec<String>>,
-}
-
-/// Known secrets are taken out of output before it is kept or shown.
-struct Redacted(Stream);
-
-impl Filter for Redacted {
-    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.0.push(bytes, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.0.finish(out);
-    }
+    /// Which tools the model was not shown.
+    pub(crate) late: Late,
+    /// Whether the model is known to take images.
+    pub(crate) sees: bool,
+    /// What runs in the background.
+    pub(crate) processes: Arc<Processes>,
+    /// Whether the sandbox, where there is one, has walls all around.
+    pub(crate) is_walled: bool,
+    /// The processes of whose end the model hears by the result of this call.
+    pub(crate) told_of: Mutex<Vec<ItemId>>,
 }
 
 impl Host for CallHost {
     fn exec<'a>(&'a self, command: Command, cx: &'a ToolContext) -> BoxFuture<'a, Result<Exit, ToolError>> {
         Box::pin(async move {
-            let dir = match command.dir.as_str() {
-                "" => cx.root.path().to_owned(),
-                dir => cx.root.open_dir(dir).map_err(|e| ToolError::ForModel(e.to_string()))?,
-            };
-            codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
+            let dir = self.dir(&command, cx)?;
             let mut listening = None;
             let sandbox = self.sandbox.clone().filter(|_| !command.outside);
             let mut heard = Heard::begun(&command, &dir, cx, self.session);
@@ -69,13 +74,12 @@ impl Host for CallHost {
                 Some((sandbox, mode)) => {
                     heard.confined(&sandbox.policy(mode));
                     listening = sandbox.egress().map(|egress| egress.listen(cx.call));
-                    let kept = tokio::task::spawn_blocking(move || sandbox.kept(mode)).await;
-                    match kept.map_err(|e| ToolError::Fatal(e.to_string()))? {
-                        Ok(kept) => Some(kept),
+                    match self.kept(sandbox, mode).await {
+                        Ok((kept, _)) => Some(kept),
                         Err(why) => {
-                            heard.entry.denied(&why);
+                            heard.entry.denied(&why.to_string());
                             self.record(heard).await;
-                            return Err(ToolError::ForModel(why));
+                            return Err(why);
                         }
                     }
                 }
@@ -92,7 +96,8 @@ impl Host for CallHost {
                 spool: self.spool.join(format!("{}-{number}", cx.call)),
                 spool_max: SPOOL_MAX,
                 confined,
-                filter: Some(Box::new(Redacted(self.redactor.stream()))),
+                ends: if command.terminal { Ends::Terminal(None) } else { Ends::Nothing },
+                filter: Some(Box::new(Shown::new(&self.redactor, command.terminal))),
             };
             let mut decoder = Decoder::default();
             let mut show = |bytes: &[u8]| {
@@ -147,11 +152,38 @@ impl Host for CallHost {
         })
     }
 
+    fn process<'a>(&'a self, wish: Wish, cx: &'a ToolContext) -> BoxFuture<'a, Result<Vec<Told>, ToolError>> {
+        Box::pin(self.with_processes(wish, cx))
+    }
+
     fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>> {
         let (journal, blobs) = (self.journal.clone(), self.blobs.clone());
         Box::pin(async move {
             let read = tokio::task::spawn_blocking(move || recalled(&journal, &blobs, call)).await;
             read.map_err(|error| error.to_string()).and_then(|read| read).map_err(ToolError::ForModel)
+        })
+    }
+
+    fn late(&self) -> Vec<ToolSpec> {
+        self.late.specs(&self.blobs)
+    }
+
+    fn sees(&self) -> bool {
+        self.sees
+    }
+
+    fn spawn<'a>(
+        &'a self,
+        child: ChildSpec,
+        cx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ChildEnd, ToolError>> {
+        Box::pin(async move {
+            let Some(standing) = &self.standing else {
+                return Err(ToolError::ForModel("no child can be started here".into()));
+            };
+            let (end, brought) = standing.spawn(cx.call, child, &cx.cancel).await?;
+            *self.brought.lock().unwrap_or_else(PoisonError::into_inner) = brought;
+            Ok(end)
         })
     }
 
@@ -161,6 +193,26 @@ impl Host for CallHost {
 }
 
 impl CallHost {
+    /// Where a command runs. What it says may have to be kept, so there is a place for that.
+    pub(crate) fn dir(&self, command: &Command, cx: &ToolContext) -> Result<PathBuf, ToolError> {
+        let dir = match command.dir.as_str() {
+            "" => cx.root.path().to_owned(),
+            dir => cx.root.open_dir(dir).map_err(|e| ToolError::ForModel(e.to_string()))?,
+        };
+        codetether_files::create_dir_private(&self.spool).map_err(|e| ToolError::Fatal(e.to_string()))?;
+        Ok(dir)
+    }
+
+    /// The sandbox for a command, and what fires when another takes its place.
+    pub(crate) async fn kept(
+        &self,
+        sandbox: Arc<Sandbox>,
+        mode: Mode,
+    ) -> Result<(Arc<Kept>, CancellationToken), ToolError> {
+        let kept = tokio::task::spawn_blocking(move || sandbox.kept(mode)).await;
+        kept.map_err(|e| ToolError::Fatal(e.to_string()))?.map_err(ToolError::ForModel)
+    }
+
     /// Records a run, if runs are recorded.
     async fn record(&self, heard: Heard) {
         let Some(audit) = self.audit.clone() else { return };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use codetether_event::{
-    Attempt, Audience, Cause, ContextEvent, ContextSource, Event, Fork, Message, NoteEvent, Op, OpId,
+    Attempt, Audience, Cause, ContextEvent, ContextSource, Event, Fork, Message, NoteEvent, Op, OpId, Parent,
     Principal, Record, Seq, SessionEvent, SessionId, Submission, TurnId,
 };
 use codetether_files::{BlobStore, Root};
@@ -17,11 +17,13 @@ use uuid::Uuid;
 
 use crate::RunError;
 use crate::authorise::Authoriser;
+use crate::children::{Family, Kin, aftermath};
 use crate::circumstances::ReadRules;
 use crate::confine::Sandbox;
 use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
 use crate::live::{Live, Parts, Submitted, drive};
+use crate::processes::Processes;
 use crate::readings::Readings;
 use crate::workspace::Workspace;
 
@@ -29,7 +31,7 @@ use crate::workspace::Workspace;
 const SCHEMA: u32 = 1;
 /// Wishes that may wait for the session to take them in.
 const OPS: usize = 64;
-/// Facts of the sandbox's that may wait to be written.
+/// Facts of the sandbox's, and of processes, that may wait to be written.
 const FACTS: usize = 64;
 
 /// What opening a session takes.
@@ -76,6 +78,30 @@ impl Opening {
     pub async fn create(self, root: PathBuf) -> Result<Hosted, RunError> {
         let root = Root::open(&root)?;
         let id = SessionId(Uuid::now_v7());
+        let (kin, family) = (Kin::own(id, &State::default(), root.path()), Family::of(&self));
+        self.born(root, id, None, (kin, family, Vec::new())).await
+    }
+
+    /// Opens the session of a child in this folder; it shares what its family shares.
+    ///
+    /// # Errors
+    /// As [`Opening::create`].
+    pub(crate) async fn create_child(
+        self,
+        root: PathBuf,
+        (id, parent, kin, family, hosts): (SessionId, Parent, Kin, Arc<Family>, Vec<String>),
+    ) -> Result<Hosted, RunError> {
+        let root = Root::open(&root)?;
+        self.born(root, id, Some(parent), (kin, Some(family), hosts)).await
+    }
+
+    async fn born(
+        self,
+        root: Root,
+        id: SessionId,
+        parent: Option<Parent>,
+        (kin, family, hosts): (Kin, Option<Arc<Family>>, Vec<String>),
+    ) -> Result<Hosted, RunError> {
         let journal = self.journals.create::<Event>(&self.layout, id, &owner())?;
         let opened = SessionEvent::Opened {
             schema: SCHEMA,
@@ -83,8 +109,9 @@ impl Opening {
             session: id,
             root: root.path().display().to_string(),
             forked: None,
+            parent,
         };
-        let (ops, mut live, hub) = self.live(root, State::default(), journal, &[]);
+        let (ops, mut live, hub) = self.live(root, State::default(), (journal, &[]), (kin, family, hosts));
         let mut facts = vec![Event::Session(opened)];
         facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
         live.append(facts, Cause::Timer, Durable::Written).await?;
@@ -109,6 +136,10 @@ impl Opening {
         let calls = state.turn.iter().flat_map(|turn| &turn.step.calls);
         for call in calls.filter(|call| call.phase == Phase::Running) {
             codetether_sandbox::kill_marked(MARKER, &state.marker(call.item))
+                .map_err(|e| RunError::Broken(e.to_string()))?;
+        }
+        for item in state.processes.running.keys() {
+            codetether_sandbox::kill_marked(MARKER, &state.marker(*item))
                 .map_err(|e| RunError::Broken(e.to_string()))?;
         }
         let spool = self.layout.session(id).join("spool");
@@ -138,7 +169,10 @@ impl Opening {
                 source: ContextSource::Environment,
             })
         });
-        let (ops, mut live, hub) = self.live(root, state, handle, &records);
+        let open_children = aftermath(&self, &state).await;
+        let (kin, family, hosts) =
+            (Kin::own(id, &state, root.path()), Family::of(&self), state.hosts.clone());
+        let (ops, mut live, hub) = self.live(root, state, (handle, &records), (kin, family, hosts));
         let mut facts = vec![Event::Session(adopted)];
         facts.extend(self.audience.map(|audience| Event::Session(SessionEvent::Attached { audience })));
         facts.extend(torn.map(|torn| {
@@ -146,6 +180,7 @@ impl Opening {
                 format!("the last {} bytes of the journal were not whole and were cut off", torn.bytes);
             Event::Note(NoteEvent::Warned { text })
         }));
+        facts.extend(open_children);
         live.append(facts, Cause::Recovery, Durable::Written).await?;
         // Before anything else, so that half-done work is not taken for the user's.
         let files = live.half_done().await;
@@ -155,27 +190,17 @@ impl Opening {
         Ok(host(id, opened_after, (ops, live, hub)))
     }
 
-    /// Makes a new session that shares another's past, and takes it up.
+    /// Makes a new session that shares another's past, up to this record or all of it, and takes it up.
     ///
     /// # Errors
     /// As [`Opening::resume`]; the other session is only read.
-    pub async fn fork(self, from: SessionId, root: Option<PathBuf>) -> Result<Hosted, RunError> {
-        let id = SessionId(Uuid::now_v7());
-        let build = self.build.clone();
-        let at = codetether_journal::read::<Event>(self.layout.journal(from))?
-            .records
-            .last()
-            .map_or(Seq(0), |record| record.seq);
-        codetether_journal::fork::<Event>(&self.layout, from, id, at, |mut record: Record| {
-            if let Event::Session(SessionEvent::Opened { session, forked, build: made_by, .. }) =
-                &mut record.event
-            {
-                *session = id;
-                *made_by = build;
-                *forked = Some(Fork { session: from, at });
-            }
-            record
-        })?;
+    pub async fn fork(
+        self,
+        from: SessionId,
+        at: Option<Seq>,
+        root: Option<PathBuf>,
+    ) -> Result<Hosted, RunError> {
+        let id = fork(&self.layout, &self.build, from, at)?;
         self.resume(id, root, false).await
     }
 
@@ -183,14 +208,18 @@ impl Opening {
         &self,
         root: Root,
         state: State,
-        journal: Handle<Event>,
-        records: &[Record],
+        (journal, records): (Handle<Event>, &[Record]),
+        (kin, family, hosts): (Kin, Option<Arc<Family>>, Vec<String>),
     ) -> (mpsc::Sender<Submitted>, Live, Arc<Hub>) {
         let root = Arc::new(root);
         let blobs = journal.blobs().clone();
         let (sender, ops) = mpsc::channel(OPS);
         let recent = records.iter().rev().take(256).rev().cloned().map(Arc::new);
-        let hub = Hub::new(journal.path().to_owned(), recent);
+        let hub = if kin.root == journal.id() {
+            Hub::new(journal.path().to_owned(), recent)
+        } else {
+            Hub::of_child(journal.path().to_owned())
+        };
         let spool = self.layout.session(journal.id()).join("spool");
         let record_file = self.layout.journal(journal.id());
         let readings = Arc::<Readings>::default();
@@ -198,7 +227,8 @@ impl Opening {
         let workspace =
             memory.map(|memory| Workspace::new(memory, root.path().to_owned(), journal.id().to_string()));
         let (facts, told) = mpsc::channel(FACTS);
-        let hosts = state.hosts.clone();
+        let processes = Arc::new(Processes::new(facts.clone()));
+        let (told_by_children, of_children) = mpsc::channel(FACTS);
         let sandbox = self.parts.confine.clone();
         let sandbox = sandbox.map(|confine| Arc::new(Sandbox::new(confine, hosts, facts)));
         let live = Live {
@@ -220,13 +250,43 @@ impl Opening {
             cancels: HashMap::new(),
             dialogue: None,
             sandbox,
+            processes,
             told,
+            kin,
+            family,
+            told_by_children,
+            of_children,
             audit: self.parts.audit.clone(),
             workspace,
             syncing: None,
         };
         (sender, live, hub)
     }
+}
+
+/// Makes a new session that shares another's past, up to this record or all of it. Nobody takes it up yet.
+///
+/// # Errors
+/// When there is no such session, or the new one cannot be written; the other is only read.
+pub fn fork(layout: &Layout, build: &str, from: SessionId, at: Option<Seq>) -> Result<SessionId, RunError> {
+    let id = SessionId(Uuid::now_v7());
+    let last = || -> Result<Seq, RunError> {
+        let records = codetether_journal::read::<Event>(layout.journal(from))?.records;
+        Ok(records.last().map_or(Seq(0), |record| record.seq))
+    };
+    let at = at.map_or_else(last, Ok)?;
+    codetether_journal::fork::<Event>(layout, from, id, at, |mut record: Record| {
+        if let Event::Session(SessionEvent::Opened { session, forked, build: made_by, parent, .. }) =
+            &mut record.event
+        {
+            *session = id;
+            *parent = None;
+            build.clone_into(made_by);
+            *forked = Some(Fork { session: from, at });
+        }
+        record
+    })?;
+    Ok(id)
 }
 
 /// The task that drives the session from here on.
@@ -242,11 +302,12 @@ fn host(
     let task = tokio::spawn(async move {
         let outcome = drive(&mut live).await;
         live.effects.abort_all();
+        let ended = live.end_processes().await;
         if let Some(workspace) = &live.workspace {
             workspace.close();
         }
         closing.close();
-        outcome
+        outcome.and(ended)
     });
     Hosted { id, opened_after, turn_under_way, blobs, ops, hub, task }
 }
@@ -286,8 +347,15 @@ impl Hosted {
     /// # Errors
     /// When the wish is refused, or the session has ended.
     pub async fn submit(&self, from: Principal, op: Op) -> Result<Seq, SubmitError> {
+        self.take_in(Submission { id: OpId(Uuid::now_v7()), from, op }).await
+    }
+
+    /// The same for an operation that has an id already: the second time it brings nothing about.
+    ///
+    /// # Errors
+    /// When the wish is refused, or the session has ended.
+    pub async fn take_in(&self, submission: Submission) -> Result<Seq, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { id: OpId(Uuid::now_v7()), from, op };
         self.ops.send((submission, reply)).await.map_err(|_| SubmitError::Ended)?;
         Ok(answer.await.map_err(|_| SubmitError::Ended)??)
     }
@@ -306,6 +374,14 @@ impl Hosted {
     #[must_use]
     pub fn subscribe(&self, cursor: Cursor) -> Subscription {
         self.hub.subscribe(cursor)
+    }
+
+    /// As [`Hosted::close`], for one that is to be dropped later: nothing can be asked of it any more.
+    pub(crate) async fn rest(&mut self) -> Result<(), RunError> {
+        // Its own end of the wishes goes, so that the session knows that nobody can have one.
+        let (nobody, _) = mpsc::channel(1);
+        self.ops = nobody;
+        (&mut self.task).await.map_err(|e| RunError::Broken(e.to_string()))?
     }
 
     /// Waits until the session is at rest, then lets it go.

@@ -14,6 +14,8 @@ use tokio::sync::broadcast;
 const RECENT: usize = 256;
 /// Frames that a reader may fall behind before it is caught up afresh.
 const TAIL: usize = 1024;
+/// The same in a child's session.
+const TAIL_OF_CHILD: usize = 64;
 /// Bytes of an open item's text that are kept for readers who come late.
 const PARTIAL: usize = 1 << 20;
 
@@ -59,10 +61,19 @@ struct Partial {
 
 impl Hub {
     pub(crate) fn new(journal: PathBuf, recent: impl IntoIterator<Item = Arc<Record>>) -> Arc<Self> {
+        Self::with_tail(journal, recent, TAIL)
+    }
+
+    /// For a child, which its parent alone watches: less memory.
+    pub(crate) fn of_child(journal: PathBuf) -> Arc<Self> {
+        Self::with_tail(journal, [], TAIL_OF_CHILD)
+    }
+
+    fn with_tail(journal: PathBuf, recent: impl IntoIterator<Item = Arc<Record>>, tail: usize) -> Arc<Self> {
         let mut recent: VecDeque<Arc<Record>> = recent.into_iter().collect();
         recent.drain(..recent.len().saturating_sub(RECENT));
         let last = recent.back().map_or(Seq(0), |record| record.seq);
-        let tail = Some(broadcast::Sender::new(TAIL));
+        let tail = Some(broadcast::Sender::new(tail));
         Arc::new(Self { inner: Mutex::new(Inner { recent, last, partials: BTreeMap::new(), tail }), journal })
     }
 

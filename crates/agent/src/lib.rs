@@ -3,7 +3,9 @@
 //! [`Opening`] opens, resumes or forks a session and gives a [`Hosted`]: wishes go in by [`Hosted::submit`],
 //! records and streamed pieces come out by [`Hosted::subscribe`]. Never knows which surface is watching.
 
+mod agents;
 mod authorise;
+mod children;
 mod circumstances;
 mod confine;
 mod egress;
@@ -14,20 +16,27 @@ mod hosted;
 mod hub;
 mod in_work;
 mod instructions;
+mod late;
 mod live;
 mod placeless;
 mod prepare;
+mod processes;
 mod purse;
 mod readings;
 mod redacted;
 mod sampling;
+mod shown;
 mod workspace;
+mod worktree;
+mod wrapped;
 
+pub use agents::{Agent, AgentNamed, built_in};
+pub use children::{Children, ConfineAt};
 pub use circumstances::followed;
 use codetether_event::SessionId;
 pub use confine::Confine;
 pub use egress::{OpenWayOut, WayOut};
-pub use hosted::{Hosted, Opening, SubmitError};
+pub use hosted::{Hosted, Opening, SubmitError, fork};
 pub use hub::{Cursor, Frame, Subscription};
 pub use live::{AddRules, FindProvider, Parts, RuleFile, now};
 pub use placeless::placeless;

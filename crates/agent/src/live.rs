@@ -8,21 +8,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codetether_event::{
-    Answer, AskKind, CallEvent, Cause, ContextEvent, EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Mode,
-    ModelId, NoteEvent, OnConflict, Op, OpId, Record, ResponseFormat, Seq, SnapshotId, Submission, TodoItem,
-    ToolName, TurnEvent, TurnId, UnixMillis, Verdict, Way,
+    Answer, AskKind, Brought, CallEvent, Cause, ChildEvent, Confinement, ContextEvent, EgressEvent, Event,
+    FilesEvent, ItemEvent, ItemId, Mode, ModelId, Money, NoteEvent, OnConflict, Op, OpId, ProcessEvent,
+    Record, ResponseFormat, Seq, SnapshotId, Submission, TodoItem, ToolName, TurnEvent, TurnId, TurnSettings,
+    UnixMillis, Verdict, Way,
 };
 use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
 use codetether_provider::{Cancel, Provider, SampleSpec};
 use codetether_sandbox::Audit;
 use codetether_session::{Call, Effect, Next, Pair, Permit, Phase, Refused, State};
-use codetether_tool::{Hidden, Known, ToolContext, ToolSource};
+use codetether_tool::{Hidden, Hosts, Known, ToolContext, ToolSource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::RunError;
 use crate::authorise::{Authoriser, Judged};
+use crate::children::{Children, Family, Kin, Standing, Told};
 use crate::circumstances::{Circumstances, ReadRules};
 use crate::confine::{Confine, Sandbox};
 use crate::gate::{CallEnd, Gate};
@@ -30,7 +32,9 @@ use crate::host::CallHost;
 use crate::hub::Hub;
 use crate::in_work;
 use crate::instructions;
+use crate::late::Late;
 use crate::prepare;
+use crate::processes::Processes;
 use crate::purse::{MoneyLimit, Purse, Request};
 use crate::readings::Readings;
 use crate::redacted;
@@ -64,8 +68,17 @@ pub(crate) struct Live {
     pub(crate) dialogue: Option<Held>,
     /// What confines its commands.
     pub(crate) sandbox: Option<Arc<Sandbox>>,
-    /// What it denied to commands.
+    /// What runs in the background.
+    pub(crate) processes: Arc<Processes>,
+    /// What the sandbox denied to commands, and what becomes of processes.
     pub(crate) told: mpsc::Receiver<Event>,
+    /// Its place among its kin.
+    pub(crate) kin: Kin,
+    /// What it shares with its children; nothing where it can have none.
+    pub(crate) family: Option<Arc<Family>>,
+    /// What is told of its children.
+    pub(crate) told_by_children: mpsc::Sender<Told>,
+    pub(crate) of_children: mpsc::Receiver<Told>,
     /// Where its commands are recorded.
     pub(crate) audit: Option<Audit>,
     /// Where there is a place to remember its files.
@@ -93,6 +106,9 @@ impl End {
 
 /// Most files of instructions of entered folders that are told: at 32 KiB each, a megabyte.
 const ENTERED: usize = 32;
+
+/// How long processes may take to end with their session: longer than killing them takes.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// Why nothing can be remembered or put back.
 const NO_MEMORY: &str = "there is no place to remember files in";
@@ -157,6 +173,7 @@ impl Live {
         let egress = self.sandbox.as_deref().and_then(Sandbox::egress);
         for record in records {
             egress.iter().for_each(|egress| egress.see(&self.state, &record.event));
+            self.family.iter().for_each(|family| family.see(&self.state, &record.event));
             self.state.apply(&record);
             self.hub.record(Arc::new(record));
         }
@@ -251,7 +268,10 @@ impl Live {
         let calls: Vec<_> = calls
             .iter()
             .filter_map(|call| turn.call(*call))
-            .map(|call| (call.item, call.call.clone()))
+            .map(|call| {
+                let brought = call.child.as_ref().and_then(|child| child.brought.clone());
+                (call.item, call.call.clone(), brought)
+            })
             .collect();
         let circumstances = self.circumstances().unwrap_or_else(|| Err("no turn is under way".to_owned()));
         let cancel = self.cancel_for(item);
@@ -261,7 +281,12 @@ impl Live {
             let judging = async {
                 let circumstances = circumstances?;
                 let mut facts = Vec::with_capacity(calls.len());
-                for (item, call) in calls {
+                for (item, call, brought) in calls {
+                    if let Some(brought) = brought {
+                        let verdict = authoriser.of_brought(&call, &brought, &circumstances, &gate.root);
+                        facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped: None }));
+                        continue;
+                    }
                     let cx = ToolContext {
                         call: item,
                         root: gate.root.clone(),
@@ -270,6 +295,7 @@ impl Live {
                         host: host.clone(),
                         hidden: Hidden::default(),
                         known: known.clone(),
+                        hosts: Hosts::default(),
                     };
                     let Judged { verdict, helped } = authoriser.verdict(&call, &circumstances, &cx).await?;
                     facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped }));
@@ -290,7 +316,7 @@ impl Live {
     fn circumstances(&mut self) -> Option<Result<Circumstances, String>> {
         let settings = self.state.turn.as_ref()?.settings.clone();
         let (root, home) = (self.gate.root.clone(), self.home.clone());
-        Some(Circumstances::new(settings, &self.state.grants, root, home, &mut self.rules))
+        Some(Circumstances::new(settings, &self.state, root, home, &mut self.rules))
     }
 
     /// What the model knows of files by now.
@@ -302,6 +328,12 @@ impl Live {
     fn host(&self, marker: String) -> Arc<CallHost> {
         let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
         let confined = settings.filter(|settings| !settings.confinement.is_none());
+        let turn = self.state.turn.as_ref();
+        let late = Late {
+            tools: self.gate.tools.clone(),
+            offered: settings.and_then(|settings| settings.tools.clone()),
+            declared: self.state.context.epoch.as_ref().map(|epoch| epoch.tools.clone()),
+        };
         Arc::new(CallHost {
             hub: self.hub.clone(),
             environment: self.environment.clone(),
@@ -315,7 +347,45 @@ impl Live {
             audit: self.audit.clone(),
             session: self.state.session,
             warnings: Mutex::default(),
+            late,
+            sees: turn.is_some_and(|turn| self.purse.sees(&turn.model)),
+            processes: self.processes.clone(),
+            is_walled: confined.is_some_and(|settings| settings.confinement == Confinement::Namespaces),
+            told_of: Mutex::default(),
+            standing: self.standing(),
+            brought: Mutex::default(),
         })
+    }
+
+    /// What a call may start a child from.
+    fn standing(&self) -> Option<Standing> {
+        let (turn, session) = self.state.turn.as_ref().zip(self.state.session)?;
+        let mut settings = turn.settings.clone();
+        settings.model = turn.model.clone();
+        settings.allow.extend(self.state.grants.iter().cloned());
+        Some(Standing {
+            family: self.family.clone()?,
+            session,
+            kin: self.kin.child(session, &settings, turn.started),
+            root: self.gate.root.path().to_owned(),
+            steps_left: settings.max_steps.saturating_sub(turn.steps),
+            until: settings.max_time_ms.map(|limit| turn.started.plus(limit).plus(turn.paused)),
+            money_left: self.own_money(&settings).filter(|_| self.kin.root != session),
+            settings,
+            hosts: self.state.hosts.clone(),
+            audience: self.state.audience,
+            workspace: self.workspace.clone(),
+            facts: self.told_by_children.clone(),
+        })
+    }
+
+    /// The session's own limit of money; of a child's, what its own children took is gone, and what they may take set aside.
+    fn own_money(&self, settings: &TurnSettings) -> Option<Money> {
+        let max = settings.max_cost?;
+        if Some(self.kin.root) == self.state.session {
+            return Some(max);
+        }
+        Some((max - self.state.ledger.children - self.state.granted_money()).max(Money(0)))
     }
 
     fn snapshot(&mut self, item: ItemId) {
@@ -365,22 +435,38 @@ impl Live {
         let gate = self.gate.clone();
         let tool = permit.call().name.clone();
         let circumstances = self.circumstances().and_then(Result::ok);
-        let hidden =
-            circumstances.map(|circumstances| circumstances.hidden(tool.as_str())).unwrap_or_default();
+        let (hidden, hosts) = circumstances
+            .map(|circumstances| (circumstances.hidden(tool.as_str()), circumstances.hosts(tool.as_str())))
+            .unwrap_or_default();
         let known = self.known();
+        let (workspace, family) = (self.workspace.clone(), self.family.clone());
         self.effects.spawn(async move {
-            let CallEnd { result, whole, wrote, touched, known, todo, timing, fault } =
-                gate.run(permit, host.clone(), (hidden, known), cancel).await;
+            let ended = match permit.brought().is_some() {
+                true => gate.bring(permit, workspace, family.as_deref()).await,
+                false => gate.run(permit, host.clone(), (hidden, known, hosts), cancel).await,
+            };
+            let CallEnd { result, whole, wrote, touched, known, images, todo, timing, fault } = ended;
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
                 None => Ok(None),
             };
             let fault = fault.or(after.as_ref().err().cloned());
             let after = after.ok().flatten();
+            let brought = host.brought.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(brought) = brought.filter(|_| fault.is_none()) {
+                // The call is not over: what its child changed is judged first.
+                let brought = Brought { text: result.text, error: result.error, ..brought };
+                return End::of(item, vec![Event::Child(ChildEvent::Brought { item, brought })]);
+            }
             let ended = CallEvent::Ended { item, result, whole, wrote, known, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
             let warnings = std::mem::take(&mut *host.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+            if !images.is_empty() {
+                facts.insert(0, Event::Call(CallEvent::Showed { item, images }));
+            }
             facts.extend(warnings.into_iter().map(|text| Event::Note(NoteEvent::Warned { text })));
+            let told = std::mem::take(&mut *host.told_of.lock().unwrap_or_else(PoisonError::into_inner));
+            facts.extend(told.into_iter().map(|item| Event::Process(ProcessEvent::Told { item })));
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
             End { touched, todo, ..End::of(item, facts) }
         });
@@ -427,7 +513,7 @@ impl Live {
         let turn = self.state.turn.as_ref();
         let limit = turn.and_then(|turn| {
             Some(MoneyLimit {
-                max: turn.settings.max_cost?,
+                max: self.own_money(&turn.settings)?,
                 since: turn.started,
                 allow_unknown_price: turn.settings.allow_unknown_price,
             })
@@ -435,12 +521,14 @@ impl Live {
         Request {
             at: now(),
             session: self.state.session.unwrap_or(codetether_event::SessionId(uuid::Uuid::nil())),
+            root: self.kin.root,
             item,
-            project: self.state.root.clone(),
+            project: self.kin.project.clone(),
             model: model.clone(),
             most_input: 0,
             max_output: spec.max_output,
             limit,
+            above: self.kin.above,
         }
     }
 
@@ -456,6 +544,7 @@ impl Live {
             Some(joined) = self.effects.join_next() => self.ended(joined).await,
             Some(submitted) = self.ops.recv() => self.accept(submitted).await,
             Some(fact) = self.told.recv() => self.tell(fact).await,
+            Some(told) = self.of_children.recv() => self.tell_of_child(told).await,
             () = wake => {
                 self.append(vec![Event::Note(NoteEvent::Woke)], Cause::Timer, Durable::Written).await
             }
@@ -470,10 +559,44 @@ impl Live {
                 None => Ok(false),
             },
             Some(fact) = self.told.recv() => self.tell(fact).await.map(|()| true),
+            Some(told) = self.of_children.recv() => self.tell_of_child(told).await.map(|()| true),
         }
     }
 
-    /// Writes what the sandbox denied.
+    /// Ends what runs in the background, since the session ends, and writes that.
+    pub(crate) async fn end_processes(&mut self) -> Result<(), RunError> {
+        let mut ends = self.processes.end_all();
+        let mut late = std::pin::pin!(tokio::time::sleep(ENDING));
+        let mut outcome = Ok(());
+        while !ends.is_empty() {
+            tokio::select! {
+                biased;
+                Some(fact) = self.told.recv() => if outcome.is_ok() {
+                    outcome = self.tell(fact).await;
+                },
+                _ = ends.join_next() => {}
+                () = &mut late => break,
+            }
+        }
+        while let Ok(fact) = self.told.try_recv() {
+            if outcome.is_ok() {
+                outcome = self.tell(fact).await;
+            }
+        }
+        self.processes.forget();
+        outcome
+    }
+
+    /// Writes what is told of a child, whose call goes on then.
+    async fn tell_of_child(&mut self, (fact, written): Told) -> Result<(), RunError> {
+        let cause = Cause::After(Seq(self.state.next.0.saturating_sub(1)));
+        self.append(vec![fact], cause, Durable::Written).await?;
+        // It may have been dropped meanwhile.
+        let _ = written.send(());
+        Ok(())
+    }
+
+    /// Writes what the sandbox denied, and what became of a process.
     async fn tell(&mut self, fact: Event) -> Result<(), RunError> {
         let cause = match &fact {
             Event::Egress(EgressEvent::Denied { item, .. }) => Cause::After(item.seq),
@@ -513,19 +636,21 @@ impl Live {
         if touched.is_empty() || told.len() >= ENTERED {
             return;
         }
-        let Some(Event::Call(CallEvent::Ended { result, .. })) = facts.first_mut() else { return };
+        let end = facts.iter().position(|fact| matches!(fact, Event::Call(CallEvent::Ended { .. })));
+        let Some(end) = end else { return };
         let most = ENTERED - told.len();
         let found =
             instructions::on_the_way(&self.gate.root, touched.iter().map(String::as_str), &told, most);
         if found.is_empty() {
             return;
         }
+        let Some(Event::Call(CallEvent::Ended { result, .. })) = facts.get_mut(end) else { return };
         let mut files = Vec::with_capacity(found.len());
         for (file, text) in found {
             result.text.push_str(&self.gate.redactor.redact(&text));
             files.push(file);
         }
-        facts.insert(1, Event::Context(ContextEvent::Entered { item, files }));
+        facts.insert(end + 1, Event::Context(ContextEvent::Entered { item, files }));
     }
 
     async fn accept(&mut self, (submission, reply): Submitted) -> Result<(), RunError> {
@@ -556,6 +681,8 @@ impl Live {
             AskKind::Question(_) => None,
             AskKind::Permission { .. } => self.rule_file.as_ref(),
             AskKind::Egress { .. } => self.sandbox.as_deref().and_then(Sandbox::egress)?.file(),
+            // The child's own session writes them, when it hears the answer.
+            AskKind::Child { .. } => return None,
         };
         let rules = open.kind.rules().to_vec();
         let to = to.filter(|to| open.kind.file() == Some(&to.path) && !rules.is_empty())?;
@@ -595,6 +722,8 @@ pub struct Parts {
     pub environment: Arc<Vec<(OsString, OsString)>>,
     /// Bounds of every call.
     pub limits: codetether_tool::Limits,
+    /// Bytes that the tools' schemas may take together before those that are not core are shown late.
+    pub tool_room: usize,
     /// Takes known secrets out of what tools return.
     pub redactor: Arc<codetether_secret::Redactor>,
     /// The user's home folder, for rules and paths that speak of it.
@@ -609,6 +738,8 @@ pub struct Parts {
     pub memory: Option<Memory>,
     /// Where rules go that were allowed for good; without it they last as long as the session.
     pub rule_file: Option<RuleFile>,
+    /// What children are made of, where there may be any.
+    pub children: Option<Children>,
 }
 
 /// The file that rules are written to when a call was allowed for good.
@@ -627,7 +758,9 @@ impl Parts {
     pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore, readings: Arc<Readings>) -> Gate {
         let redactor = self.redactor.clone();
         let instructions = self.instructions.clone();
-        Gate { tools: self.tools.clone(), root, limits: self.limits, blobs, redactor, readings, instructions }
+        let tools = self.tools.clone();
+        let (limits, tool_room) = (self.limits, self.tool_room);
+        Gate { tools, root, limits, blobs, redactor, readings, tool_room, instructions }
     }
 
     /// The names of the tools there are.

@@ -9,21 +9,12 @@ use codetether_event::{
 use codetether_files::{BlobStore, Root};
 use codetether_provider::{Epoch, ToolDeclaration};
 use codetether_session::EpochInfo;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::gate::Gate;
 use crate::instructions;
+use crate::late::{self, Declared};
 
 const SYSTEM: &str = include_str!("../../../prompts/system.md");
-
-/// A tool as it stands in the tools' blob.
-#[derive(Serialize, Deserialize)]
-struct Declared {
-    name: ToolName,
-    description: String,
-    schema: Value,
-}
 
 /// The facts that open an epoch, and the first message when there was none before.
 ///
@@ -45,11 +36,7 @@ pub(crate) fn prepare(
         let names: Vec<_> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
         return Err(format!("there is no tool `{unknown}` to offer; there is {}", names.join(", ")));
     }
-    let declared: Vec<Declared> = specs
-        .into_iter()
-        .filter(|spec| offered.as_ref().is_none_or(|offered| offered.contains(&spec.name)))
-        .map(|spec| Declared { name: spec.name, description: spec.description, schema: spec.schema })
-        .collect();
+    let declared = late::shown(&*gate.tools, specs, offered.as_deref(), gate.tool_room);
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
     let system = match &supplement {
         None => blobs.put(SYSTEM.as_bytes()),

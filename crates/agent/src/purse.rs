@@ -14,6 +14,9 @@ const ANSWER_MIN: u64 = 1_024;
 /// Most tokens of an answer of a model that is not known, under a limit of money: those that follow are cut.
 const ANSWER_MAX: u32 = 32_768;
 
+/// A child's request takes one of so many parts of what is left.
+const SHARES: i64 = 4;
+
 /// Finds what is known of a model: its prices, and how long its answers may be.
 pub type FindFacts = dyn Fn(&ModelId) -> Option<ModelFacts> + Send + Sync;
 
@@ -37,6 +40,8 @@ enum Book {
 pub(crate) struct Request {
     pub(crate) at: UnixMillis,
     pub(crate) session: SessionId,
+    /// The session at the top, which the money counts as spent by.
+    pub(crate) root: SessionId,
     pub(crate) item: ItemId,
     pub(crate) project: String,
     pub(crate) model: ModelId,
@@ -45,6 +50,19 @@ pub(crate) struct Request {
     /// Most tokens of the answer, if that is said.
     pub(crate) max_output: Option<u32>,
     pub(crate) limit: Option<MoneyLimit>,
+    /// For a child: what the turn of the session at the top may cost, all its children together.
+    pub(crate) above: Option<MoneyLimit>,
+}
+
+impl Request {
+    /// The limits that hold, and what each is about.
+    fn limits(&self) -> Vec<(Scope, MoneyLimit)> {
+        let run = |limit: MoneyLimit| (Scope::Run { root: self.root, since: limit.since }, limit);
+        let own = |limit| {
+            if self.root == self.session { run(limit) } else { (Scope::Session(self.session), limit) }
+        };
+        self.limit.map(own).into_iter().chain(self.above.map(run)).collect()
+    }
 }
 
 /// What the turn may cost.
@@ -105,6 +123,11 @@ impl Purse {
         Self { facts, ledger: Arc::new(Mutex::new(Book::At(ledger))) }
     }
 
+    /// Whether a model is known to take images.
+    pub(crate) fn sees(&self, model: &ModelId) -> bool {
+        (self.facts)(model).is_some_and(|facts| facts.images == Some(true))
+    }
+
     /// Sets aside what the request can cost at most. Blocks. An error says why it must not be sent.
     pub(crate) fn reserve(&self, mut request: Request) -> Result<Grant, String> {
         let facts = (self.facts)(&request.model);
@@ -115,7 +138,8 @@ impl Purse {
         let mut grant = Grant { max_output: request.max_output, request, lease: None, facts, warning: None };
         let mut book = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let (ledger, mut warning) = book.open();
-        match (ledger, grant.request.limit) {
+        let limits = grant.request.limits();
+        match (ledger, limits.first()) {
             (None, None) => {}
             (None, Some(_)) => {
                 return Err("what was spent cannot be known, so no limit of money can hold".into());
@@ -128,7 +152,7 @@ impl Purse {
                     warning = Some(lost(&error));
                 }
             },
-            (Some(ledger), Some(limit)) => grant.fit(ledger, limit)?,
+            (Some(ledger), Some(_)) => grant.fit(ledger, &limits)?,
         }
         grant.warning = warning;
         Ok(grant)
@@ -144,7 +168,7 @@ impl Purse {
         let spent = Spent {
             at,
             session: request.session,
-            root: request.session,
+            root: request.root,
             item: request.item,
             project: request.project,
             model: request.model,
@@ -192,11 +216,11 @@ impl Book {
 }
 
 impl Grant {
-    /// Sets money aside under the limit, and lowers the answer's limit to what is left.
-    fn fit(&mut self, ledger: &mut Ledger, limit: MoneyLimit) -> Result<(), String> {
-        let Request { model, most_input, session, .. } = self.request.clone();
+    /// Sets money aside under the limits, and lowers the answer's limit to what is left.
+    fn fit(&mut self, ledger: &mut Ledger, limits: &[(Scope, MoneyLimit)]) -> Result<(), String> {
+        let Request { model, most_input, .. } = self.request.clone();
         let Some(prices) = self.facts.as_ref().and_then(|facts| facts.prices.clone()) else {
-            if limit.allow_unknown_price {
+            if limits.iter().all(|(_, limit)| limit.allow_unknown_price) {
                 return self.set_aside(ledger).map_err(|error| error.to_string());
             }
             return Err(format!(
@@ -204,17 +228,26 @@ impl Grant {
                  `[models.\"{model}\"]`, or set `limits.allow_unknown_price`"
             ));
         };
-        let scope = Scope::Run { root: session, since: limit.since };
         let wanted = self.most_output();
         // Others may spend between the look and the reservation; then it is looked at again.
         for _ in 0..3 {
-            let left = ledger.left(scope, limit.max).map_err(|error| error.to_string())?;
-            let output = affordable(wanted, |output| prices.worst(most_input, output) <= left);
+            // The tightest counts.
+            let mut tightest: Option<(Money, Money)> = None;
+            for (scope, limit) in limits {
+                let left = ledger.left(*scope, limit.max).map_err(|error| error.to_string())?;
+                tightest = Some(tightest.map_or((left, limit.max), |before| before.min((left, limit.max))));
+            }
+            let Some((left, max)) = tightest else { break };
+            let most = |wanted, left| affordable(wanted, |output| prices.worst(most_input, output) <= left);
+            // A child leaves something to the others that ask meanwhile, as long as an answer fits into its share.
+            let output = match self.request.root == self.request.session {
+                true => most(wanted, left),
+                false => most(wanted, Money(left.0 / SHARES)).max(most(ANSWER_MIN.min(wanted), left)),
+            };
             if output < ANSWER_MIN.min(wanted) {
                 return Err(format!(
-                    "{left} of {} is left, and a prompt of up to {most_input} tokens with an answer of \
+                    "{left} of {max} is left, and a prompt of up to {most_input} tokens with an answer of \
                      {} could cost {}",
-                    limit.max,
                     ANSWER_MIN.min(wanted),
                     prices.worst(most_input, ANSWER_MIN.min(wanted)),
                 ));
@@ -258,7 +291,8 @@ impl Grant {
 
     /// What there is to say of an answer that was cut where the limit of money, and nothing else, had its end.
     pub(crate) fn lowered(&self) -> Option<String> {
-        let limit = self.request.limit?;
+        let limit =
+            self.request.limits().into_iter().map(|(_, limit)| limit).min_by_key(|limit| limit.max)?;
         let most = self.max_output?;
         let usual = self.request.max_output.or(self.facts.as_ref().and_then(|facts| facts.max_output));
         (most < usual.unwrap_or(ANSWER_MAX)).then(|| {
@@ -276,17 +310,19 @@ impl Grant {
     }
 
     fn set_aside(&mut self, ledger: &mut Ledger) -> Result<(), ReserveError> {
-        let Request { at, session, item, project, model, most_input, limit, .. } = &self.request;
+        let Request { at, session, root, item, project, model, most_input, .. } = &self.request;
         let prices = self.facts.as_ref().and_then(|facts| facts.prices.as_ref());
         let upper = prices.map_or(Money(0), |prices| prices.worst(*most_input, self.most_output()));
-        let limits: Vec<Limit> = limit
+        let limits: Vec<Limit> = self
+            .request
+            .limits()
             .iter()
-            .map(|limit| Limit { scope: Scope::Run { root: *session, since: limit.since }, max: limit.max })
+            .map(|(scope, limit)| Limit { scope: *scope, max: limit.max })
             .collect();
         let lease = ledger.reserve(&Reservation {
             at: *at,
             session: *session,
-            root: *session,
+            root: *root,
             item: *item,
             project,
             model,
@@ -337,6 +373,8 @@ mod tests {
         Request {
             at: UnixMillis(5),
             session: SessionId(Uuid::from_u128(1)),
+            root: SessionId(Uuid::from_u128(1)),
+            above: None,
             item: ItemId::at(Seq(item)),
             project: "/p".into(),
             model: ModelId::new(model),
@@ -412,6 +450,28 @@ mod tests {
             let bill = purse.settle(grant, UnixMillis(6), Told { cost: Some(Money(77)), ..told(1, 1) });
             assert_eq!((bill.cost, bill.prices.as_deref()), (Some(Money(77)), Some("provider")));
         }
+    }
+
+    #[test]
+    fn children_that_ask_at_once_share_what_is_left_under_the_limit_above_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let purse = purse(dir.path());
+        let child = |n: u64| {
+            let mut request = request(n, "known/m", Some(40_000));
+            request.session = SessionId(Uuid::from_u128(100 + u128::from(n)));
+            Request { above: request.limit.take(), ..request }
+        };
+        // A prompt of 1000 tokens, a dollar per million: what is set aside is a quarter of what was left.
+        let grants: Vec<_> = (1..=4).map(|n| purse.reserve(child(n)).unwrap()).collect();
+        let most: Vec<_> = grants.iter().map(|grant| grant.max_output.unwrap()).collect();
+        assert_eq!(most, [9_000, 6_500, 4_625, 3_218]);
+        // Each may have a limit of its own besides, which others of its kin do not touch.
+        let own = Request {
+            limit: child(5).above.map(|limit| MoneyLimit { max: Money(1_500), ..limit }),
+            ..child(5)
+        };
+        let problem = purse.reserve(own).err().unwrap();
+        assert!(problem.starts_with("$0.0015 of $0.0015 is left"), "{problem}");
     }
 
     #[test]

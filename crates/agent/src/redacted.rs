@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use codetether_event::{
-    Answer, AskEvent, ContentPart, ContextEvent, EgressEvent, Event, Message, Reading, SampleEvent,
-    SampleOutcome, Structured, TurnEvent,
+    Answer, AskEvent, ChildEvent, ContentPart, ContextEvent, EgressEvent, Event, Message, Outcome,
+    ProcessEvent, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
 };
 use codetether_secret::Redactor;
 
@@ -42,6 +42,31 @@ pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
                 text(redactor, said);
             });
         }
+        Event::Process(
+            ProcessEvent::Started { command: said, .. } | ProcessEvent::Lost { why: said, .. },
+        ) => {
+            text(redactor, said);
+        }
+        Event::Process(ProcessEvent::Exited { notes, .. }) => {
+            notes.iter_mut().for_each(|note| {
+                text(redactor, note);
+            });
+        }
+        // A child's own journal was redacted; what stands here was made of it, and of the prompt that it got.
+        Event::Child(ChildEvent::Spawned { task, .. }) => {
+            text(redactor, task);
+        }
+        Event::Child(ChildEvent::Brought { brought, .. }) => {
+            text(redactor, &mut brought.text);
+        }
+        Event::Child(ChildEvent::Ended { outcome, said, .. }) => {
+            said.iter_mut().for_each(|said| {
+                text(redactor, said);
+            });
+            if let Outcome::Failed { error } = outcome {
+                text(redactor, error);
+            }
+        }
         _ => {}
     }
 }
@@ -57,6 +82,9 @@ fn part_of(redactor: &Redactor, part: &mut ContentPart) {
         }
         ContentPart::ToolCall(call) => {
             text(redactor, &mut call.arguments);
+            call.wrapped.iter_mut().for_each(|wrapped| {
+                text(redactor, wrapped);
+            });
         }
         ContentPart::ToolResult(result) => {
             text(redactor, &mut result.text);
@@ -118,7 +146,12 @@ mod tests {
             model: None,
         };
         let call = |arguments: String| {
-            ContentPart::ToolCall(ToolCall { id: "c".into(), name: ToolName::new("write"), arguments })
+            ContentPart::ToolCall(ToolCall {
+                id: "c".into(),
+                name: ToolName::new("write"),
+                arguments,
+                wrapped: None,
+            })
         };
         let mut event = Event::Sample(SampleEvent::Ended {
             item: ItemId::at(Seq(1)),

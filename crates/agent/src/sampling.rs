@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::live::{End, FindProvider, millis, now};
 use crate::prepare;
 use crate::purse::{Bill, Grant, Purse, Request, Told};
+use crate::wrapped;
 
 /// A dialogue and how much of the context it has.
 pub(crate) struct Held {
@@ -108,7 +109,10 @@ impl Sampling {
             hub.piece(item, piece);
         };
         let outcome = held.dialogue.sample(&spec, &mut out, &cancel).await;
-        let outcome = something(outcome, first_step);
+        let outcome = something(outcome, first_step).map(|mut sampled| {
+            wrapped::unwrap(&mut sampled.message);
+            sampled
+        });
         let timing = timing(first);
         let told = Told { usage: spent(&outcome), cost: held.dialogue.told_cost() };
         let cut = if is_cut(&outcome) { grant.lowered() } else { None };

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use codetether_event::{OnConflict, SnapshotId};
+use codetether_event::{Brought, OnConflict, SnapshotId};
 use codetether_session::Pair;
 use codetether_undo::{Budget, Choice, Lease, Options, Plan, Step, Store, Undo};
 
@@ -46,6 +46,51 @@ pub(crate) struct PutBack {
     pub(crate) after: SnapshotId,
     pub(crate) changed: Vec<String>,
     pub(crate) kept: Vec<String>,
+}
+
+/// What a child made, brought in.
+pub(crate) struct BroughtIn {
+    pub(crate) changed: Vec<String>,
+    /// What someone changed meanwhile, which stays, and where the child's is; nowhere where the child removed it.
+    pub(crate) conflicts: Vec<(String, Option<String>)>,
+    /// What could not be changed.
+    pub(crate) left: Vec<String>,
+}
+
+/// Files that the model is told the names of.
+const NAMED: usize = 50;
+
+impl BroughtIn {
+    /// What the model is told.
+    pub(crate) fn told(&self) -> String {
+        let named = |paths: &[String]| {
+            let more = paths.len().saturating_sub(NAMED);
+            let names = paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            if more == 0 { names } else { format!("{names} and {more} more") }
+        };
+        let mut lines = Vec::new();
+        if !self.changed.is_empty() {
+            lines.push(format!("[brought into this folder: {}]", named(&self.changed)));
+        }
+        for (path, beside) in self.conflicts.iter().take(NAMED) {
+            lines.push(match beside {
+                Some(beside) => format!(
+                    "[`{path}` was changed here meanwhile and stays as it is; the child's is `{beside}`: join them]"
+                ),
+                None => format!("[`{path}` was changed here meanwhile and stays; the child removed it]"),
+            });
+        }
+        if !self.left.is_empty() {
+            lines.push(format!(
+                "[could not be changed, and is kept in the child's worktree: {}]",
+                named(&self.left)
+            ));
+        }
+        if lines.is_empty() {
+            lines.push("[what it changed is here already]".to_owned());
+        }
+        lines.join("\n")
+    }
 }
 
 impl Workspace {
@@ -103,6 +148,22 @@ impl Workspace {
             tree.with(|undo| {
                 undo.finish()?;
                 put_back(undo, &pairs, &files, conflicts)
+            })
+        });
+        done.await.map_err(|error| error.to_string())?
+    }
+
+    /// Brings in what a child changed in a copy of the files as they were; what was changed here meanwhile stays, and the
+    /// child's is put beside it.
+    ///
+    /// # Errors
+    /// What stands in the way, in words.
+    pub(crate) async fn bring(&self, brought: Brought) -> Result<BroughtIn, String> {
+        let tree = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            tree.with(|undo| {
+                undo.finish()?;
+                bring(undo, &brought)
             })
         });
         done.await.map_err(|error| error.to_string())?
@@ -181,6 +242,35 @@ fn put_back(
     let changed = changed.map(|change| path(&change.path)).collect();
     kept.extend(restored.left.iter().map(|left| path(left)));
     Ok(PutBack { after: SnapshotId::new(restored.after.to_string()), changed, kept })
+}
+
+/// Takes the step from the child's files after to those before, which is undone: so each file becomes the child's as long
+/// as it is here as the child found it.
+fn bring(undo: &mut Undo, brought: &Brought) -> Result<BroughtIn, codetether_undo::Error> {
+    let id = |id: &SnapshotId| codetether_undo::SnapshotId::parse(id.as_str());
+    let step = Step { before: id(&brought.after)?, after: id(&brought.before)? };
+    let mut plan = undo.plan(&[step])?;
+    // Nothing but what was judged.
+    plan.limit_to(&brought.paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+    let session = brought.session.to_string();
+    plan.name_beside(&format!("child-{}", session.get(session.len() - 4..).unwrap_or_default()));
+    let name = |path: &Path| path.to_string_lossy().into_owned();
+    let (mut conflicts, mut left) = (Vec::new(), Vec::new());
+    for conflict in plan.conflicts() {
+        let before: Vec<PathBuf> = plan.changes().into_iter().map(|change| change.path).collect();
+        if !plan.decide(&conflict.path, Choice::Both) {
+            left.push(name(&conflict.path));
+            continue;
+        }
+        let beside = plan.changes().into_iter().map(|change| change.path).find(|path| !before.contains(path));
+        conflicts.push((name(&conflict.path), beside.as_deref().map(name)));
+    }
+    let planned = plan.changes();
+    let restored = undo.restore(plan)?;
+    let changed = planned.iter().filter(|change| !restored.left.contains(&change.path));
+    let changed = changed.map(|change| name(&change.path)).collect();
+    left.extend(restored.left.iter().map(|path| name(path)));
+    Ok(BroughtIn { changed, conflicts, left })
 }
 
 /// What undoing changes would do, the earliest first, in all files or in these.

@@ -9,8 +9,8 @@ use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts, Purse};
 use codetether_builtin::{Builtin, Shell};
 use codetether_event::{
     Answer, AskEvent, AskId, Audience, CallEvent, Confinement, ContentPart, Event, Input, Message, Mode,
-    ModelId, Op, Outcome, Piece, Principal, ProviderFailure, Record, Retry, Role, Seq, StopReason, ToolCall,
-    ToolName, TurnEvent, TurnSettings, Usage,
+    ModelId, Op, Outcome, Piece, Principal, ProcessEvent, ProcessStatus, ProviderFailure, Record, Retry,
+    Role, Seq, StopReason, ToolCall, ToolName, TurnEvent, TurnSettings, Usage,
 };
 use codetether_files::BlobStore;
 use codetether_journal::{Journals, Layout};
@@ -83,6 +83,7 @@ impl Dialogue for Talk {
                             id: format!("c{n}"),
                             name: ToolName::new(name),
                             arguments,
+                            wrapped: None,
                         })
                     });
                     (calls.collect(), StopReason::ToolUse)
@@ -132,12 +133,14 @@ impl Place {
                 instructions: None,
                 environment: Arc::new(codetether_sandbox::environment(std::env::vars_os(), [])),
                 limits: Limits::default(),
+                tool_room: 6_000,
                 redactor: Arc::new(Redactor::new([Secret::from("sk-a-known-key".to_owned())])),
                 home: None,
                 confine: None,
                 audit: None,
                 memory: None,
                 rule_file: None,
+                children: None,
             },
             audience,
             build: "test".into(),
@@ -286,7 +289,7 @@ async fn a_session_is_owned_by_one_and_forks_keep_the_past() {
     watch(&first, None).await;
     let held = place.opening(None).resume(id, None, false).await.err().unwrap().to_string();
     assert!(held.contains("in use by"), "{held}");
-    let fork = place.opening(None).fork(id, None).await.unwrap();
+    let fork = place.opening(None).fork(id, None, None).await.unwrap();
     assert_ne!(fork.id(), id);
     prompt(&fork, Mode::Ask).await;
     assert_eq!(outcome(&watch(&fork, None).await), &Outcome::Completed);
@@ -397,4 +400,38 @@ async fn what_a_call_changed_is_taken_back_and_the_journal_knows() {
     assert!(!place.project().join("made").exists());
     assert_eq!(std::fs::read_to_string(place.project().join("old")).unwrap(), "old");
     hosted.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_runs_in_the_background_outlives_a_turn_that_is_stopped_but_not_the_session() {
+    let background = serde_json::json!({ "command": "exec sleep 600", "background": true });
+    let list = serde_json::json!({ "action": "list" });
+    let place = Place::new([
+        Step::Call(vec![("bash", background.to_string())]),
+        Step::Hang("half"),
+        Step::Call(vec![("process", list.to_string())]),
+        Step::Say("done"),
+    ]);
+    let hosted = place.opening(None).create(place.project()).await.unwrap();
+    let id = hosted.id();
+    prompt(&hosted, Mode::Bypass).await;
+    let mut reader = hosted.subscribe(Cursor::default());
+    while let Some(frame) = reader.next().await.unwrap() {
+        if matches!(&frame, Frame::Delta(delta) if delta.piece.text() == "half") {
+            break;
+        }
+    }
+    hosted.submit(Principal::Local, Op::Interrupt).await.unwrap();
+    assert_eq!(outcome(&watch(&hosted, None).await), &Outcome::Interrupted);
+    prompt(&hosted, Mode::Bypass).await;
+    hosted.close().await.unwrap();
+    let kept = codetether_journal::read::<Event>(place.layout().journal(id)).unwrap().records;
+    let kept: Vec<Arc<Record>> = kept.into_iter().map(Arc::new).collect();
+    let results = results(&kept);
+    assert!(results[1].contains(": `exec sleep 600` runs for "), "{results:?}");
+    let last = &kept.last().unwrap().event;
+    assert!(
+        matches!(last, Event::Process(ProcessEvent::Exited { status: ProcessStatus::Closed, .. })),
+        "{last:?}"
+    );
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use codetether_event::Touches;
+use codetether_event::{ItemId, Touches};
 use codetether_tool::{
-    Args, BoxFuture, Command, Exit, ExitStatus, Tool, ToolContext, ToolError, ToolOutput, ToolSpec,
+    Args, BoxFuture, Command, Exit, ExitStatus, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, Wish,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +23,12 @@ struct BashArgs {
     command: String,
     /// Seconds until it is killed, 120 by default
     timeout: Option<u64>,
+    /// For servers: returns at once with an id for `process`
+    #[serde(default)]
+    background: bool,
+    /// Gives it a terminal
+    #[serde(default)]
+    pty: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -31,6 +37,12 @@ struct ConfinedArgs {
     command: String,
     /// Seconds until it is killed, 120 by default
     timeout: Option<u64>,
+    /// For servers: returns at once with an id for `process`
+    #[serde(default)]
+    background: bool,
+    /// Gives it a terminal
+    #[serde(default)]
+    pty: bool,
     /// Asks the user to run it outside the sandbox; only after it failed inside for lack of a path or a service
     #[serde(default)]
     outside: bool,
@@ -74,8 +86,8 @@ impl Bash {
         match self.shell {
             Shell::Confined => args.parse(),
             Shell::Bare => {
-                let BashArgs { command, timeout } = args.parse()?;
-                Ok(ConfinedArgs { command, timeout, outside: false })
+                let BashArgs { command, timeout, background, pty } = args.parse()?;
+                Ok(ConfinedArgs { command, timeout, background, pty, outside: false })
             }
         }
     }
@@ -87,8 +99,10 @@ impl Tool for Bash {
     }
 
     fn touches(&self, args: &Args) -> Touches {
-        let Ok(ConfinedArgs { command, outside, .. }) = self.read(args) else { return Touches::default() };
-        Touches { commands: vec![command], outside, ..Touches::default() }
+        let Ok(ConfinedArgs { command, outside, background, .. }) = self.read(args) else {
+            return Touches::default();
+        };
+        Touches { commands: vec![command], outside, background, ..Touches::default() }
     }
 
     fn preview<'a>(&'a self, args: &'a Args, _: &'a ToolContext) -> BoxFuture<'a, String> {
@@ -106,7 +120,14 @@ impl Tool for Bash {
                 time: asked.min(cx.limits.command_time_max),
                 output: cx.limits.output.saturating_sub(FOOTER),
                 outside: args.outside,
+                terminal: args.pty,
             };
+            if args.background {
+                // It may run for as long as the session, unless its call says otherwise.
+                let time = args.timeout.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.max(1)));
+                cx.host.process(Wish::Start(Command { time, ..command }), cx).await?;
+                return Ok(ToolOutput::text(begun(cx.call)));
+            }
             let (time, most) = (command.time, command.output);
             let mut exit = cx.host.exec(command, cx).await?;
             let notes = noted(&exit.notes);
@@ -117,6 +138,14 @@ impl Tool for Bash {
             Ok(told)
         })
     }
+}
+
+/// What the model is told of a process that was started.
+fn begun(process: ItemId) -> String {
+    format!(
+        "[process {process} runs in the background until it ends, is killed or the session ends; `process` with id \"{process}\" \
+         reads its output, or waits for some of it]\n"
+    )
 }
 
 /// The notes about a run, a line each.

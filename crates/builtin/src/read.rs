@@ -1,8 +1,9 @@
-//! `read`: lines of a text file, numbered. Never shows binary data, says when bytes are no UTF-8, and never holds
+//! `read`: lines of a text file, numbered, or an image. Never shows other binary data, says when bytes are no UTF-8, and never holds
 //! more of a file than it shows.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
+use std::os::unix::fs::FileExt;
 
 use codetether_event::{ContentId, KnownFile, Touches};
 use codetether_tool::{Args, BoxFuture, Cancel, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
@@ -13,7 +14,7 @@ use crate::off_thread::{Stoppable, off_thread};
 use crate::place::{refused, relative};
 use crate::replace::FILE_MAX;
 use crate::text::{count, first_bytes, first_chars, size};
-use crate::{image, known, spec};
+use crate::{image, known, sight, spec};
 
 /// Lines that are shown when nothing else is asked for.
 const LINES: u64 = 2_000;
@@ -50,7 +51,12 @@ pub struct Read {
 
 impl Default for Read {
     fn default() -> Self {
-        Self { spec: spec::<ReadArgs>("read", "Read a text file. Lines come with their numbers.") }
+        Self {
+            spec: spec::<ReadArgs>(
+                "read",
+                "Read a text file, or look at an image. Lines come with their numbers.",
+            ),
+        }
     }
 }
 
@@ -76,6 +82,9 @@ impl Tool for Read {
             let path = relative(&cx.root, &args.path)?;
             let file = cx.root.open_file(&args.path).map_err(|error| refused(&cx.root, &args.path, error))?;
             let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            if let Some((head, file)) = image_head(&file).zip(file.try_clone().ok()) {
+                return picture(file, &args.path, path, &head, cx).await;
+            }
             let output = cx.limits.output;
             let shown = if bytes <= INLINE {
                 show(file, bytes, &args, output, &cx.cancel)?
@@ -86,6 +95,50 @@ impl Tool for Read {
             Ok(ToolOutput { text: shown.text, known: vec![known], ..ToolOutput::default() })
         })
     }
+}
+
+/// The first bytes of a file that begins like an image; it is read from its start afterwards all the same.
+fn image_head(file: &File) -> Option<Vec<u8>> {
+    let mut head = vec![0; image::HEAD];
+    let read = file.read_at(&mut head, 0).ok()?;
+    head.truncate(read);
+    image::recognise(&head).is_some().then_some(head)
+}
+
+/// Shows an image to a model that can see.
+async fn picture(
+    file: File,
+    shown: &str,
+    path: String,
+    head: &[u8],
+    cx: &ToolContext,
+) -> Result<ToolOutput, ToolError> {
+    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let what = format!("`{shown}` is a {} ({})", sight::described(head), size(bytes));
+    if !cx.host.sees() {
+        let why = "which you cannot see: nothing says that this model takes images";
+        return Err(ToolError::ForModel(format!("{what}, {why}")));
+    }
+    if bytes > sight::FILE {
+        let most = size(sight::FILE);
+        return Err(ToolError::ForModel(format!("{what}; images over {most} are not shown")));
+    }
+    let (fitted, content) = off_thread(&cx.cancel, move |cancel| {
+        let mut bytes = Vec::new();
+        let stoppable = Stoppable { inner: file, cancel };
+        let read = stoppable.take(sight::FILE).read_to_end(&mut bytes);
+        read.map_err(|error| ToolError::ForModel(format!("cannot read the image: {error}")))?;
+        let content = known::content(&bytes);
+        Ok((sight::fit(bytes), content))
+    })
+    .await?;
+    let fitted = fitted.map_err(|problem| ToolError::ForModel(format!("{what}, but {problem}")))?;
+    let text = match fitted.change {
+        Some(change) => format!("{what}, shown as {change}"),
+        None => what,
+    };
+    let known = vec![KnownFile { path, content: Some(content) }];
+    Ok(ToolOutput { text, known, images: vec![fitted.image], ..ToolOutput::default() })
 }
 
 /// What is shown of a file.
@@ -166,14 +219,6 @@ fn show(file: File, bytes: u64, args: &ReadArgs, output: usize, cancel: &Cancel)
 /// Whether the file is UTF-8 as far as can be seen, or why it is nothing to be shown.
 fn text_or_why(path: &str, head: &[u8], bytes: u64) -> Result<bool, String> {
     let all = size(bytes);
-    if let Some(image) = image::recognise(head) {
-        let pixels =
-            image.pixels.map(|(width, height)| format!(" of {width} x {height} pixels")).unwrap_or_default();
-        let kind = image.kind;
-        return Err(format!(
-            "`{path}` is a {kind} image{pixels} ({all}), which `read` cannot show; the user can attach it with `-f {path}`"
-        ));
-    }
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
         return Err(format!("`{path}` is UTF-16 text ({all}); `iconv -f UTF-16 -t UTF-8` makes it readable"));
     }

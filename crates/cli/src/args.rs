@@ -1,11 +1,14 @@
 //! The command line. The doc comments are the manual.
 
+pub(crate) mod turn;
+mod written;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use codetether_config::{Dollars, Model, Seconds};
-use codetether_event::{Effort, Mode, Temperature};
+use codetether_config::Model;
+use codetether_event::Mode;
 
 use crate::commands::audit::AuditCommand;
 use crate::commands::auth::AuthCommand;
@@ -20,18 +23,16 @@ use crate::commands::trust::TrustArgs;
 use crate::commands::usage::UsageArgs;
 use crate::sandbox::SandboxCommand;
 
+pub(crate) use turn::{ChatArgs, TurnArgs};
+pub(crate) use written::{ExportArgs, ExportFormat, ForkArgs};
+
 /// An AI coding agent in one small binary: journaled, crash-safe and fast.
 #[derive(Debug, Parser)]
-#[command(
-    name = "codetether",
-    version,
-    propagate_version = true,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "codetether", version, propagate_version = true, subcommand_required = false)]
 pub(crate) struct Args {
+    /// None talks with an agent, at a terminal.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +44,10 @@ pub(crate) enum Command {
     /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 (kept for answers that do not fit a schema) ·
     /// 7 refused by permission · 130 interrupted.
     Run(Box<RunArgs>),
+    /// Talk with an agent at the terminal, a line at a time. The same as no command at all.
+    ///
+    /// `/help` lists its commands. Ctrl-C stops a turn, Ctrl-D leaves.
+    Chat(Box<ChatArgs>),
     /// Look at sessions, or tidy them up.
     #[command(subcommand)]
     Session(SessionCommand),
@@ -135,7 +140,7 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(group(ArgGroup::new("which").args(["steps", "step", "to", "all"])))]
 pub(crate) struct UndoArgs {
     /// How many steps, from the last: one where nothing is said. A step is an answer of the model and its calls.
@@ -189,7 +194,7 @@ pub(crate) struct RedoArgs {
     pub(crate) session: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, ClapArgs)]
+#[derive(Debug, Default, Clone, Copy, ClapArgs)]
 pub(crate) struct How {
     /// What becomes of files that you have changed since.
     #[arg(long, value_name = "WHAT")]
@@ -214,7 +219,7 @@ pub(crate) enum Conflicts {
     Both,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 pub(crate) struct ChangesArgs {
     /// This step, or this call, alone.
     #[arg(long, value_name = "ID")]
@@ -229,7 +234,7 @@ pub(crate) struct ChangesArgs {
     pub(crate) session: Option<String>,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 pub(crate) struct DiffArgs {
     /// Of this step, or this call, alone.
     #[arg(long, value_name = "ID")]
@@ -245,7 +250,6 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, Default, ClapArgs)]
-#[command(group(ArgGroup::new("session").args(["resume", "last", "fork"])))]
 pub(crate) struct RunArgs {
     /// What to do; `-` reads it from standard input. With a prompt here, piped input is added as context.
     ///
@@ -259,59 +263,8 @@ pub(crate) struct RunArgs {
     #[arg(last = true, value_name = "TEXT", conflicts_with = "prompt")]
     pub(crate) text: Option<String>,
 
-    /// The agent that does it: `build`, `plan`, `explore` or one of your own, such as `codetether agents list` shows. It
-    /// narrows what else is set.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) agent: Option<String>,
-
-    /// The model, as `provider/model`.
-    #[arg(short, long, value_name = "PROVIDER/MODEL", value_parser = model)]
-    pub(crate) model: Option<Model>,
-
-    /// Work in this folder instead of the current one.
-    #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) dir: Option<PathBuf>,
-
-    /// What may happen without asking: `plan` reads only, `ask` asks for writes and commands, `auto-edit` asks for
-    /// commands, `bypass` asks for nothing.
-    #[arg(long, value_parser = mode)]
-    pub(crate) mode: Option<Mode>,
-
-    /// The same as `--mode bypass`.
-    #[arg(long, conflicts_with = "mode")]
-    pub(crate) yes: bool,
-
-    /// Run commands with your own rights, without the kernel sandbox. The same as `-c sandbox.tier=none`.
-    #[arg(long)]
-    pub(crate) no_sandbox: bool,
-
-    /// Allow calls that match this rule, such as `bash(cargo test)` or `edit(src/**)`.
-    #[arg(long, value_name = "RULE")]
-    pub(crate) allow: Vec<String>,
-
-    /// Ask about calls that match this rule; outranks those that allow.
-    #[arg(long, value_name = "RULE")]
-    pub(crate) ask: Vec<String>,
-
-    /// Deny calls that match this rule; outranks every other rule and mode.
-    #[arg(long, value_name = "RULE")]
-    pub(crate) deny: Vec<String>,
-
-    /// Offer only these tools, separated by commas; an empty list offers none.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) tools: Option<Vec<String>>,
-
-    /// Go on with the session whose id begins so.
-    #[arg(long, value_name = "ID")]
-    pub(crate) resume: Option<String>,
-
-    /// Go on with this folder's last session.
-    #[arg(long)]
-    pub(crate) last: bool,
-
-    /// Start a new session from the past of the one whose id begins so.
-    #[arg(long, value_name = "ID")]
-    pub(crate) fork: Option<String>,
+    #[command(flatten)]
+    pub(crate) turn: TurnArgs,
 
     /// Attach a file: text, an image or a PDF. May be given several times.
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -321,6 +274,11 @@ pub(crate) struct RunArgs {
     /// the session as a line of JSON.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+
+    /// What comes in by standard input: a text, or with `jsonl` a whole conversation, an operation (a prompt, an answer
+    /// to a question, an interrupt) as a line of JSON. Takes `--format jsonl`.
+    #[arg(long, value_enum, default_value_t = InputFormat::Text)]
+    pub(crate) input_format: InputFormat,
 
     /// Write the model's last message to this file as well.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -339,48 +297,6 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "form")]
     pub(crate) output_strict: bool,
 
-    /// End after this many answers.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_steps: Option<u32>,
-
-    /// End after this time, such as `90s`, `10m` or `1h30m`.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) max_time: Option<Seconds>,
-
-    /// End before this many dollars are spent, such as `0.50`: the most that a request can cost is set aside before it
-    /// is sent.
-    #[arg(long, value_name = "DOLLARS")]
-    pub(crate) max_cost: Option<Dollars>,
-
-    /// Models that go on, in order, where the one before fails for good, separated by commas.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = model)]
-    pub(crate) fallback: Option<Vec<Model>>,
-
-    /// How hard a reasoning model should think: `minimal`, `low`, `medium` or `high`.
-    #[arg(long, value_parser = effort)]
-    pub(crate) effort: Option<Effort>,
-
-    /// Most tokens of one answer.
-    #[arg(long, value_name = "TOKENS")]
-    pub(crate) max_output: Option<u32>,
-
-    /// How much of an answer is left to chance: a number from 0 to 2.
-    #[arg(long, value_name = "NUMBER", value_parser = temperature)]
-    pub(crate) temperature: Option<Temperature>,
-
-    /// Write each request and its answer to a file in this folder, without keys; it must be empty, or is made.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "replay")]
-    pub(crate) record: Option<PathBuf>,
-
-    /// Answer from what `--record` wrote to this folder: no server is asked, no key is needed, and the first request
-    /// that is not as it was recorded ends the run.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) replay: Option<PathBuf>,
-
-    /// Set a setting for this run, such as `-c max_steps=20`. May be given several times.
-    #[arg(short = 'c', value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-
     /// Nothing on standard error but errors.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -394,6 +310,13 @@ pub(crate) enum Format {
     Jsonl,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum InputFormat {
+    #[default]
+    Text,
+    Jsonl,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
     /// List sessions, the latest first.
@@ -401,6 +324,9 @@ pub(crate) enum SessionCommand {
         /// Only those of this folder.
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         project: Option<PathBuf>,
+        /// Those of children, too, which other sessions started.
+        #[arg(long, conflicts_with = "project")]
+        children: bool,
         /// At most this many.
         #[arg(short = 'n', long, default_value_t = 50)]
         limit: usize,
@@ -413,11 +339,10 @@ pub(crate) enum SessionCommand {
         /// The beginning of its id, or `last` for this folder's last.
         id: String,
     },
-    /// Write a session's records to standard output, one JSON object a line.
-    Export {
-        /// The beginning of its id, or `last` for this folder's last.
-        id: String,
-    },
+    /// Write a session out: its records as lines of JSON, or what was said and done as one document.
+    Export(ExportArgs),
+    /// Make a new session that shares the past of another, and print its id.
+    Fork(ForkArgs),
     /// Put a summary in the place of what was said in a session, so that it goes on with less. What was said stays in its
     /// journal.
     ///
@@ -462,6 +387,15 @@ pub(crate) struct DoctorArgs {
     /// Check as if working in this folder.
     #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
+
+    /// Ask the endpoints of the model and its fallbacks whether they can be reached, for some seconds each. Those on this
+    /// machine are always asked.
+    #[arg(long)]
+    pub(crate) online: bool,
+
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 pub(crate) fn model(text: &str) -> Result<Model, String> {
@@ -476,18 +410,6 @@ pub(crate) fn mode(text: &str) -> Result<Mode, String> {
         .into_iter()
         .find(|mode| mode.as_str() == text)
         .ok_or_else(|| "expected `plan`, `ask`, `auto-edit` or `bypass`".into())
-}
-
-pub(crate) fn effort(text: &str) -> Result<Effort, String> {
-    [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High]
-        .into_iter()
-        .find(|effort| effort.as_str() == text)
-        .ok_or_else(|| "expected `minimal`, `low`, `medium` or `high`".into())
-}
-
-fn temperature(text: &str) -> Result<Temperature, String> {
-    let number: f64 = text.parse().map_err(|_| "expected a number from 0 to 2".to_owned())?;
-    Temperature::try_from(number)
 }
 
 #[cfg(test)]

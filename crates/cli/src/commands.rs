@@ -21,12 +21,14 @@ use codetether_config::defined::Kind;
 
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
-use crate::{run, sandbox};
+use crate::{chat, run, sandbox};
 
 /// Does what the command line says.
 pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
-    match args.command {
+    let Some(command) = args.command else { return chat::bare() };
+    match command {
         Command::Run(args) => run::run(&args),
+        Command::Chat(args) => chat::run(&args.turn),
         Command::Auth(command) => auth::run(command),
         Command::Session(command) => session::run(command),
         Command::Config(command) => config::run(command),

@@ -176,6 +176,11 @@ impl Told {
         }
     }
 
+    /// All tools that there are with them.
+    pub(crate) fn tools(&self) -> Builtin {
+        Builtin::new(codetether_builtin::Shell::Bare).with_skills(self.skills())
+    }
+
     /// For the tool.
     pub(crate) fn skills(&self) -> Vec<SkillFolder> {
         let folder = |skill: &Skill| SkillFolder {

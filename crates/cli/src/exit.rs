@@ -97,6 +97,16 @@ impl Failure {
         self.report.to_string()
     }
 
+    /// What to do next, where that is known.
+    pub(crate) fn help(&self) -> Option<String> {
+        self.report.help().map(|help| help.to_string())
+    }
+
+    /// The error as it is shown, for those who go on after it.
+    pub(crate) fn shown(&self) -> String {
+        format!("{:?}\n", self.report)
+    }
+
     /// Shows the error on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.quiet {

@@ -5,6 +5,7 @@
 compile_error!("codetether runs on Linux only, so far: x86-64 and arm64 are what is supported and tested");
 
 mod args;
+mod chat;
 mod commands;
 mod defined;
 mod exit;

@@ -8,7 +8,7 @@ use codetether_config::{
 };
 use codetether_event::Mode;
 
-use crate::args::RunArgs;
+use crate::args::TurnArgs;
 use crate::place;
 use crate::trust::Project;
 
@@ -40,8 +40,8 @@ pub(crate) fn load(project: &Project, overrides: Vec<String>, flags: Layer) -> R
     })
 }
 
-/// What the flags of `run` say.
-pub(crate) fn flags(args: &RunArgs) -> Layer {
+/// What the flags of a surface that runs turns say.
+pub(crate) fn flags(args: &TurnArgs) -> Layer {
     let named = |tools: Vec<String>| Names(tools.into_iter().filter(|tool| !tool.is_empty()).collect());
     Layer {
         model: args.model.clone(),

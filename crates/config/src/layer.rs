@@ -25,6 +25,9 @@ pub(crate) const UNDO_MAX_SIZE: u32 = 5;
 /// The share of the window that a conversation may take, where nothing is set.
 pub(crate) const COMPACT_AT: u32 = 80;
 
+/// Bytes of tools' schemas in a request.
+const TOOL_SCHEMAS: u32 = 6_000;
+
 keys! {
     /// What one source of settings may say. Every key is optional.
     pub struct Layer {
@@ -68,6 +71,9 @@ keys! {
         /// What the model is told.
         #[key(default = Table::defaults(), project = Nothing)]
         pub context: ContextLayer,
+        /// What the tool `web_fetch` may reach.
+        #[key(default = Table::defaults(), project = Nothing)]
+        pub web: WebLayer,
         /// Longest time of a turn.
         #[key(default = None, unset = "no limit", variable = "CODETETHER_MAX_TIME", project = Narrow)]
         pub max_time: Option<Seconds>,
@@ -199,9 +205,24 @@ keys! {
         /// any other case, also where the window is not known.
         #[key(default = Some(COMPACT_AT))]
         pub compact_at: Option<u32>,
+        /// Bytes that the schemas of tools may take at the start of each request. Where all take more, the tools that are
+        /// used most are shown, and the model finds the others through `tool_search`.
+        #[key(default = Some(TOOL_SCHEMAS))]
+        pub tool_schemas: Option<u32>,
     }
 }
 table_field!(ContextLayer);
+
+keys! {
+    /// What the tool `web_fetch` may reach, besides public hosts, which it asks about.
+    pub struct WebLayer {
+        /// Hosts on this machine and in private networks that it may reach, where permission is given for them: `HOST:PORT`,
+        /// or `HOST` for ports 80 and 443, such as `127.0.0.1:8080`. No other private address is ever dialled.
+        #[key(default = None, unset = "none")]
+        pub allow_private: Option<Names>,
+    }
+}
+table_field!(WebLayer);
 
 keys! {
     /// A KV2 store of HashiCorp Vault or OpenBao; asked once, for a key that is not in the environment.

@@ -451,6 +451,8 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("undo.enabled", "false"),
         ("undo.max_size", "1"),
         ("context.compact_at", "50"),
+        ("context.tool_schemas", "3000"),
+        ("web.allow_private", "[\"127.0.0.1:8080\"]"),
         ("max_time", "5"),
         ("tools", "[]"),
         ("allow", "[\"read\"]"),
@@ -524,6 +526,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             sandbox,
             undo,
             context,
+            web,
             tools,
             retry,
             providers,
@@ -537,7 +540,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            (max_steps, fallback, limits, sandbox, (undo, context)),
+            (max_steps, fallback, limits, sandbox, (undo, context, web)),
             (max_time_ms, tools, retry, providers, (models, vault), rules),
         )
     };

@@ -12,7 +12,7 @@ use crate::defined::{Agent, BUILD, Level};
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer};
+use crate::{ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer, WebLayer};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Settings {
     pub undo: UndoLayer,
     /// What the model is told.
     pub context: ContextLayer,
+    /// What `web_fetch` may reach.
+    pub web: WebLayer,
     /// The tools offered; all when absent.
     pub tools: Option<Vec<ToolName>>,
     /// The permission rules of all layers, the lowest layer's first, with where each is from.
@@ -156,6 +158,7 @@ impl Settings {
             sandbox: layer.sandbox.clone(),
             undo: layer.undo.clone(),
             context: layer.context.clone(),
+            web: layer.web.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
             retry: Retry {

@@ -126,6 +126,8 @@ pub enum ContextSource {
     Restored,
     /// A summary is asked for, of what is to give way.
     Summary,
+    /// Processes in the background that ended by themselves, or are lost.
+    Process,
 }
 
 fn is_native(way: &Way) -> bool {

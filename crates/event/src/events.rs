@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, ContextEvent, EgressEvent, FilesEvent, Input, ItemId,
-    KnownFile, Message, ModelId, Money, Principal, Question, RawJson, Rung, Seq, SessionId, SnapshotId,
-    Structured, ToolName, ToolResult, TurnSettings, Usage,
+    Answer, AskId, Attempt, Audience, BlobId, ChildEvent, ContextEvent, EgressEvent, FilesEvent, Input,
+    ItemId, KnownFile, Message, ModelId, Money, Parent, Principal, ProcessEvent, Question, RawJson, Rung,
+    Seq, SessionId, Sight, SnapshotId, Structured, ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -35,6 +35,10 @@ pub enum Event {
     Files(FilesEvent),
     /// What commands wanted to reach and could not.
     Egress(EgressEvent),
+    /// Processes that outlive their call.
+    Process(ProcessEvent),
+    /// A session that a call started.
+    Child(ChildEvent),
     /// Something the user should know.
     Note(NoteEvent),
     /// Written by a newer build, kept verbatim. A session that holds one is read-only here.
@@ -53,6 +57,8 @@ impl Serialize for Event {
             Self::Ask(event) => event.serialize(serializer),
             Self::Files(event) => event.serialize(serializer),
             Self::Egress(event) => event.serialize(serializer),
+            Self::Process(event) => event.serialize(serializer),
+            Self::Child(event) => event.serialize(serializer),
             Self::Note(event) => event.serialize(serializer),
             Self::Unknown(raw) => raw.serialize(serializer),
         }
@@ -79,6 +85,8 @@ impl<'de> Deserialize<'de> for Event {
             "ask" => serde_json::from_str(text).map(Self::Ask),
             "files" => serde_json::from_str(text).map(Self::Files),
             "egress" => serde_json::from_str(text).map(Self::Egress),
+            "process" => serde_json::from_str(text).map(Self::Process),
+            "child" => serde_json::from_str(text).map(Self::Child),
             "note" => serde_json::from_str(text).map(Self::Note),
             _ => return Ok(Self::Unknown(RawJson(raw))),
         };
@@ -103,6 +111,8 @@ impl JsonSchema for Event {
             generator.subschema_for::<AskEvent>(),
             generator.subschema_for::<FilesEvent>(),
             generator.subschema_for::<EgressEvent>(),
+            generator.subschema_for::<ProcessEvent>(),
+            generator.subschema_for::<ChildEvent>(),
             generator.subschema_for::<NoteEvent>(),
         ];
         schemars::json_schema!({
@@ -130,6 +140,9 @@ pub enum SessionEvent {
         /// Where it was forked from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forked: Option<Fork>,
+        /// The session that started it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// Another process took the session up.
     #[serde(rename = "session.adopted")]
@@ -509,6 +522,14 @@ pub enum CallEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<SnapshotId>,
     },
+    /// What it shows the model beside its result, which follows.
+    #[serde(rename = "call.showed")]
+    Showed {
+        /// The call.
+        item: ItemId,
+        /// The images.
+        images: Vec<Sight>,
+    },
     /// It ended, or will never start.
     #[serde(rename = "call.ended")]
     Ended {
@@ -633,6 +654,15 @@ pub enum AskKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// A child asks.
+    Child {
+        /// Its session.
+        session: SessionId,
+        /// Its ask.
+        ask: AskId,
+        /// What it asks.
+        asks: Box<AskKind>,
+    },
 }
 
 impl AskKind {
@@ -642,6 +672,7 @@ impl AskKind {
         match self {
             Self::Permission { why, .. } | Self::Egress { why, .. } => why,
             Self::Question(_) => "",
+            Self::Child { asks, .. } => asks.why(),
         }
     }
 
@@ -652,6 +683,7 @@ impl AskKind {
             Self::Permission { rules, .. } => rules,
             Self::Egress { rule, .. } => std::slice::from_ref(rule),
             Self::Question(_) => &[],
+            Self::Child { asks, .. } => asks.rules(),
         }
     }
 
@@ -661,6 +693,7 @@ impl AskKind {
         match self {
             Self::Permission { file, .. } | Self::Egress { file, .. } => file.as_deref(),
             Self::Question(_) => None,
+            Self::Child { asks, .. } => asks.file(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! The JSON is additive from version to version: a field may be added, none is renamed or removed, and what a
 //! newer build wrote is kept verbatim as [`Event::Unknown`].
 
+mod child;
 mod context;
 mod delta;
 mod egress;
@@ -15,6 +16,7 @@ mod ids;
 mod known;
 mod message;
 mod op;
+mod process;
 mod question;
 mod record;
 mod settings;
@@ -22,6 +24,7 @@ mod todo;
 mod touches;
 mod usage;
 
+pub use child::{Brought, ChildEvent, Grant, Parent};
 pub use context::{ContextEvent, ContextSource};
 pub use delta::{Delta, Piece};
 pub use egress::EgressEvent;
@@ -37,11 +40,12 @@ pub use ids::{
     UnixMillis, undated,
 };
 pub use known::KnownFile;
-pub use message::{ContentPart, Message, Role, ToolCall, ToolResult};
+pub use message::{CALL_TOOL, ContentPart, Message, Role, Sight, ToolCall, ToolResult};
 pub use op::{Answer, Audience, Input, Op, Principal, Submission};
+pub use process::{ProcessEvent, ProcessStatus};
 pub use question::{Choice, Question};
 pub use record::{Cause, RawJson, Record};
 pub use settings::{Compaction, Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
 pub use todo::{TodoItem, TodoState, todo_lines};
-pub use touches::Touches;
+pub use touches::{Touches, Typed};
 pub use usage::{Money, Usage};

@@ -100,6 +100,15 @@ impl ContentPart {
     }
 }
 
+/// An image that a call shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sight {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// Where its bytes are.
+    pub blob: BlobId,
+}
+
 /// A call as the model made it: nothing in it is trusted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
@@ -109,6 +118,26 @@ pub struct ToolCall {
     pub name: ToolName,
     /// The arguments: the very bytes received, which should be JSON.
     pub arguments: String,
+    /// The arguments of [`CALL_TOOL`], as they were received, where the model made the call through that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapped: Option<String>,
+}
+
+/// The tool through which a model calls those whose schemas it was not shown at first.
+pub const CALL_TOOL: &str = "call_tool";
+
+impl ToolCall {
+    /// The name on the wire: that of [`CALL_TOOL`] where the call was made through it.
+    #[must_use]
+    pub fn sent_name(&self) -> &str {
+        if self.wrapped.is_some() { CALL_TOOL } else { self.name.as_str() }
+    }
+
+    /// The arguments on the wire.
+    #[must_use]
+    pub fn sent_arguments(&self) -> &str {
+        self.wrapped.as_deref().unwrap_or(&self.arguments)
+    }
 }
 
 /// What came of a call.

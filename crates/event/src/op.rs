@@ -106,6 +106,8 @@ impl Input {
 pub enum Audience {
     /// A person at a terminal.
     Terminal,
+    /// A program that holds the conversation over standard input and output.
+    Script,
 }
 
 /// The answer to an ask.

@@ -42,6 +42,8 @@ pub enum Scope {
         /// When the run began.
         since: UnixMillis,
     },
+    /// One session alone, from its beginning on.
+    Session(SessionId),
     /// All that the user spent from this moment on.
     Since(UnixMillis),
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run { .. } => f.write_str("this run"),
+            Self::Session(_) => f.write_str("this session"),
             Self::Since(_) => f.write_str("this time"),
         }
     }
@@ -326,6 +329,13 @@ fn taken(db: &Connection, scope: Scope) -> Result<(Money, Money), rusqlite::Erro
                     &[&root, &since],
                 )?,
                 sum("SELECT upper FROM leases WHERE root = ?", &[&root])?,
+            ))
+        }
+        Scope::Session(session) => {
+            let session = session.0.as_bytes();
+            Ok((
+                sum("SELECT cost FROM spent WHERE session = ? AND cost IS NOT NULL", &[&session])?,
+                sum("SELECT upper FROM leases WHERE session = ?", &[&session])?,
             ))
         }
         Scope::Since(at) => {

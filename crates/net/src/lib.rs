@@ -5,6 +5,7 @@
 
 mod address;
 mod dial;
+mod get;
 mod upstream;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use url::{Host, Url};
 
 pub use address::{AddressKind, address_kind};
 pub use dial::{Addresses, DialError, Dialled, Dialler, Reach, Reaching, System};
+pub use get::{GetError, Got, get, host_of};
 pub use upstream::{Purpose, Upstream, UpstreamError, UpstreamProxy};
 
 /// How long connecting may take.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 /// A variable that names a proxy which cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot use the proxy that `{variable}` names: {reason}; write it as `http://HOST:PORT`")]
 pub struct UpstreamError {
     /// The variable.

@@ -1,6 +1,8 @@
 //! The verdict. A call is taken apart into what it would run, read, write and reach; each part is judged by itself, and
 //! the strictest verdict is the call's. For each part: what denies, then what asks, then what allows, then the mode.
 
+mod typed;
+
 use codetether_event::{Mode, Touches};
 
 use crate::command_pattern::{CommandPattern, MustName};
@@ -233,6 +235,7 @@ pub fn judge(
     let mode = if confined && touches.outside { mode.min(Mode::AutoEdit) } else { mode };
     // Where every command is asked about, or only reading ones run, being confined changes nothing.
     let confined = confined && !touches.outside && matches!(mode, Mode::AutoEdit | Mode::Bypass);
+    let confined = confined && touches.typed.as_ref().is_none_or(|typed| typed.confined);
     let judge = Judge { mode, confined, rules, tool, place };
     let mut parts = Vec::new();
     for path in &touches.reads {
@@ -247,6 +250,17 @@ pub fn judge(
     for command in &touches.commands {
         judge.program(command, &mut parts);
     }
+    if let Some(typed) = &touches.typed {
+        parts.push(judge.typed(typed));
+    }
+    if touches.background && mode == Mode::Plan {
+        let ruling = Ruling {
+            decision: Decision::Deny,
+            by: By::Mode(mode),
+            why: "nothing can be started in the background in mode `plan`".to_owned(),
+        };
+        parts.push(Judge::part(What::Call, tool.to_owned(), ruling, None));
+    }
     if parts.is_empty() {
         parts.push(judge.call(touches.could_write()));
     }
@@ -257,6 +271,7 @@ pub fn judge(
 /// Reasons that are told; the rest follow from the same.
 const REASONS: usize = 4;
 
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     mode: Mode,
     /// Whether what runs is confined, so that only rules and what destroys are in its way.

@@ -204,6 +204,7 @@ impl Parts {
                         id,
                         name: ToolName::new(call.name),
                         arguments: call.arguments,
+                        wrapped: None,
                     })
                 }
             })

@@ -2,7 +2,7 @@
 //! it is no child of ours.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,8 +11,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::environment::ours;
-use crate::run::{Marker, Spec, Status};
-use crate::{Error, Job, Kept, Report, Running};
+use crate::run::{Ends, Line, Marker, Spec, Status};
+use crate::{Error, Job, Kept, Report, Running, terminal};
 
 /// Most notes that are kept of one command.
 const NOTES: usize = 20;
@@ -34,24 +34,48 @@ struct Told {
     notes: Vec<String>,
 }
 
-/// Starts the command in the sandbox, and returns the end of the pipe that its output comes from.
-pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Confined, OwnedFd), Error> {
+/// Starts the command in the sandbox, and returns our ends of what it reads and writes; of a terminal's, see
+/// [`Confined::terminal`].
+pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Confined, Option<Line>), Error> {
     let failed = |source| Error::Start { program: program.to_owned(), source };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let nothing =
         codetether_files::open_read("/dev/null").map_err(|error| failed(io::Error::other(error)))?;
     let mut env = ours();
+    let at_terminal = matches!(spec.ends, Ends::Terminal(_));
+    if at_terminal {
+        env.push(("TERM".into(), terminal::KIND.into()));
+    }
+    let (fed, feed) = match &spec.ends {
+        Ends::Fed(_) => io::pipe().map(|(fed, feed)| (Some(fed), Some(feed.into()))).map_err(failed)?,
+        Ends::Nothing | Ends::Terminal(_) => (None, None),
+    };
     if let Some(Marker { name, value }) = &spec.marker {
         env.push((name.into(), value.into()));
     }
-    let job = Job { argv: spec.argv.clone(), env, dir: spec.dir.clone(), time: None };
+    let job = Job { argv: spec.argv.clone(), env, dir: spec.dir.clone(), time: None, terminal: at_terminal };
+    let confine = |cause: String| Error::Confine { program: program.to_owned(), cause };
+    let input = fed.as_ref().map_or(nothing.as_fd(), AsFd::as_fd);
     let running = kept
-        .spawn(&job, [nothing.as_fd(), writer.as_fd(), writer.as_fd()])
-        .map_err(|fault| Error::Confine { program: program.to_owned(), cause: fault.to_string() })?;
-    Ok((Confined { running: Arc::new(running), kept, told: Arc::default() }, reader.into()))
+        .spawn(&job, [input, writer.as_fd(), writer.as_fd()])
+        .map_err(|fault| confine(fault.to_string()))?;
+    let confined = Confined { running: Arc::new(running), kept, told: Arc::default() };
+    let line = (!at_terminal).then(|| Line { from: reader.into(), to: feed, is_terminal: false });
+    Ok((confined, line))
 }
 
 impl Confined {
+    /// Our end of its terminal: it comes from inside, as soon as the command's own process 1 stands.
+    pub(crate) async fn terminal(&self, program: &str) -> Result<Line, Error> {
+        let confine = |cause: String| Error::Confine { program: program.to_owned(), cause };
+        let running = Arc::clone(&self.running);
+        let waited = tokio::task::spawn_blocking(move || running.terminal()).await;
+        let from = waited.map_err(|error| confine(error.to_string()))?;
+        let from = from.map_err(|fault| confine(fault.to_string()))?;
+        let to = from.try_clone().map_err(|error| confine(error.to_string()))?;
+        Ok(Line { from, to: Some(to), is_terminal: true })
+    }
+
     /// Resolves when the command has ended.
     pub(crate) fn exited(&self) -> impl Future<Output = io::Result<()>> + use<> {
         let (running, told) = (Arc::clone(&self.running), Arc::clone(&self.told));
@@ -101,7 +125,7 @@ impl Confined {
             Some(Report::TimeUp) => Ok(Some(Status::TimedOut)),
             Some(Report::NotRun { cause, .. }) => Err(confine(cause)),
             Some(Report::Failed(fault)) => Err(confine(fault.to_string())),
-            Some(Report::Ready | Report::WayOut | Report::Note(_)) => {
+            Some(Report::Ready | Report::WayOut | Report::Terminal | Report::Note(_)) => {
                 Err(confine("the sandbox said something that makes no sense here".to_owned()))
             }
         }

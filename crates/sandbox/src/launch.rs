@@ -28,7 +28,7 @@ mod repository;
 mod secrets;
 mod survey;
 mod sweep;
-mod sys;
+pub(crate) mod sys;
 mod telltale;
 mod tier;
 mod vars;
@@ -251,7 +251,13 @@ impl Plan {
             return Err(Fault::new("opening a way out", "nobody is there to lead it"));
         }
         let mut notes = self.prepare()?;
-        let job = Job { argv, env: self.environment.clone(), dir: dir.to_owned(), time: self.time };
+        let job = Job {
+            argv,
+            env: self.environment.clone(),
+            dir: dir.to_owned(),
+            time: self.time,
+            terminal: false,
+        };
         let terminal = if init::any_terminal() { Terminal::Share } else { Terminal::Leave };
         sys::close_on_exec(3).doing(|| "closing descriptors")?;
         let signals = sys::catch_signals(PASSED_ON).doing(|| "watching for signals")?;
@@ -377,7 +383,7 @@ fn follow(
         }
         return match wire::next_report(status).doing(|| "waiting for the command")? {
             Some((Report::Failed(fault), _)) => Err(fault),
-            Some((Report::Ready, _)) => continue,
+            Some((Report::Ready | Report::Terminal, _)) => continue,
             Some((Report::WayOut, mut listener)) => {
                 if let (Some(listener), Some(proxy)) = (listener.pop(), proxy.take()) {
                     proxy(listener.into());

@@ -11,6 +11,8 @@ mod marked;
 mod output;
 pub mod proxy;
 mod run;
+mod screen;
+mod terminal;
 
 pub use decode::Decoder;
 pub use environment::{environment, is_secret_name, secrets};
@@ -24,4 +26,5 @@ pub use launch::{
 };
 pub use marked::kill_marked;
 pub use output::Ended;
-pub use run::{Filter, Marker, Spec, Status, run};
+pub use run::{Ends, Filter, Marker, Spec, Status, Typed, Typing, run};
+pub use screen::Screen;

@@ -16,25 +16,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open,
     waitid,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, Interest};
-use tokio::net::unix::pipe::Receiver;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::confined::{self, Confined};
 use crate::output::Output;
-use crate::{Ended, Error, Kept, kill_marked};
+use crate::{Ended, Error, Kept, kill_marked, terminal};
 
 /// How long a command that is told to stop may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// How long a killed command may take to be gone: microseconds, unless the kernel holds it or it is not ours to kill.
 const DEATH: Duration = Duration::from_secs(1);
+
+/// More than a terminal holds.
+const TERMINAL: u64 = 256 * 1024;
 
 /// What one read takes; also what a pipe holds by default.
 const READ: usize = 64 * 1024;
@@ -69,8 +74,43 @@ pub struct Spec {
     /// The sandbox that it runs in, with the environment that this gives: of `env` it has what commands have in addition
     /// to what they inherit. Without one it runs on the machine as it is.
     pub confined: Option<Arc<Kept>>,
+    /// What it reads from and writes to.
+    pub ends: Ends,
     /// What the output goes through; all that is counted, kept, written and shown is what comes out of it.
     pub filter: Option<Box<dyn Filter>>,
+}
+
+/// What a command reads from and writes to.
+#[derive(Debug, Default)]
+pub enum Ends {
+    /// It has no input; its output and errors come through one pipe.
+    #[default]
+    Nothing,
+    /// The same, but it is given what comes from here.
+    Fed(Typing),
+    /// A terminal of its own, at which this is typed; without anything, the end of input is.
+    Terminal(Option<Typing>),
+}
+
+/// Where the input of a command comes from.
+pub type Typing = mpsc::Receiver<Typed>;
+
+/// Input of a command.
+#[derive(Debug)]
+pub struct Typed {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether nothing more comes after them.
+    pub is_last: bool,
+    /// Told when all was taken, or that it will not be.
+    pub taken: oneshot::Sender<io::Result<()>>,
+}
+
+/// Our ends of what a command reads and writes.
+pub(crate) struct Line {
+    pub(crate) from: OwnedFd,
+    pub(crate) to: Option<OwnedFd>,
+    pub(crate) is_terminal: bool,
 }
 
 /// A variable that only the processes of one run have in their environment.
@@ -113,23 +153,27 @@ pub async fn run(
 ) -> Result<Ended, Error> {
     let program = spec.argv.first().ok_or(Error::Empty)?.to_string_lossy().into_owned();
     let start = Instant::now();
-    let (mut group, pipe) = match spec.confined.take() {
+    let (mut group, line) = match spec.confined.take() {
         Some(kept) => {
-            let (confined, pipe) = confined::spawn(kept, &spec, &program)?;
-            (Work::Confined(confined), pipe)
+            let (confined, line) = confined::spawn(kept, &spec, &program)?;
+            let line = match line {
+                Some(line) => line,
+                None => confined.terminal(&program).await?,
+            };
+            (Work::Confined(confined), line)
         }
         None => {
-            let (group, pipe) = spawn(&spec, &program)?;
-            (Work::Bare(group), pipe)
+            let (group, line) = spawn(&spec, &program)?;
+            (Work::Bare(group), line)
         }
     };
     let watch = |source| Error::Watch { program: program.clone(), source };
 
     let mut output = Output::new(spec.keep, spec.spool, spec.spool_max);
-    let mut pipe = Pipe {
-        receiver: Some(Receiver::from_owned_fd(pipe).map_err(watch)?),
-        buffer: Vec::with_capacity(READ),
-    };
+    let is_terminal = line.is_terminal;
+    let mut feeding = pin!(feed(spec.ends, line.to, is_terminal));
+    let mut is_fed = false;
+    let mut pipe = Pipe::new(line.from, is_terminal).map_err(watch)?;
     let mut filter = spec.filter.take();
     let mut passed = Vec::new();
     // The next bytes, or none: the end.
@@ -161,6 +205,7 @@ pub async fn run(
             () = &mut cancelled => break Some(Status::Cancelled),
             () = &mut time => break Some(Status::TimedOut),
             exited = &mut exit => { exited.map_err(watch)?; is_exited = true; break None }
+            () = &mut feeding, if !is_fed => is_fed = true,
             piece = pipe.read() => take(Some(piece.map_err(watch)?)),
         }
     };
@@ -213,41 +258,102 @@ pub async fn run(
     Ok(Ended { unkilled, notes, ..output.finish(status, start.elapsed()) })
 }
 
-/// Starts the command as the leader of a group of its own, and returns the end of the pipe that its output comes
-/// from.
-fn spawn(spec: &Spec, program: &str) -> Result<(Group, OwnedFd), Error> {
+/// Starts the command as the leader of a group of its own, and returns our ends of what it reads and writes.
+fn spawn(spec: &Spec, program: &str) -> Result<(Group, Line), Error> {
     let failed = |source| Error::Start { program: program.to_owned(), source };
     let name = spec.argv.first().ok_or(Error::Empty)?;
     let path = find(name, spec).ok_or_else(|| Error::NotFound { program: program.to_owned() })?;
+    if let Ends::Terminal(_) = spec.ends {
+        return spawn_at_terminal(spec, path, program);
+    }
     let (reader, writer) = io::pipe().map_err(failed)?;
+    let (input, to) = match &spec.ends {
+        Ends::Fed(_) => {
+            let (fed, feed) = io::pipe().map_err(failed)?;
+            (Stdio::from(fed), Some(feed.into()))
+        }
+        Ends::Nothing | Ends::Terminal(_) => (Stdio::null(), None),
+    };
     // With a path for a program and nothing to do in the child, `Command` takes its `posix_spawn` way, which does
     // not copy our page tables. The command is dropped at the end, and with it our ends for writing.
     //
     // The group stays in our session, since `posix_spawn` as it is used here starts no session: a program that opens
     // `/dev/tty` by itself (`ssh`, `sudo`) finds the terminal. Reading there stops it until its time is up.
+    let mut command = prepared(spec, path);
+    let output = writer.try_clone().map_err(failed)?;
+    command.stdin(input).stdout(output).stderr(writer).process_group(0);
+    let group = started(command, spec, program)?;
+    Ok((group, Line { from: reader.into(), to, is_terminal: false }))
+}
+
+/// The same at a terminal of its own: there it is in a session of its own too, and `/dev/tty` is that terminal.
+fn spawn_at_terminal(spec: &Spec, path: PathBuf, program: &str) -> Result<(Group, Line), Error> {
+    let failed = |source| Error::Start { program: program.to_owned(), source };
+    let (from, theirs) = terminal::open().map_err(|errno| failed(errno.into()))?;
+    let mut command = prepared(spec, path);
+    let copy = || theirs.try_clone().map_err(failed);
+    command.stdin(copy()?).stdout(copy()?).stderr(theirs.try_clone().map_err(failed)?);
+    command.env("TERM", terminal::KIND);
+    terminal::run_at(&mut command, &from).map_err(failed)?;
+    let group = started(command, spec, program)?;
+    let to = Some(from.try_clone().map_err(failed)?);
+    Ok((group, Line { from, to, is_terminal: true }))
+}
+
+fn prepared(spec: &Spec, path: PathBuf) -> Command {
     let mut command = Command::new(path);
     command
-        .arg0(name)
         .args(spec.argv.iter().skip(1))
         .current_dir(&spec.dir)
         .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(failed)?)
-        .stderr(writer)
-        .process_group(0);
+        .envs(spec.env.iter().map(|(name, value)| (name, value)));
+    if let Some(name) = spec.argv.first() {
+        command.arg0(name);
+    }
     if let Some(Marker { name, value }) = &spec.marker {
         command.env(name, value);
     }
+    command
+}
+
+/// The command is dropped at the end, and with it its ends.
+fn started(mut command: Command, spec: &Spec, program: &str) -> Result<Group, Error> {
     let child = command.spawn().map_err(|source| {
         if spec.dir.is_dir() {
-            failed(source)
+            Error::Start { program: program.to_owned(), source }
         } else {
             Error::NoFolder { program: program.to_owned(), dir: spec.dir.clone() }
         }
     })?;
-    let leader = Pid::from_child(&child);
-    Ok((Group { leader, child: Some(child) }, reader.into()))
+    Ok(Group { leader: Pid::from_child(&child), child: Some(child) })
+}
+
+/// Gives a command what it is to read, as fast as it reads.
+async fn feed(ends: Ends, to: Option<OwnedFd>, is_terminal: bool) {
+    let (Some(to), Ends::Fed(_) | Ends::Terminal(_)) = (to, &ends) else { return };
+    let Ok(mut to) = writable(to) else { return };
+    let (Ends::Fed(mut typing) | Ends::Terminal(Some(mut typing))) = ends else {
+        // Nobody types.
+        let _ = to.write_all(&[terminal::END_OF_INPUT]).await;
+        return;
+    };
+    while let Some(Typed { mut bytes, is_last, taken }) = typing.recv().await {
+        if is_last && is_terminal {
+            bytes.push(terminal::END_OF_INPUT);
+        }
+        let written = to.write_all(&bytes).await;
+        let broken = written.is_err();
+        // Whoever typed may no longer wait.
+        let _ = taken.send(written);
+        if broken || (is_last && !is_terminal) {
+            return;
+        }
+    }
+}
+
+fn writable(to: OwnedFd) -> io::Result<Sender> {
+    fcntl_setfl(&to, fcntl_getfl(&to)? | OFlags::NONBLOCK)?;
+    Sender::from_owned_fd_unchecked(to)
 }
 
 /// Where the program is: what a shell would run in the folder and with the `PATH` of the specification.
@@ -385,15 +491,34 @@ struct Pipe {
     /// `None` once the other end was closed.
     receiver: Option<Receiver>,
     buffer: Vec<u8>,
+    is_terminal: bool,
+}
+
+/// Whether that is how a terminal says that nobody is at its other side any more.
+fn hung_up(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EIO)
 }
 
 impl Pipe {
+    fn new(from: OwnedFd, is_terminal: bool) -> io::Result<Self> {
+        let receiver = if is_terminal {
+            // It does not block since it was made.
+            Receiver::from_owned_fd_unchecked(from)?
+        } else {
+            Receiver::from_owned_fd(from)?
+        };
+        Ok(Self { receiver: Some(receiver), buffer: Vec::with_capacity(READ), is_terminal })
+    }
+
     /// The next piece; pending for ever once there can be none.
     async fn read(&mut self) -> io::Result<&[u8]> {
         let Some(receiver) = &mut self.receiver else { return pending().await };
         self.buffer.clear();
-        if receiver.read_buf(&mut self.buffer).await? == 0 {
-            self.receiver = None;
+        match receiver.read_buf(&mut self.buffer).await {
+            Ok(0) => self.receiver = None,
+            Ok(_) => {}
+            Err(error) if self.is_terminal && hung_up(&error) => self.receiver = None,
+            Err(error) => return Err(error),
         }
         Ok(&self.buffer)
     }
@@ -401,12 +526,14 @@ impl Pipe {
     /// Takes what is there at this moment, and no more: something may still be writing.
     fn drain(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let Some(receiver) = &self.receiver else { return Ok(()) };
-        let mut left = ioctl_fionread(receiver)?;
+        // A terminal does not say how much is on its way.
+        let mut left = if self.is_terminal { TERMINAL } else { ioctl_fionread(receiver)? };
         while left > 0 {
             self.buffer.clear();
             // Not through the runtime, which may not have heard yet that there is something to read.
             match rustix::io::read(receiver, spare_capacity(&mut self.buffer)) {
                 Ok(0) | Err(Errno::AGAIN) => break,
+                Err(Errno::IO) if self.is_terminal => break,
                 Ok(count) => left = left.saturating_sub(count as u64),
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -434,9 +561,10 @@ mod tests {
             spool: dir.path().join("out"),
             spool_max: 0,
             confined: None,
+            ends: Ends::Nothing,
             filter: None,
         };
-        let (mut group, _pipe) = spawn(&spec, "sleep").unwrap();
+        let (mut group, _line) = spawn(&spec, "sleep").unwrap();
         assert_eq!(group.reap(Duration::from_millis(20)).await.unwrap(), None);
         group.signal(Signal::KILL);
         exited(group.leader).await.unwrap();

@@ -6,9 +6,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use codetether_sandbox::{Ended, Error, Filter, Marker, Spec, Status, environment, kill_marked, run};
+use codetether_sandbox::{
+    Ended, Ends, Error, Filter, Marker, Screen, Spec, Status, Typed, Typing, environment, kill_marked, run,
+};
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 struct Bench {
@@ -35,6 +38,7 @@ impl Bench {
             spool: self.path("spool/out"),
             spool_max: 1 << 30,
             confined: None,
+            ends: Ends::Nothing,
             filter: None,
         }
     }
@@ -322,4 +326,107 @@ async fn orphans_are_found_by_their_marker_and_others_are_left() {
     assert!(is_alive(bench.pid("other")));
     kill(bench.pid("other"));
     assert_eq!(kill_marked(name, &value).unwrap(), 0);
+}
+
+/// At a terminal of its own, with the lines that it shows.
+async fn at_terminal(bench: &Bench, script: &str, typing: Option<Typing>) -> (Ended, String) {
+    let ended = end(Spec { ends: Ends::Terminal(typing), ..bench.spec(script) }).await;
+    let (mut screen, mut out) = (Screen::default(), String::new());
+    screen.push(&[ended.head.as_slice(), &ended.tail].concat(), &mut out);
+    screen.finish(&mut out);
+    (ended, out)
+}
+
+#[tokio::test]
+async fn a_terminal_is_the_command_s_own_and_of_a_fixed_size() {
+    let bench = Bench::new();
+    let script = "tty; stty size; echo $TERM; test -t 1 && : > /dev/tty && ps -o sid=,pgid=,tpgid= -p $$; echo err >&2; exit 3";
+    let (ended, shown) = at_terminal(&bench, script, None).await;
+    assert_eq!(ended.status, Status::Code(3), "{shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("/dev/pts/") && lines[1..3] == ["40 120", "dumb"], "{shown}");
+    let ids: Vec<&str> = lines[3].split_whitespace().collect();
+    assert!(ids[0] == ids[1] && ids[1] == ids[2], "it is in front: {shown}");
+    assert_eq!(lines[4], "err");
+}
+
+#[tokio::test]
+async fn nothing_that_was_written_to_a_terminal_is_lost_when_the_command_ends() {
+    let bench = Bench::new();
+    for n in 0..20 {
+        let (ended, shown) = at_terminal(&bench, "seq 1 150; printf last", None).await;
+        assert_eq!((ended.status, shown.lines().last()), (Status::Code(0), Some("last")), "{n}");
+        assert_eq!(shown.lines().count(), 151);
+    }
+}
+
+#[tokio::test]
+async fn at_a_terminal_where_nobody_types_input_ends_at_once() {
+    let bench = Bench::new();
+    let (ended, shown) = at_terminal(&bench, "cat; echo read", None).await;
+    assert_eq!((ended.status, shown.as_str()), (Status::Code(0), "read\n"));
+}
+
+#[tokio::test]
+async fn a_signal_that_ends_a_command_at_a_terminal_is_told() {
+    let bench = Bench::new();
+    let (ended, _) = at_terminal(&bench, "kill -USR1 $$", None).await;
+    assert_eq!(ended.status, Status::Signal(10));
+    let spec = Spec { ends: Ends::Terminal(None), argv: vec!["no-such-program".into()], ..bench.spec("") };
+    let error = run(spec, &mut |_| {}, &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_typed_is_read_and_its_end_too() {
+    for is_terminal in [false, true] {
+        let bench = Bench::new();
+        let (typing, typed) = mpsc::channel(4);
+        let ends = if is_terminal { Ends::Terminal(Some(typed)) } else { Ends::Fed(typed) };
+        let spec = Spec {
+            ends,
+            ..bench.spec("stty -echo 2>/dev/null; echo ready; read -r a; echo \"got $a\"; cat")
+        };
+        let (said, mut heard) = mpsc::unbounded_channel::<String>();
+        let feeding = async {
+            let mut all = String::new();
+            while !all.contains("ready") {
+                all += &heard.recv().await.unwrap();
+            }
+            for (text, is_last) in [("one\n", false), ("two\n", true)] {
+                let (taken, answer) = oneshot::channel();
+                let typed = Typed { bytes: text.into(), is_last, taken };
+                typing.send(typed).await.unwrap();
+                answer.await.unwrap().unwrap();
+            }
+        };
+        let mut tell = |bytes: &[u8]| drop(said.send(String::from_utf8_lossy(bytes).into_owned()));
+        let cancel = CancellationToken::new();
+        let (ended, ()) = tokio::join!(run(spec, &mut tell, &cancel), feeding);
+        let ended = ended.unwrap();
+        let text = ended.text().replace('\r', "");
+        assert_eq!(
+            (ended.status, text.as_str()),
+            (Status::Code(0), "ready\ngot one\ntwo\n"),
+            "{is_terminal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_command_at_a_terminal_is_stopped_with_all_that_it_started() {
+    let bench = Bench::new();
+    let script = "sleep 600 & echo $! > child; wait";
+    let spec = Spec { ends: Ends::Terminal(None), ..bench.spec(script) };
+    let cancel = CancellationToken::new();
+    let stop = async {
+        while !std::fs::read_to_string(bench.path("child")).is_ok_and(|text| text.ends_with('\n')) {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let mut ignore = |_: &[u8]| {};
+    let (ended, ()) = tokio::join!(run(spec, &mut ignore, &cancel), stop);
+    assert_eq!(ended.unwrap().status, Status::Cancelled);
+    wait_gone(bench.pid("child"));
 }

@@ -304,6 +304,10 @@ impl Context {
             let messages = context.messages.iter_mut().zip(&context.kinds).take(mark.messages);
             for (message, kind) in messages {
                 let Kind::Results(items) = kind else { continue };
+                if message.parts.iter().any(|part| matches!(part, ContentPart::Image { .. })) {
+                    let parts = &mut Arc::make_mut(message).parts;
+                    parts.retain(|part| !matches!(part, ContentPart::Image { .. }));
+                }
                 let results = Arc::make_mut(message).parts.iter_mut().filter_map(|part| match part {
                     ContentPart::ToolResult(result) => Some(result),
                     _ => None,
@@ -459,7 +463,7 @@ pub(crate) fn weight(parts: &[ContentPart]) -> u64 {
     let of = |part: &ContentPart| match part {
         ContentPart::Text { text } | ContentPart::Reasoning { text, .. } => text.len(),
         ContentPart::Image { .. } => 4_000,
-        ContentPart::ToolCall(call) => call.name.as_str().len().saturating_add(call.arguments.len()),
+        ContentPart::ToolCall(call) => call.sent_name().len().saturating_add(call.sent_arguments().len()),
         ContentPart::ToolResult(result) => result.text.len(),
     };
     parts.iter().map(|part| of(part) as u64).sum()

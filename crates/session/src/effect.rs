@@ -1,7 +1,7 @@
 //! What `decide` can name: the next move, and the effects that a runner carries out.
 
 use codetether_event::{
-    CallEvent, Effort, Event, FilesEvent, ItemEvent, ItemId, ModelId, OnConflict, ResponseFormat,
+    Brought, CallEvent, Effort, Event, FilesEvent, ItemEvent, ItemId, ModelId, OnConflict, ResponseFormat,
     SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way, Work,
 };
 
@@ -154,7 +154,8 @@ impl State {
         let call = self.turn.as_ref()?.call(item)?;
         match (&call.phase, &call.verdict) {
             (Phase::Running, Some(Verdict::Allow { .. })) => {
-                Some(Permit { item, call: call.call.clone(), marker: self.marker(item) })
+                let brought = call.child.as_ref().and_then(|child| child.brought.clone());
+                Some(Permit { item, call: call.call.clone(), marker: self.marker(item), brought })
             }
             _ => None,
         }
@@ -167,6 +168,7 @@ pub struct Permit {
     item: ItemId,
     call: ToolCall,
     marker: String,
+    brought: Option<Brought>,
 }
 
 impl Permit {
@@ -180,6 +182,12 @@ impl Permit {
     #[must_use]
     pub fn call(&self) -> &ToolCall {
         &self.call
+    }
+
+    /// What the call is to bring into the workspace, when its child has made it: that is all that the permit is for then.
+    #[must_use]
+    pub fn brought(&self) -> Option<&Brought> {
+        self.brought.as_ref()
     }
 
     /// For the environment of every process that the call starts.

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, CallEvent, Cause, ContentPart, ContextEvent, ContextSource,
     EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Message, Principal, ProviderFailureKind, Reading,
-    Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, StopReason, Structured,
-    ToolResult, TurnEvent, TurnId, TurnSettings, UnixMillis, Verdict, Way, Work,
+    Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, Sight, StopReason,
+    Structured, ToolResult, TurnEvent, TurnId, TurnSettings, UnixMillis, Verdict, Way, Work,
 };
 
 use crate::context::{Compacting, Kind};
@@ -38,6 +38,8 @@ impl State {
             Event::Ask(event) => self.ask_event(event, record.seq),
             Event::Files(event) => self.files_event(event),
             Event::Egress(event) => self.egress_event(event),
+            Event::Process(event) => self.processes.event(event),
+            Event::Child(event) => self.child_event(event),
             Event::Note(_) => {}
             Event::Unknown(_) => self.read_only = true,
         }
@@ -45,8 +47,9 @@ impl State {
 
     fn session_event(&mut self, event: &SessionEvent, before: UnixMillis) {
         match event {
-            SessionEvent::Opened { session, root, .. } => {
+            SessionEvent::Opened { session, root, parent, .. } => {
                 self.session = Some(*session);
+                self.parent = *parent;
                 self.root.clone_from(root);
             }
             SessionEvent::Adopted { attempt, root, .. } => {
@@ -66,6 +69,7 @@ impl State {
                     turn.cancelled = false;
                     // What waited has ended with its owner.
                     turn.knocks.clear();
+                    turn.settled.clear();
                     // Days may have passed, and the folder may be another.
                     for call in turn.step.calls.iter_mut().filter(|call| call.phase == Phase::Judged) {
                         call.phase = Phase::Proposed;
@@ -230,9 +234,12 @@ impl State {
                 let kind =
                     if *source == ContextSource::Environment { Kind::Environment } else { Kind::Other };
                 self.context.push(message.clone(), kind);
+                if *source == ContextSource::Process {
+                    self.processes.told();
+                }
                 let Some(turn) = &mut self.turn else { return };
                 match source {
-                    ContextSource::Environment | ContextSource::Restored => {}
+                    ContextSource::Environment | ContextSource::Restored | ContextSource::Process => {}
                     ContextSource::Summary => turn.answered = None,
                     ContextSource::NoProgress => turn.nudged = true,
                     ContextSource::Misfit => {
@@ -349,6 +356,7 @@ impl State {
         let item = match event {
             CallEvent::Authorized { item, .. }
             | CallEvent::Started { item, .. }
+            | CallEvent::Showed { item, .. }
             | CallEvent::Ended { item, .. } => *item,
         };
         if let CallEvent::Authorized { .. } = event {
@@ -380,6 +388,7 @@ impl State {
                     turn.step.before = None;
                 }
             }
+            CallEvent::Showed { images, .. } => call.images.clone_from(images),
             CallEvent::Ended { result, wrote, .. } => {
                 call.phase = Phase::Ended(result.clone());
                 turn.knocks.retain(|knock| knock.item != item);
@@ -407,6 +416,10 @@ impl State {
                     }
                     // Its call runs on.
                     AskKind::Egress { target, .. } => turn.knocks.retain(|knock| knock.target != *target),
+                    AskKind::Child { session, ask, .. } => {
+                        let key = crate::child::key(*session, *ask);
+                        turn.knocks.retain(|knock| knock.target != key);
+                    }
                 }
             }
             AskEvent::Answered { ask, answer, .. } => {
@@ -414,6 +427,13 @@ impl State {
                 let lasts = matches!(answer, Answer::AllowSession | Answer::AllowAlways);
                 if let AskKind::Egress { rule, .. } = kind {
                     self.hosts.extend(lasts.then_some(rule));
+                    return;
+                }
+                if let AskKind::Child { asks, .. } = kind {
+                    // Its own session takes the answer in; what lasts holds here as well, and in later children.
+                    if lasts {
+                        self.take_over(&asks);
+                    }
                     return;
                 }
                 let Some(call) = turn.step.calls.iter_mut().find(|call| call.item == item) else { return };
@@ -491,6 +511,7 @@ impl Turn {
             step: Step::default(),
             asks: Vec::new(),
             knocks: Vec::new(),
+            settled: Vec::new(),
             asking_since: None,
             fault: None,
             interrupted: None,
@@ -536,11 +557,14 @@ impl Turn {
         };
         self.repeat = Some((key, times));
         self.answered = None;
-        let results = step.calls.into_iter().filter_map(|call| match call.phase {
-            Phase::Ended(result) => Some((ContentPart::ToolResult(result), call.item)),
-            _ => None,
-        });
-        let (parts, items) = results.unzip();
+        let (mut parts, mut items) = (Vec::new(), Vec::new());
+        for call in step.calls {
+            let Phase::Ended(result) = call.phase else { continue };
+            parts.push(ContentPart::ToolResult(result));
+            items.push(call.item);
+            let images = call.images.into_iter();
+            parts.extend(images.map(|Sight { media_type, blob }| ContentPart::Image { media_type, blob }));
+        }
         context.push(Message { role: Role::User, parts }, Kind::Results(items));
     }
 }
@@ -566,7 +590,9 @@ fn proposed(message: Option<&Message>, seq: Seq) -> Step {
         verdict: None,
         granted: false,
         judged_again: false,
+        child: None,
         phase: Phase::Proposed,
+        images: Vec::new(),
     });
     Step { calls: calls.collect(), ..Step::default() }
 }
@@ -584,5 +610,6 @@ fn fingerprint(step: &Step) -> u64 {
 }
 
 fn not_run(call: &Call) -> ToolResult {
-    ToolResult { call: call.call.id.clone(), text: "not run: the turn ended before".into(), error: true }
+    let text = crate::child::not_brought(call, "not run: the turn ended before".into());
+    ToolResult { call: call.call.id.clone(), text, error: true }
 }

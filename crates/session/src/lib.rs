@@ -6,6 +6,7 @@
 //! as a transcript.
 
 mod accept;
+mod child;
 mod context;
 mod effect;
 mod files;
@@ -13,14 +14,17 @@ mod fold;
 mod known;
 mod past;
 mod policy;
+mod processes;
 mod recover;
 mod state;
 #[cfg(test)]
 mod transcript;
 
 pub use accept::Refused;
+pub use child::Child;
 pub use context::Context;
 pub use effect::{Effect, Next, Permit};
 pub use files::{Change, Files, Pair, Undone, Wanted};
 pub use known::Known;
+pub use processes::{Process, Processes};
 pub use state::{Call, EpochInfo, FailedSample, Knock, Ledger, OpenAsk, Phase, Refusal, State, Step, Turn};

@@ -14,6 +14,7 @@ mod max_time;
 mod misfit;
 mod no_progress;
 mod prepare;
+mod process;
 mod retry;
 mod run;
 mod sample;
@@ -52,6 +53,7 @@ const POLICIES: &[Policy] = &[
     compact::policy,       // where the context nears the window, it gives way
     compact::done,         // a turn that only compacts ends when it has
     prepare::policy,       // the prefix for this model and these tools
+    process::policy,       // the model hears which processes have ended
     sample::policy,        // the next step
 ];
 
@@ -69,6 +71,7 @@ impl State {
 
 /// The end of a call that does not run.
 fn unstarted(call: &Call, text: String) -> Event {
+    let text = crate::child::not_brought(call, text);
     Event::Call(CallEvent::Ended {
         item: call.item,
         result: ToolResult { call: call.call.id.clone(), text, error: true },

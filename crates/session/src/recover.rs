@@ -9,7 +9,7 @@ use crate::{Call, Phase, State, Turn};
 
 impl State {
     /// The facts that close what was under way when the session's owner ended: an open sample is lost, an open
-    /// call may have run, an open ask is withdrawn (it is asked anew, if the turn goes on and someone is there). With
+    /// call may have run, a process in the background is lost, an open ask is withdrawn (it is asked anew, if the turn goes on and someone is there). With
     /// `go_on` false the turn is given up as well.
     ///
     /// `files` is a snapshot of now: what such a call changed lies between the one before it and this.
@@ -17,8 +17,8 @@ impl State {
     /// Call it on the state after the `session.adopted` record, and after whatever survived was killed.
     #[must_use]
     pub fn recover(&self, go_on: bool, files: Option<&SnapshotId>) -> Vec<Event> {
-        let Some(turn) = &self.turn else { return Vec::new() };
-        let mut facts = Vec::new();
+        let mut facts = self.processes.lost();
+        let Some(turn) = &self.turn else { return facts };
         if let Some(item) = turn.sampling {
             facts.push(Event::Sample(SampleEvent::Ended {
                 item,
@@ -37,9 +37,11 @@ impl State {
                 item: call.item,
                 result: ToolResult {
                     call: call.call.id.clone(),
-                    text: "interrupted: the program ended while this call was running; it may have run, wholly or \
-                           in part, so look before you do it again"
-                        .into(),
+                    text: crate::child::cut_short(call).unwrap_or_else(|| {
+                        "interrupted: the program ended while this call was running; it may have run, wholly or \
+                         in part, so look before you do it again"
+                            .into()
+                    }),
                     error: true,
                 },
                 whole: None,

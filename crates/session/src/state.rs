@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, HashSet};
 
 use codetether_event::{
     Answer, AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, ModelId, Money, OpId,
-    Outcome, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, SnapshotId, StopReason, ToolCall,
-    ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    Outcome, Parent, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, Sight, SnapshotId,
+    StopReason, ToolCall, ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 
-use crate::{Context, Files};
+use crate::child::Child;
+use crate::{Context, Files, Processes};
 
 /// Everything that the next move depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// The session's id, once it was opened.
     pub session: Option<SessionId>,
+    /// The session that started it, if one did.
+    pub parent: Option<Parent>,
     /// The folder it works in.
     pub root: String,
     /// Its title, if it was given one.
@@ -41,6 +44,8 @@ pub struct State {
     pub files: Files,
     /// Tokens of the contexts of models, as their servers say.
     pub windows: BTreeMap<ModelId, u32>,
+    /// What runs in the background.
+    pub processes: Processes,
     /// How the last turn ended.
     pub last: Option<Outcome>,
     /// Operations that were taken in already.
@@ -53,6 +58,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             session: None,
+            parent: None,
             root: String::new(),
             title: None,
             attempt: Attempt(1),
@@ -66,6 +72,7 @@ impl Default for State {
             turn: None,
             files: Files::default(),
             windows: BTreeMap::new(),
+            processes: Processes::default(),
             last: None,
             seen: HashSet::new(),
             read_only: false,
@@ -107,6 +114,8 @@ pub struct Ledger {
     pub unpriced: u64,
     /// Samples asked for, retries among them.
     pub samples: u64,
+    /// What of the cost is that of children.
+    pub children: Money,
 }
 
 /// A prompt until rest.
@@ -156,6 +165,8 @@ pub struct Turn {
     pub asks: Vec<OpenAsk>,
     /// Connections that wait for an ask which is not open yet.
     pub knocks: Vec<Knock>,
+    /// Asks of children that need no answer any more and may still be open here.
+    pub settled: Vec<String>,
     /// Since when at least one ask has been open.
     pub asking_since: Option<UnixMillis>,
     /// What failed on our side.
@@ -252,8 +263,12 @@ pub struct Call {
     pub granted: bool,
     /// Whether it was judged more than once, so that its verdict came after those of its answer.
     pub judged_again: bool,
+    /// The child that it started.
+    pub child: Option<Child>,
     /// How far it has come.
     pub phase: Phase,
+    /// What it shows beside its result.
+    pub images: Vec<Sight>,
 }
 
 impl Call {

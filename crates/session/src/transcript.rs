@@ -47,6 +47,7 @@ impl Transcript {
             session: SessionId(Uuid::from_u128(1)),
             root: "/r".into(),
             forked: None,
+            parent: None,
         })]);
         t
     }
@@ -266,6 +267,7 @@ impl Transcript {
                 id: format!("c{n}"),
                 name: ToolName::new(*name),
                 arguments: (*arguments).into(),
+                wrapped: None,
             })
         });
         let message = Message { role: Role::Assistant, parts: parts.collect() };

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskKind, Attempt, Audience, BlobId, CallEvent, Cause, Choice, Compaction, Confinement, ContentId,
-    ContentPart, ContextEvent, EgressEvent, Event, FilesEvent, Input, ItemEvent, ItemId, KnownFile, Message,
-    Mode, ModelId, OnConflict, Op, OpId, Principal, ProviderFailure, ProviderFailureKind, Question, Reading,
-    Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent,
-    SessionId, SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult,
-    TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Cause, ChildEvent, Choice,
+    Compaction, Confinement, ContentId, ContentPart, ContextEvent, EgressEvent, Event, FilesEvent, Grant,
+    Input, ItemEvent, ItemId, KnownFile, Message, Mode, ModelId, OnConflict, Op, OpId, Outcome, Principal,
+    ProcessEvent, ProcessStatus, ProviderFailure, ProviderFailureKind, Question, Reading, Record,
+    ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId,
+    SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings,
+    UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -43,6 +44,7 @@ impl World {
                 session: SessionId(Uuid::from_u128(9)),
                 root: "/r".into(),
                 forked: None,
+                parent: None,
             })],
             Cause::Timer,
         );
@@ -116,7 +118,7 @@ impl World {
                             AskKind::Permission { .. } | AskKind::Question(_) => {
                                 runs == Some(&Phase::Asked(open.ask))
                             }
-                            AskKind::Egress { .. } => runs == Some(&Phase::Running),
+                            AskKind::Egress { .. } | AskKind::Child { .. } => runs == Some(&Phase::Running),
                         };
                         assert!(waits, "nothing waits for {open:?}");
                     }
@@ -205,6 +207,7 @@ impl World {
                 _ => calls.into_iter().map(|item| self.verdict(item)).collect(),
             },
             Effect::Sample { item, .. } => vec![self.answer(item)],
+            Effect::Run { call } if !self.has_brought(call) && self.choose(3) == 0 => self.child(call),
             Effect::Run { call } => {
                 let id = self.state.turn.as_ref().unwrap().call(call).unwrap().call.id.clone();
                 let text = "r".repeat(usize::from(self.choose(4)) * 300);
@@ -232,6 +235,50 @@ impl World {
             Effect::Cancel { .. } => unreachable!("a cancel is never open"),
         };
         self.append(events, Cause::Timer);
+    }
+
+    fn has_brought(&self, call: ItemId) -> bool {
+        let call = self.state.turn.as_ref().and_then(|turn| turn.call(call));
+        call.and_then(|call| call.child.as_ref()).is_some_and(|child| child.ended.is_some())
+    }
+
+    /// A call starts a child, which asks something and goes on; or its child ends and has changed something.
+    fn child(&mut self, item: ItemId) -> Vec<Event> {
+        let session = SessionId(Uuid::from_u128(u128::from(item.seq.0)));
+        let child = self.state.turn.as_ref().unwrap().call(item).unwrap().child.clone();
+        let ask = AskId(Seq(7));
+        if child.is_none() {
+            let grant = Grant { steps: 1, time_ms: None, cost: None, writes: true };
+            let (agent, task) = ("general".into(), "t".into());
+            let asked =
+                AskKind::Egress { target: "a:443".into(), why: String::new(), rule: "a".into(), file: None };
+            self.open.push(Effect::Run { call: item });
+            return vec![
+                Event::Child(ChildEvent::Spawned { item, session, agent, task, grant }),
+                Event::Child(ChildEvent::Asked { item, session, ask, kind: asked }),
+            ];
+        }
+        let brought = Brought {
+            session,
+            text: "t".into(),
+            error: false,
+            before: SnapshotId::new("1"),
+            after: SnapshotId::new("2"),
+            paths: vec!["a".into()],
+        };
+        vec![
+            Event::Child(ChildEvent::Settled { item, session, ask }),
+            Event::Child(ChildEvent::Ended {
+                item,
+                session,
+                outcome: Outcome::Completed,
+                steps: 1,
+                usage: Usage::default(),
+                cost: None,
+                said: None,
+            }),
+            Event::Child(ChildEvent::Brought { item, brought }),
+        ]
     }
 
     fn known(&mut self) -> Vec<KnownFile> {
@@ -293,6 +340,7 @@ impl World {
                 id: format!("{item}-{n}"),
                 name: ToolName::new("bash"),
                 arguments: "{}".into(),
+                wrapped: None,
             })
         });
         let message = Message { role: Role::Assistant, parts: parts.collect() };
@@ -332,7 +380,7 @@ impl World {
     fn happen(&mut self) {
         self.clock += u64::from(self.choose(50)) * 10;
         let ask = self.state.turn.iter().flat_map(|turn| &turn.asks).map(|open| open.ask).next();
-        match self.choose(19) {
+        match self.choose(21) {
             16 => {
                 let settings = (self.choose(2) == 0).then(|| Box::new(self.settings()));
                 self.submit(Op::Compact { settings });
@@ -342,6 +390,7 @@ impl World {
                 let tokens = u32::from(self.choose(100));
                 self.submit(Op::Window { model, tokens });
             }
+            18 | 19 => self.process(),
             14 | 15 => self.knock(),
             12 | 13 => {
                 let op = self.restore();
@@ -374,6 +423,26 @@ impl World {
         }
         let tick = Event::Note(codetether_event::NoteEvent::Warned { text: "tick".into() });
         self.append(vec![tick], Cause::Timer);
+    }
+
+    /// A process begins or ends in the background.
+    fn process(&mut self) {
+        let calls = self.state.turn.iter().flat_map(|turn| &turn.step.calls).map(|call| call.item);
+        let running = self.state.processes.running.keys().copied();
+        let items: Vec<ItemId> = calls.chain(running).collect();
+        let at = usize::from(self.choose(4)).min(items.len().saturating_sub(1));
+        let Some(item) = items.get(at).copied() else { return };
+        let event = match self.choose(5) {
+            0 => ProcessEvent::Exited { item, status: ProcessStatus::Code { code: 1 }, notes: Vec::new() },
+            1 => ProcessEvent::Exited { item, status: ProcessStatus::Killed, notes: vec!["x".into()] },
+            2 => ProcessEvent::Lost { item, why: "x".into() },
+            3 => ProcessEvent::Told { item },
+            _ => {
+                let (command, marker) = ("x".into(), "m".into());
+                ProcessEvent::Started { item, command, marker, confined: true }
+            }
+        };
+        self.append(vec![Event::Process(event)], Cause::Timer);
     }
 
     /// A command of a call that runs, or ran, wants to reach something.

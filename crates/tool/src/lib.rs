@@ -4,13 +4,20 @@
 //! and does it ([`Tool::call`]) with nothing but its arguments and a [`ToolContext`]. Whether it may is decided
 //! elsewhere, before.
 
+mod process;
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codetether_event::{ContentId, ItemId, KnownFile, Piece, Question, TodoItem, ToolName, Touches};
+pub use codetether_event::CALL_TOOL;
+use codetether_event::{
+    ContentId, ItemId, KnownFile, Money, Outcome, Piece, Question, ResponseFormat, SessionId, TodoItem,
+    ToolName, Touches,
+};
 use codetether_files::Root;
+pub use process::{Heard, Until, Wish};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 pub use tokio_util::sync::CancellationToken as Cancel;
@@ -62,6 +69,11 @@ pub trait Tool: Send + Sync {
     /// What a person is shown when asked for permission: the exact command, or the change as a unified diff.
     fn preview<'a>(&'a self, args: &'a Args, cx: &'a ToolContext) -> BoxFuture<'a, String>;
 
+    /// How long a cancelled call may take to end by itself before it is dropped: longer than ending what it started takes.
+    fn grace(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     /// Does it. The future may be dropped at any `.await` when the call is cancelled.
     fn call<'a>(&'a self, args: Args, cx: &'a ToolContext) -> BoxFuture<'a, Result<ToolOutput, ToolError>>;
 }
@@ -81,6 +93,17 @@ pub struct ToolOutput {
     pub todo: Option<Vec<TodoItem>>,
     /// Files that the model knows by it: of which it was shown something, or that it wrote whole.
     pub known: Vec<KnownFile>,
+    /// What the model is shown beside the text; only where it can see ([`Host::sees`]).
+    pub images: Vec<Image>,
+}
+
+/// An image for the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Such as `image/png`.
+    pub media_type: &'static str,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
 }
 
 impl ToolOutput {
@@ -109,9 +132,19 @@ pub trait ToolSource: Send + Sync {
     /// The tools there are, in a stable order. Never blocks.
     fn manifest(&self) -> Vec<ToolSpec>;
 
-    /// The tool of that name.
+    /// The tool of that name. Also those by which late tools are found and called ([`TOOL_SEARCH`], [`CALL_TOOL`]), which
+    /// are not in the manifest: whether they are needed is decided elsewhere.
     fn tool(&self, name: &ToolName) -> Option<Arc<dyn Tool>>;
+
+    /// How many tools of the manifest, from its start, are shown whatever room they take. Those after them are *late* where
+    /// all together take more than there is: they are found and called through two others.
+    fn core(&self) -> usize {
+        0
+    }
 }
+
+/// The tool that finds late tools.
+pub const TOOL_SEARCH: &str = "tool_search";
 
 /// Bounds of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +184,25 @@ pub struct ToolContext {
     pub hidden: Hidden,
     /// What the model knows of files.
     pub known: Known,
+    /// Where it may go besides, without anyone being asked.
+    pub hosts: Hosts,
+}
+
+/// Hosts that the permission of a call's tool holds for: a call that is led on to another host asks this first.
+#[derive(Clone, Default)]
+pub struct Hosts(Option<Arc<Holds>>);
+
+impl Hosts {
+    /// Those that this holds for.
+    pub fn by(holds: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(holds)))
+    }
+
+    /// Whether the host may be reached.
+    #[must_use]
+    pub fn allow(&self, host: &str) -> bool {
+        self.0.as_ref().is_some_and(|holds| holds(host))
+    }
 }
 
 /// Files that a tool must pass over when it searches a folder, though it may search the folder: reading them is denied.
@@ -200,14 +252,78 @@ pub trait Host: Send + Sync {
     /// [`ToolError::Interrupted`] when the call was cancelled, [`ToolError::ForModel`] when it cannot be started.
     fn exec<'a>(&'a self, command: Command, cx: &'a ToolContext) -> BoxFuture<'a, Result<Exit, ToolError>>;
 
+    /// Does something with the processes that the session has in the background; tells of the one that it is about, or of
+    /// all.
+    ///
+    /// # Errors
+    /// [`ToolError::ForModel`] when there is no such process, or it cannot be done; [`ToolError::Interrupted`] when the call
+    /// was cancelled while it waited.
+    fn process<'a>(&'a self, wish: Wish, cx: &'a ToolContext)
+    -> BoxFuture<'a, Result<Vec<Heard>, ToolError>>;
+
     /// The result of an earlier call of this session, as whole as it is kept; nothing where there is none.
     ///
     /// # Errors
     /// [`ToolError::ForModel`] when what is kept cannot be read.
     fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>>;
 
+    /// The tools that are offered, and that the model was not shown when its context began.
+    fn late(&self) -> Vec<ToolSpec> {
+        Vec::new()
+    }
+
+    /// Whether the model that made the call is known to take images.
+    fn sees(&self) -> bool {
+        false
+    }
+
+    /// Starts a child: a session of its own with a task, within the bounds of this one. Waits for its end.
+    ///
+    /// # Errors
+    /// [`ToolError::ForModel`] when there can be none, [`ToolError::Interrupted`] when the call was cancelled.
+    fn spawn<'a>(
+        &'a self,
+        child: ChildSpec,
+        cx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ChildEnd, ToolError>> {
+        let _ = (child, cx);
+        Box::pin(async { Err(ToolError::ForModel("no child can be started here".into())) })
+    }
+
     /// Shows a piece of output while the call runs.
     fn emit(&self, call: ItemId, piece: Piece);
+}
+
+/// A child to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildSpec {
+    /// Its task.
+    pub prompt: String,
+    /// The kind of agent that it is to be; the usual one when absent.
+    pub agent: Option<String>,
+    /// Whether it may change files, in a worktree of its own.
+    pub writes: bool,
+    /// What its last answer must be.
+    pub format: ResponseFormat,
+    /// Most steps; what is left to the parent when absent.
+    pub max_steps: Option<u32>,
+    /// Most money of its own.
+    pub max_cost: Option<Money>,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildEnd {
+    /// Its session.
+    pub session: SessionId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its steps.
+    pub steps: u32,
+    /// What it said last; the value, where its answer had to have a form.
+    pub text: String,
+    /// What the model should know besides: few short lines.
+    pub notes: Vec<String>,
 }
 
 /// A command to run.
@@ -223,6 +339,8 @@ pub struct Command {
     pub output: usize,
     /// Whether it runs outside the sandbox; its call was judged as one that does.
     pub outside: bool,
+    /// Whether it has a terminal of its own.
+    pub terminal: bool,
 }
 
 /// How a command ended.

@@ -35,6 +35,8 @@ pub struct Plan {
     blocked: BTreeSet<Vec<u8>>,
     not_kept: Vec<NotKept>,
     head: Option<HeadMoved>,
+    /// What stands behind the name of what is put beside.
+    suffix: String,
 }
 
 /// From what is there to what is wanted.
@@ -83,7 +85,7 @@ pub enum Choice {
     Keep,
     /// The snapshot's takes its place.
     Take,
-    /// The user's stays, and the snapshot's is put beside it as `NAME.snapshot`.
+    /// The user's stays, and the snapshot's is put beside it as `NAME.snapshot`, or with another suffix.
     Both,
 }
 
@@ -118,6 +120,7 @@ impl Plan {
             blocked: BTreeSet::new(),
             not_kept: Vec::new(),
             head: None,
+            suffix: "snapshot".to_owned(),
         };
         let mut trees = Trees::of(&undo.store);
         for step in steps.iter().rev() {
@@ -360,6 +363,11 @@ impl Plan {
         self.settle();
     }
 
+    /// What is put beside something from now on is named so, instead of `NAME.snapshot`: letters, digits and `-`.
+    pub fn name_beside(&mut self, suffix: &str) {
+        suffix.clone_into(&mut self.suffix);
+    }
+
     /// Decides a conflict; whether it is one that can be decided so. What is lost cannot be taken, and what is not kept
     /// and is a folder cannot give way.
     pub fn decide(&mut self, path: &Path, choice: Choice) -> bool {
@@ -433,8 +441,8 @@ impl Plan {
     /// A free name beside a path.
     fn beside(&self, path: &[u8]) -> Option<Vec<u8>> {
         let names = (1..1000).map(|n| match n {
-            1 => [path, b".snapshot"].concat(),
-            n => [path, format!(".snapshot-{n}").as_bytes()].concat(),
+            1 => [path, format!(".{}", self.suffix).as_bytes()].concat(),
+            n => [path, format!(".{}-{n}", self.suffix).as_bytes()].concat(),
         });
         let (folder, _) = tree::split(path);
         let is_folder = folder.is_empty() || self.outcome(folder).is_some_and(Entry::is_folder);

@@ -17,6 +17,7 @@ async fn a_command_goes_to_the_host_as_it_is() {
         time: bench.cx.limits.command_time,
         output: 29_700,
         outside: false,
+        terminal: false,
     };
     assert_eq!(*bench.host.ran.lock().unwrap(), [expected]);
     assert_eq!(bench.preview("bash", json!({"command": "rm x"})).await, "rm x");

@@ -9,8 +9,8 @@ use codetether_builtin::{Builtin, Shell};
 use codetether_event::{ContentId, ItemId, Piece, Seq, ToolName, Touches};
 use codetether_files::Root;
 use codetether_tool::{
-    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Hidden, Host, Known, Limits, Tool, ToolContext,
-    ToolError, ToolOutput, ToolSource,
+    Args, BoxFuture, Cancel, Command, Exit, ExitStatus, Heard, Hidden, Host, Hosts, Known, Limits, Tool,
+    ToolContext, ToolError, ToolOutput, ToolSource, Wish,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +27,9 @@ pub(crate) struct Bench {
 pub(crate) struct Fake {
     pub(crate) exit: Mutex<Exit>,
     pub(crate) ran: Mutex<Vec<Command>>,
+    pub(crate) wishes: Mutex<Vec<Wish>>,
+    /// What is heard of processes, whatever is wanted.
+    pub(crate) heard: Mutex<Vec<Heard>>,
 }
 
 impl Host for Fake {
@@ -34,6 +37,15 @@ impl Host for Fake {
         self.ran.lock().unwrap().push(command);
         let exit = self.exit.lock().unwrap().clone();
         Box::pin(async move { Ok(exit) })
+    }
+
+    fn process<'a>(&'a self, wish: Wish, _: &'a ToolContext) -> BoxFuture<'a, Result<Vec<Heard>, ToolError>> {
+        if let Wish::Start(command) = &wish {
+            self.ran.lock().unwrap().push(command.clone());
+        }
+        self.wishes.lock().unwrap().push(wish);
+        let heard = self.heard.lock().unwrap().clone();
+        Box::pin(async move { Ok(heard) })
     }
 
     fn recall(&self, call: ItemId) -> BoxFuture<'_, Result<Option<String>, ToolError>> {
@@ -51,7 +63,12 @@ impl Bench {
         let root = Root::open(dir.path().join("root")).unwrap();
         let exit =
             Exit { status: ExitStatus::Code(0), output: String::new(), whole: None, notes: Vec::new() };
-        let host = Arc::new(Fake { exit: Mutex::new(exit), ran: Mutex::new(Vec::new()) });
+        let host = Arc::new(Fake {
+            exit: Mutex::new(exit),
+            ran: Mutex::default(),
+            wishes: Mutex::default(),
+            heard: Mutex::default(),
+        });
         let known = Arc::<Mutex<BTreeMap<String, ContentId>>>::default();
         let cx = ToolContext {
             call: ItemId::at(Seq(1)),
@@ -64,6 +81,7 @@ impl Bench {
                 let known = Arc::clone(&known);
                 move |path| known.lock().unwrap().get(path).cloned()
             }),
+            hosts: Hosts::default(),
         };
         Self { dir, cx, host, known }
     }

@@ -14,5 +14,6 @@ mod list;
 mod manifest;
 mod multi_edit;
 mod patch_git;
+mod process;
 mod read;
 mod write;

@@ -97,7 +97,7 @@ async fn what_is_no_text_says_what_it_is() {
     `zero` is not text (9 bytes of binary data); `bash` has tools to look into it
     `noise` is not text (119 bytes of binary data); `bash` has tools to look into it
     `wide` is UTF-16 text (6 bytes); `iconv -f UTF-16 -t UTF-8` makes it readable
-    `x.png` is a PNG image of 640 x 480 pixels (24 bytes), which `read` cannot show; the user can attach it with `-f x.png`
+    `x.png` is a PNG image of 640 x 480 pixels (24 bytes), which you cannot see: nothing says that this model takes images
     ");
 }
 

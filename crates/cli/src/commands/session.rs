@@ -2,7 +2,11 @@
 
 mod about;
 mod compact;
+mod export;
+mod page;
 mod show;
+pub(crate) mod steps;
+mod story;
 
 use std::path::Path;
 
@@ -23,9 +27,12 @@ pub(crate) fn run(command: SessionCommand) -> Result<Exit, Failure> {
     let here = Path::new(".").canonicalize().unwrap_or_default();
     let find = |id: &str| lookup(&layout, id, &here);
     match command {
-        SessionCommand::List { project, limit, json } => list(&layout, project.as_deref(), limit, json),
+        SessionCommand::List { project, children, limit, json } => {
+            list(&layout, project.as_deref(), children, limit, json)
+        }
         SessionCommand::Show { id } => show::run(&layout, find(&id)?),
-        SessionCommand::Export { id } => export(&layout, find(&id)?),
+        SessionCommand::Export(args) => export::run(&layout, find(&args.id)?, &args),
+        SessionCommand::Fork(args) => fork(&layout, find(&args.id)?, args.at.as_deref()),
         SessionCommand::Compact(args) => compact::run(*args),
         SessionCommand::Rename { id, title } => rename(layout.clone(), find(&id)?, title),
         SessionCommand::Delete { id, yes } => delete(&layout, find(&id)?, yes),
@@ -59,7 +66,13 @@ pub(crate) fn lookup(layout: &Layout, id: &str, here: &Path) -> Result<SessionId
     }
 }
 
-fn list(layout: &Layout, project: Option<&Path>, limit: usize, as_json: bool) -> Result<Exit, Failure> {
+fn list(
+    layout: &Layout,
+    project: Option<&Path>,
+    children: bool,
+    limit: usize,
+    as_json: bool,
+) -> Result<Exit, Failure> {
     let project = project
         .map(|dir| {
             let message =
@@ -67,7 +80,22 @@ fn list(layout: &Layout, project: Option<&Path>, limit: usize, as_json: bool) ->
             dir.canonicalize().map(|dir| dir.display().to_string()).map_err(message)
         })
         .transpose()?;
-    let sessions = Catalogue::<About>::new(layout.clone()).list(&Filter { project }, limit)?;
+    let catalogue = Catalogue::<About>::new(layout.clone());
+    let mut asked = limit;
+    // Children are left out, so that more have to be looked at for as many.
+    let sessions = loop {
+        let all = catalogue.list(&Filter { project: project.clone() }, asked)?;
+        let is_all = all.len() < asked;
+        let shown: Vec<Listed> = all
+            .into_iter()
+            .filter(|listed| children || !about::is_child(&listed.project))
+            .take(limit)
+            .collect();
+        if is_all || shown.len() == limit {
+            break shown;
+        }
+        asked = asked.saturating_mul(2).max(16);
+    };
     let mut text = String::new();
     for session in &sessions {
         text.push_str(&if as_json { format!("{}\n", as_object(session)) } else { line(session) });
@@ -127,19 +155,12 @@ pub(crate) fn time(at: codetether_event::UnixMillis) -> String {
     )
 }
 
-fn export(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
-    let loaded = codetether_journal::read::<Event>(layout.journal(id))?;
-    let mut text = String::new();
-    for record in &loaded.records {
-        let line =
-            serde_json::to_string(record).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        text.push_str(&line);
-        text.push('\n');
-        if text.len() > 1 << 20 {
-            printer::out(&std::mem::take(&mut text))?;
-        }
-    }
-    printer::out(&text)?;
+/// Makes a session of the past of another, and prints its id.
+fn fork(layout: &Layout, id: SessionId, at: Option<&str>) -> Result<Exit, Failure> {
+    let records = codetether_journal::read::<Event>(layout.journal(id))?.records;
+    let at = at.map(|step| steps::end(id, &records, step)).transpose()?;
+    let fork = codetether_agent::fork(layout, BUILD, id, at)?;
+    printer::out(&format!("{fork}\n"))?;
     Ok(Exit::Done)
 }
 

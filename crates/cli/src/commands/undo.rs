@@ -24,6 +24,8 @@ struct Past {
     layout: Layout,
     id: SessionId,
     state: State,
+    /// Whether somebody else in this process has the session, so that it is only looked at.
+    is_guest: bool,
 }
 
 impl Past {
@@ -32,20 +34,29 @@ impl Past {
         let layout = Layout::new(place::data_dir()?);
         let here = Path::new(".").canonicalize().unwrap_or_default();
         let id = lookup(&layout, session.unwrap_or("last"), &here)?;
+        Self::read(&layout, id)
+    }
+
+    fn read(layout: &Layout, id: SessionId) -> Result<Self, Failure> {
         let mut state = State::default();
         let read = codetether_journal::read::<Event>(layout.journal(id))?;
         read.records.iter().for_each(|record| state.apply(record));
-        Ok(Self { layout, id, state })
+        Ok(Self { layout: layout.clone(), id, state, is_guest: false })
+    }
+
+    /// Who holds the snapshots.
+    fn name(&self) -> String {
+        if self.is_guest { format!("{}-look", self.id) } else { self.id.to_string() }
     }
 
     fn files(&self) -> &Files {
         &self.state.files
     }
 
-    /// What is remembered of the folder. Nobody else may have the session open.
+    /// What is remembered of the folder. Nobody else may have the session open, but for who only looks.
     fn memory(&self) -> Result<Undo, Failure> {
         let memory = place::memory(&UndoLayer::default())?;
-        let mut options = Options::new(memory.store, PathBuf::from(&self.state.root), self.id.to_string());
+        let mut options = Options::new(memory.store, PathBuf::from(&self.state.root), self.name());
         options.excludes = memory.excludes;
         Undo::open(&options).map_err(|error| failure(&error))
     }
@@ -86,6 +97,52 @@ pub(crate) fn changes(args: &ChangesArgs) -> Result<Exit, Failure> {
 
 pub(crate) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     diff::run(&Past::find(args.session.as_deref())?, args)
+}
+
+/// The same two for a session that this process drives.
+pub(crate) mod live {
+    use codetether_event::{OnConflict, Op, Restore, SessionId, Which};
+    use codetether_journal::Layout;
+
+    use super::{Failure, Past, listing, select};
+    use crate::args::{ChangesArgs, DiffArgs, UndoArgs};
+    use crate::exit::Exit;
+    use crate::printer;
+
+    pub(crate) use super::carry_out::carried_out;
+
+    pub(crate) fn changes(layout: &Layout, id: SessionId) -> Result<(), Failure> {
+        listing::run(&guest(layout, id)?, &ChangesArgs::default()).map(drop)
+    }
+
+    pub(crate) fn diff(layout: &Layout, id: SessionId) -> Result<(), Failure> {
+        let text = super::diff::text(&guest(layout, id)?, &DiffArgs::default())?;
+        // What is in files must not move the terminal's cursor.
+        printer::out(&printer::plain(&text))
+    }
+
+    fn guest(layout: &Layout, id: SessionId) -> Result<Past, Failure> {
+        Ok(Past { is_guest: true, ..Past::read(layout, id)? })
+    }
+
+    /// What takes back the last steps that changed files. What the user changed since stays.
+    pub(crate) fn undo(layout: &Layout, id: SessionId, steps: usize) -> Result<Op, Failure> {
+        let args = UndoArgs { steps: Some(steps), ..UndoArgs::default() };
+        let calls = select::calls(Past::read(layout, id)?.files(), &args)?;
+        Ok(keeping(Which::Undo { calls }))
+    }
+
+    /// What does again what was taken back last.
+    pub(crate) fn redo(layout: &Layout, id: SessionId) -> Result<Op, Failure> {
+        if Past::read(layout, id)?.files().undone.is_empty() {
+            return Err(Failure::new(Exit::Usage, "nothing was taken back"));
+        }
+        Ok(keeping(Which::Redo))
+    }
+
+    fn keeping(what: Which) -> Op {
+        Op::Restore(Restore { what, files: Vec::new(), conflicts: OnConflict::Keep, rewind: None })
+    }
 }
 
 /// What a plan would do, a line each.

@@ -1,19 +1,19 @@
 //! Asks at a terminal: what would happen is shown, one line answers.
 
 use std::collections::VecDeque;
-use std::sync::mpsc as blocking;
 
 use codetether_event::{Answer, AskId, AskKind, Question};
-use tokio::sync::mpsc;
 
 use crate::printer;
 use crate::run::choice;
+use crate::run::progress;
+use crate::run::typed::Typed;
 
 pub(crate) struct Asks {
     attended: bool,
     waiting: VecDeque<(AskId, AskKind)>,
     open: Option<(AskId, Offered)>,
-    lines: Option<Lines>,
+    lines: Option<Typed>,
 }
 
 impl Asks {
@@ -60,7 +60,6 @@ impl Asks {
                 return (ask, answer);
             }
             printer::err(&offered.again());
-            lines.want();
         }
     }
 
@@ -69,62 +68,17 @@ impl Asks {
             return;
         }
         let Some((ask, kind)) = self.waiting.pop_front() else { return };
-        let shown = printer::plain(&question(&kind));
+        let shown = printer::plain(&format!("{}{}", by(&kind), question(&kind)));
         let offered = match kind {
             AskKind::Question(question) => Offered::Options(question),
             kind => Offered::Permission { rules: !kind.rules().is_empty(), file: kind.file().is_some() },
         };
-        let lines = self.lines.get_or_insert_with(Lines::start);
+        let lines = self.lines.get_or_insert_with(Typed::start);
         // What was typed before the question is no answer to it. (It is none either when this fails.)
         let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         lines.forget();
         printer::err(&shown);
-        lines.want();
         self.open = Some((ask, offered));
-    }
-}
-
-/// Lines of the terminal, read when one is wanted. The thread is one of its own, since a read from a terminal cannot be
-/// cancelled and must not keep the runtime: the read of a question that was withdrawn goes to the next one.
-struct Lines {
-    wants: blocking::Sender<()>,
-    read: mpsc::UnboundedReceiver<Option<String>>,
-    is_reading: bool,
-}
-
-impl Lines {
-    fn start() -> Self {
-        let (wants, wanted) = blocking::channel();
-        let (lines, read) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            while wanted.recv().is_ok() {
-                let mut line = String::new();
-                let line = std::io::stdin().read_line(&mut line).ok().filter(|n| *n > 0).map(|_| line);
-                if lines.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { wants, read, is_reading: false }
-    }
-
-    /// One more line is wanted, unless one is being read.
-    fn want(&mut self) {
-        self.is_reading = self.is_reading || self.wants.send(()).is_ok();
-    }
-
-    /// Drops a line that nobody waited for.
-    fn forget(&mut self) {
-        while self.read.try_recv().is_ok() {
-            self.is_reading = false;
-        }
-    }
-
-    /// The line that was wanted; `None` at the end of input.
-    async fn next(&mut self) -> Option<String> {
-        let line = self.read.recv().await.flatten();
-        self.is_reading = false;
-        line
     }
 }
 
@@ -159,7 +113,8 @@ impl Offered {
 /// What is shown: the exact command or change, why it is asked about, and what an answer would do.
 fn question(kind: &AskKind) -> String {
     let (why, rules, file) = (kind.why(), kind.rules(), kind.file());
-    let mut text = match kind {
+    let mut text = match asked(kind) {
+        AskKind::Child { .. } => String::new(),
         AskKind::Permission { title, detail, .. } => format!("\n{title}\n{}", indented(detail)),
         AskKind::Egress { target, .. } => {
             format!("\nthe command that runs wants to reach `{target}`, and waits\n")
@@ -185,6 +140,25 @@ fn question(kind: &AskKind) -> String {
     }
     choices.push_str(" · [n]o (a reason may follow) > ");
     text + &choices
+}
+
+/// What is asked in the end, where a child asks, or a child of it.
+fn asked(kind: &AskKind) -> &AskKind {
+    match kind {
+        AskKind::Child { asks, .. } => asked(asks),
+        kind => kind,
+    }
+}
+
+/// Who asks, where it is a child.
+fn by(kind: &AskKind) -> String {
+    match kind {
+        AskKind::Child { session, asks, .. } => match &**asks {
+            AskKind::Child { .. } => by(asks),
+            _ => format!("\nchild {} asks:", progress::short(*session)),
+        },
+        _ => String::new(),
+    }
 }
 
 fn indented(text: &str) -> String {

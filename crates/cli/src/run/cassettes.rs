@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use codetether_provider::{CassetteError, Cassettes, Placeless};
 
-use crate::args::RunArgs;
+use crate::args::TurnArgs;
 use crate::exit::{Exit, Failure};
 use crate::keys;
 
 /// What `--record` or `--replay` ask for, for a session that works in this folder.
-pub(crate) fn asked(args: &RunArgs, root: &Path) -> Result<Cassettes, Failure> {
+pub(crate) fn asked(args: &TurnArgs, root: &Path) -> Result<Cassettes, Failure> {
     let root = root.to_owned();
     let placeless: Placeless = Arc::new(move |text| codetether_agent::placeless(text, &root));
     let cassettes = match (&args.record, &args.replay) {

@@ -1,15 +1,16 @@
 //! What a run came to: tokens, steps, calls, refusals, the last message.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, Reading, Record, Role,
-    SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
+    CallEvent, ChildEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, ProcessEvent, Reading,
+    Record, Role, SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
 };
 use serde_json::Value;
 
 use crate::printer;
+use crate::run::progress::shortened;
 
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
@@ -26,6 +27,8 @@ pub(crate) struct Figures {
     /// The tools that were refused, and what refused them.
     pub(crate) refused: Vec<(ToolName, String)>,
     pub(crate) wrote: BTreeSet<String>,
+    /// What runs in the background.
+    pub(crate) processes: BTreeMap<ItemId, String>,
     names: HashMap<ItemId, ToolName>,
     /// Whether the model sums up for itself: that is neither a step nor an answer.
     pub(crate) summing: bool,
@@ -53,6 +56,16 @@ impl Figures {
         self.names.extend(calls.map(|(n, call)| (ItemId::call(record.seq, n), call.name.clone())));
     }
 
+    fn spend(&mut self, usage: Usage, cost: Option<Money>) {
+        self.usage += usage;
+        self.samples += 1;
+        self.cost = match (self.samples, self.cost, cost) {
+            (1, _, cost) => cost,
+            (_, Some(before), Some(cost)) => Some(before + cost),
+            _ => None,
+        };
+    }
+
     fn count(&mut self, record: &Record) {
         match &record.event {
             Event::Context(ContextEvent::Added { source: ContextSource::Summary, .. }) => self.summing = true,
@@ -68,14 +81,8 @@ impl Figures {
                 if !self.summing {
                     self.unanswered = matches!(outcome, SampleOutcome::Failed { .. } | SampleOutcome::Lost);
                 }
-                self.usage += *usage;
-                self.samples += 1;
+                self.spend(*usage, *cost);
                 self.priced_by = prices.clone().or(self.priced_by.take());
-                self.cost = match (self.samples, self.cost, cost) {
-                    (1, _, cost) => *cost,
-                    (_, Some(before), Some(cost)) => Some(before + *cost),
-                    _ => None,
-                };
                 self.value = match structured.as_ref().and_then(|structured| structured.reading.as_ref()) {
                     Some(Reading::Fits { value, .. }) => Some((**value).clone()),
                     _ => None,
@@ -90,9 +97,35 @@ impl Figures {
                 let name = self.names.get(item).cloned().unwrap_or_else(|| ToolName::new("?"));
                 self.refused.push((name, rule.clone()));
             }
+            // What a child spent is in no sample of this session.
+            Event::Child(ChildEvent::Ended { usage, cost, .. }) if usage.total() > 0 => {
+                self.spend(*usage, *cost)
+            }
+            // Its call starts once more, to bring in what the child made.
+            Event::Child(ChildEvent::Brought { .. }) => self.calls = self.calls.saturating_sub(1),
             Event::Call(CallEvent::Started { .. }) => self.calls += 1,
             Event::Call(CallEvent::Ended { wrote, .. }) => self.wrote.extend(wrote.iter().cloned()),
+            Event::Process(ProcessEvent::Started { item, command, .. }) => {
+                self.processes.insert(*item, command.clone());
+            }
+            Event::Process(ProcessEvent::Exited { item, .. } | ProcessEvent::Lost { item, .. }) => {
+                self.processes.remove(item);
+            }
             _ => {}
+        }
+    }
+
+    /// That what runs in the background ends with the session; nothing where there is none.
+    pub(crate) fn left_running(&self) -> Option<String> {
+        let names: Vec<String> =
+            self.processes.values().map(|command| format!("`{}`", shortened(command))).collect();
+        match names.len() {
+            0 => None,
+            1 => Some(format!("ended what still ran in the background: {}", names.join(", "))),
+            count => Some(format!(
+                "ended {count} processes that still ran in the background: {}",
+                names.join(", ")
+            )),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use codetether_config::defined::Agent;
 use codetether_event::ResponseFormat;
 use codetether_schema::Validator;
 use serde_json::Value;
@@ -30,8 +31,18 @@ pub(crate) fn asked(args: &RunArgs) -> Result<ResponseFormat, Failure> {
     read_as(&text, &from, args.output_strict)
 }
 
+/// The same; where they ask for none, the agent's.
+pub(crate) fn of(args: &RunArgs, agent: Option<&Agent>) -> Result<ResponseFormat, Failure> {
+    match agent.and_then(|agent| agent.output_schema.as_ref()) {
+        Some(schema) if !is_asked(args) => {
+            read_as(&schema.text, &format!("`{}`", schema.from), args.output_strict)
+        }
+        _ => asked(args),
+    }
+}
+
 /// The form that a JSON Schema asks for.
-pub(crate) fn read_as(text: &str, from: &str, strict: bool) -> Result<ResponseFormat, Failure> {
+fn read_as(text: &str, from: &str, strict: bool) -> Result<ResponseFormat, Failure> {
     let wrong = |problem: &dyn std::fmt::Display| {
         Failure::with_help(
             Exit::Usage,

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use codetether_builtin::{Fitted, fit, is_image};
 use codetether_event::{ContentPart, Input};
 use codetether_files::{BlobStore, EntryKind, Root, RootError};
 
@@ -22,6 +23,9 @@ const MENTIONS: usize = 50;
 /// Most names of a folder that are listed.
 const NAMES: usize = 200;
 
+/// The media type of a document whose pages models look at.
+const PDF: &str = "application/pdf";
+
 /// What the user says.
 pub(crate) struct Prompt {
     /// With piped input as context.
@@ -37,6 +41,11 @@ impl Prompt {
         Self { whole, said: String::new(), is_text: true }
     }
 
+    /// What was typed in a chat, and nothing beside it.
+    pub(crate) fn typed(said: &str) -> Self {
+        Self { whole: said.to_owned(), said: said.to_owned(), is_text: false }
+    }
+
     /// The same with another text in the place of what was typed.
     pub(crate) fn made(self, text: String) -> Self {
         let piped = self.whole.strip_prefix(&self.said).unwrap_or_default();
@@ -47,7 +56,7 @@ impl Prompt {
 /// The prompt; `None` when there is neither one nor piped input, which is right only with a session to go on with.
 pub(crate) fn prompt(args: &RunArgs) -> Result<Option<Prompt>, Failure> {
     let piped = || piped_input(args.quiet).map(|text| Some(text).filter(|text| !text.trim().is_empty()));
-    let resumes = args.resume.is_some() || args.last;
+    let resumes = args.turn.resume.is_some() || args.turn.last;
     let is_text = args.text.is_some();
     match args.prompt.as_deref().or(args.text.as_deref()) {
         Some("-") if !is_text => {
@@ -117,7 +126,8 @@ fn read_input(quiet: bool) -> Result<String, Failure> {
 /// A file that was attached, read.
 pub(crate) enum Attached {
     Text(String),
-    Image { media_type: &'static str, bytes: Vec<u8> },
+    Image { name: String, fitted: Fitted },
+    Pdf(Vec<u8>),
 }
 
 /// Reads the files to attach.
@@ -214,14 +224,29 @@ fn listing(root: &Root, folder: &str) -> Result<String, Failure> {
     Ok(format!("<folder path=\"{folder}\">\n{}\n</folder>", names.join("\n")))
 }
 
-/// The attached files and the prompt as the parts of one message. Images become blobs.
-pub(crate) fn input(prompt: &str, files: Vec<Attached>, blobs: &BlobStore) -> Result<Input, Failure> {
+/// The attached files and the prompt as the parts of one message. Images become blobs; a model that is known not to see is
+/// told what they are.
+pub(crate) fn input(
+    prompt: &str,
+    files: Vec<Attached>,
+    sees: bool,
+    blobs: &BlobStore,
+) -> Result<Input, Failure> {
     let mut parts = Vec::with_capacity(files.len() + 1);
     for file in files {
         parts.push(match file {
             Attached::Text(text) => ContentPart::text(text),
-            Attached::Image { media_type, bytes } => {
-                ContentPart::Image { media_type: media_type.into(), blob: blobs.put(&bytes)? }
+            Attached::Image { name, fitted } if !sees => {
+                let what = fitted.what;
+                ContentPart::text(format!(
+                    "<file path=\"{name}\">\n[a {what}, which you cannot see: this model takes no images]\n</file>"
+                ))
+            }
+            Attached::Image { fitted: Fitted { image, .. }, .. } => {
+                ContentPart::Image { media_type: image.media_type.into(), blob: blobs.put(&image.bytes)? }
+            }
+            Attached::Pdf(bytes) => {
+                ContentPart::Image { media_type: PDF.into(), blob: blobs.put(&bytes)? }
             }
         });
     }
@@ -246,25 +271,16 @@ fn attached(path: &Path) -> Result<Attached, Failure> {
 }
 
 /// A file by what is in it.
-fn content(name: &str, bytes: Vec<u8>) -> Result<Attached, &'static str> {
-    if let Some(media_type) = image(&bytes) {
-        return Ok(Attached::Image { media_type, bytes });
+fn content(name: &str, bytes: Vec<u8>) -> Result<Attached, String> {
+    if is_image(&bytes) {
+        return Ok(Attached::Image { name: name.to_owned(), fitted: fit(bytes)? });
+    }
+    if bytes.starts_with(b"%PDF-") {
+        return Ok(Attached::Pdf(bytes));
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is neither text, nor an image, nor a PDF")?;
     let text = text.trim_end_matches('\n');
     Ok(Attached::Text(format!("<file path=\"{name}\">\n{text}\n</file>")))
-}
-
-/// The media type of an image or a document that models take, by its first bytes.
-fn image(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId, Message,
-    ModelId, NoteEvent, Piece, Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall,
-    TurnEvent, Verdict,
+    CallEvent, ChildEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId,
+    Message, ModelId, NoteEvent, Outcome, Piece, ProcessEvent, ProcessStatus, Reading, SampleEvent,
+    SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
 };
 use serde_json::Value;
 
@@ -29,10 +29,14 @@ const SHOWN: usize = 100;
 pub(crate) struct Progress {
     /// Whether anything but warnings is shown.
     terminal: bool,
+    /// Whether the terminal can take a line back.
+    redraws: bool,
     quiet: bool,
     session: SessionId,
     calls: HashMap<ItemId, (String, Instant)>,
     waiting: Option<(String, Instant)>,
+    /// The children at work, in words.
+    children: HashMap<SessionId, String>,
     /// The calls of the answer that is coming.
     writing: Option<Writing>,
     /// Why the last request failed; said once, however often it is tried again.
@@ -46,40 +50,42 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(
-        wanted: bool,
-        session: SessionId,
-        (model, agent): (&ModelId, Option<&str>),
-        confinement: Confinement,
-    ) -> Self {
+    pub(crate) fn new(wanted: bool, session: SessionId) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
-        let progress = Self {
+        Self {
             terminal,
+            redraws: std::env::var_os("TERM").is_none_or(|term| !term.eq_ignore_ascii_case("dumb")),
             quiet: !wanted,
             session,
             calls: HashMap::new(),
             waiting: None,
+            children: HashMap::new(),
             writing: None,
             problem: None,
             summing: Summing::default(),
             frame: 0,
             drawn: false,
             held: None,
-        };
-        if terminal {
-            let sandbox = match confinement {
-                Confinement::None => " · no sandbox",
-                Confinement::Landlock => " · Landlock alone",
-                Confinement::Namespaces => "",
-            };
-            let agent = agent.map(|agent| format!(" · agent {}", printer::plain(agent))).unwrap_or_default();
-            printer::err(&format!("session {session} · {model}{agent}{sandbox}\n"));
         }
-        progress
     }
 
+    /// Never takes a line back.
+    pub(crate) fn plainly(self, plain: bool) -> Self {
+        Self { redraws: self.redraws && !plain, ..self }
+    }
+
+    /// Says what begins.
+    pub(crate) fn announce(&self, model: &ModelId, agent: Option<&str>, confinement: Confinement) {
+        if self.terminal {
+            let session = self.session;
+            let agent = agent.map(|agent| format!(" · agent {}", printer::plain(agent))).unwrap_or_default();
+            printer::err(&format!("session {session} · {model}{agent}{}\n", unconfined(confinement)));
+        }
+    }
+
+    /// Whether a line is drawn again and again.
     pub(crate) fn is_shown(&self) -> bool {
-        self.terminal
+        self.terminal && self.redraws
     }
 
     pub(crate) fn see(&mut self, frame: &Frame) {
@@ -148,11 +154,43 @@ impl Progress {
                 Event::Egress(EgressEvent::Denied { target, why, rule, waits: false, .. }) => {
                     self.say(&printer::plain(&denied(target.as_deref(), why, rule.as_deref())));
                 }
+                Event::Process(event) => self.process(event),
+                Event::Child(event) => self.child(event),
                 Event::Note(NoteEvent::Warned { text }) => self.say(&printer::plain(text)),
                 _ => {}
             },
             Frame::Delta(delta) if self.terminal => self.stream(delta),
             Frame::Delta(_) | Frame::CaughtUp(_) => {}
+        }
+    }
+
+    /// What becomes of processes in the background.
+    fn process(&mut self, event: &ProcessEvent) {
+        let line = match event {
+            // The session's end is told as a whole.
+            ProcessEvent::Started { .. }
+            | ProcessEvent::Told { .. }
+            | ProcessEvent::Exited { status: ProcessStatus::Closed, .. } => return,
+            ProcessEvent::Exited { item, status, .. } => format!("process {item} {status}"),
+            ProcessEvent::Lost { item, why } => format!("process {item} is gone: {}", printer::plain(why)),
+        };
+        self.line(&line);
+    }
+
+    fn child(&mut self, event: &ChildEvent) {
+        match event {
+            ChildEvent::Spawned { session, agent, task, .. } => {
+                let what = format!("child {}: {agent} \"{}\"", short(*session), shortened(task));
+                self.line(&format!("· {what}"));
+                self.children.insert(*session, what);
+            }
+            ChildEvent::Ended { session, outcome, steps, .. } => {
+                let what =
+                    self.children.remove(session).unwrap_or_else(|| format!("child {}", short(*session)));
+                let mark = if *outcome == Outcome::Completed { "✓" } else { "✗" };
+                self.line(&format!("{mark} {what} {steps} steps"));
+            }
+            ChildEvent::Asked { .. } | ChildEvent::Settled { .. } | ChildEvent::Brought { .. } => {}
         }
     }
 
@@ -273,6 +311,15 @@ impl Progress {
     }
 }
 
+/// What holds commands in, where it is not the sandbox that they are meant to be in.
+pub(crate) fn unconfined(confinement: Confinement) -> &'static str {
+    match confinement {
+        Confinement::None => " · no sandbox",
+        Confinement::Landlock => " · Landlock alone",
+        Confinement::Namespaces => "",
+    }
+}
+
 /// What a command could not reach, and what would change that.
 fn denied(target: Option<&str>, why: &str, rule: Option<&str>) -> String {
     let cure = match rule {
@@ -283,7 +330,13 @@ fn denied(target: Option<&str>, why: &str, rule: Option<&str>) -> String {
     format!("the sandbox kept a command from {target}: {why}{cure}")
 }
 
-fn seconds(millis: u64) -> String {
+/// The end of a session's id, which tells sessions of the same moment apart.
+pub(crate) fn short(session: SessionId) -> String {
+    let id = session.to_string();
+    id.get(id.len().saturating_sub(4)..).unwrap_or_default().to_owned()
+}
+
+pub(crate) fn seconds(millis: u64) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
 }
 
@@ -331,6 +384,7 @@ mod tests {
             id: "c".into(),
             name: ToolName::new("bash"),
             arguments: arguments.into(),
+            wrapped: None,
         };
         assert_eq!(title(&call(r#"{"command":"a\nb\u001b[31m"}"#)), r"bash a b\u{1b}[31m");
         assert_eq!(title(&call("{broken")), "bash");

@@ -67,6 +67,11 @@ impl View {
         self.broken.is_some()
     }
 
+    /// Whether the last text ended without a new line.
+    pub(crate) fn is_mid_line(&self) -> bool {
+        self.mid_line
+    }
+
     /// Adds what of the frame belongs on standard output.
     pub(crate) fn see(&mut self, frame: &Frame, out: &mut String) -> Result<(), Failure> {
         match (self.format, frame) {

@@ -69,12 +69,8 @@ impl Run<'_> {
         signals: &mut Signals,
     ) -> Result<Exit, Failure> {
         let mut view = View::new(self.args.format, self.formed, self.figures.summing);
-        let mut progress = Progress::new(
-            !self.args.quiet,
-            self.hosted.id(),
-            (&self.model, self.agent.as_deref()),
-            self.confinement,
-        );
+        let mut progress = Progress::new(!self.args.quiet, self.hosted.id());
+        progress.announce(&self.model, self.agent.as_deref(), self.confinement);
         let mut asks = Asks::new(self.attended);
         let mut output = Output::start();
         let mut text = String::new();
@@ -209,34 +205,48 @@ impl Run<'_> {
         {
             progress.say(&printer::plain(&warning));
         }
+        if let Some(ended) = figures.left_running() {
+            progress.say(&ended);
+        }
         progress.end(&figures, started.elapsed());
         if !args.quiet || exit == Exit::Refused {
             printer::err(&figures.refusals());
         }
         closed?;
         kept?;
-        match outcome {
-            Outcome::Completed | Outcome::Interrupted => Ok(exit),
-            Outcome::LimitReached { limit } => Err(limit_failure(*limit, id)),
-            Outcome::ProviderFailed { failure } => Err(Failure::with_help(
-                exit,
-                format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
-                cure::of(failure, &model, &named, id),
-            )),
-            Outcome::Misfit { problem } => Err(Failure::with_help(
-                exit,
-                format!("the answer cannot be used: {}", printer::plain(problem)),
-                format!(
-                    "see what the model wrote with `codetether session show {id}`; try a larger model or a simpler schema"
-                ),
-            )),
-            Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
-        }
+        verdict(outcome, exit, &model, &named, id)
+    }
+}
+
+/// How a turn's outcome ends the program, or is told: what went wrong, and what to do next.
+pub(crate) fn verdict(
+    outcome: &Outcome,
+    exit: Exit,
+    model: &ModelId,
+    named: &[ModelId],
+    id: SessionId,
+) -> Result<Exit, Failure> {
+    match outcome {
+        Outcome::Completed | Outcome::Interrupted => Ok(exit),
+        Outcome::LimitReached { limit } => Err(limit_failure(*limit, id)),
+        Outcome::ProviderFailed { failure } => Err(Failure::with_help(
+            exit,
+            format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
+            cure::of(failure, model, named, id),
+        )),
+        Outcome::Misfit { problem } => Err(Failure::with_help(
+            exit,
+            format!("the answer cannot be used: {}", printer::plain(problem)),
+            format!(
+                "see what the model wrote with `codetether session show {id}`; try a larger model or a simpler schema"
+            ),
+        )),
+        Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
     }
 }
 
 /// The model that goes on where another failed for good.
-fn fell_back(frame: &Frame) -> Option<ModelId> {
+pub(crate) fn fell_back(frame: &Frame) -> Option<ModelId> {
     let Frame::Record(record) = frame else { return None };
     match &record.event {
         Event::Turn(TurnEvent::FellBack { model, .. }) => Some(model.clone()),
@@ -245,7 +255,7 @@ fn fell_back(frame: &Frame) -> Option<ModelId> {
 }
 
 /// Whether a failed request is made again.
-fn is_retry(frame: &Frame) -> bool {
+pub(crate) fn is_retry(frame: &Frame) -> bool {
     let Frame::Record(record) = frame else { return false };
     matches!(record.event, Event::Sample(SampleEvent::Started { retry_of: Some(_), .. }))
 }
@@ -270,7 +280,7 @@ fn limit_failure(limit: LimitKind, id: SessionId) -> Failure {
     Failure::with_help(Exit::Limit, what, help)
 }
 
-fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
+pub(crate) fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
     match outcome {
         Outcome::Completed if figures.refused.is_empty() => Exit::Done,
         Outcome::Completed => Exit::Refused,

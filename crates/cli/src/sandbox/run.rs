@@ -87,7 +87,7 @@ fn confined(args: &RunArgs) -> Result<i32, String> {
             say(&format!("cannot run `{program}`: {cause}"));
             code
         }
-        Report::Ready | Report::WayOut | Report::Note(_) | Report::Failed(_) => SET_UP,
+        Report::Ready | Report::WayOut | Report::Terminal | Report::Note(_) | Report::Failed(_) => SET_UP,
     })
 }
 

@@ -29,6 +29,7 @@ mod run;
 mod scene;
 mod surface;
 mod table;
+mod terminal;
 mod tree;
 mod victim;
 mod writes;

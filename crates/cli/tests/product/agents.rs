@@ -79,6 +79,20 @@ fn attacks() -> Vec<(&'static str, Value)> {
         bash("ls; mkdir by-mkdir"),
         bash("cat README.md"),
         ("bash", json!({ "command": "touch by-touch-outside", "outside": true })),
+        ("bash", json!({ "command": "touch in-background", "background": true })),
+        ("bash", json!({ "command": "touch at-a-terminal", "pty": true })),
+        ("process", json!({ "action": "list" })),
+        ("process", json!({ "action": "write", "id": "1.0", "text": "touch by-typing\n" })),
+        ("todo", json!({ "items": [{ "text": "write everything", "state": "pending" }] })),
+        ("question", json!({ "question": "May I?", "options": [{ "label": "yes" }, { "label": "no" }] })),
+        ("web_fetch", json!({ "url": "http://127.0.0.1:9/" })),
+        ("tool_search", json!({ "query": "write" })),
+        ("call_tool", json!({ "name": "write", "arguments": { "path": "late.txt", "content": "x" } })),
+        (
+            "call_tool",
+            json!({ "name": "multi_edit", "arguments": { "edits": [{ "path": "main.py", "old": "hello", "new": "late" }] } }),
+        ),
+        ("delegate", json!({ "prompt": "write everything", "writes": true })),
         ("read", json!({ "path": "README.md" })),
         ("list", json!({ "path": "." })),
         ("glob", json!({ "pattern": "*" })),
@@ -155,8 +169,10 @@ fn the_agents_that_are_built_in_offer_what_they_need() {
     bench.run(&["--agent", "plan", "go"]);
     bench.run(&["--agent", "explore", "go"]);
     assert!(offered(&bench, 0).contains(&"write".to_owned()));
-    assert_eq!(offered(&bench, 1), ["read", "list", "glob", "grep", "bash", "recall"]);
-    assert_eq!(offered(&bench, 2), ["read", "list", "glob", "grep", "recall"]);
+    let reads = ["read", "list", "glob", "grep"];
+    let of_plan = ["bash", "recall", "todo", "question", "web_fetch"];
+    assert_eq!(offered(&bench, 1), [&reads[..], &of_plan].concat());
+    assert_eq!(offered(&bench, 2), [&reads[..], &["recall", "web_fetch"]].concat());
     let usual = system(&bench, 0);
     for (request, name) in [(1, "plan"), (2, "explore")] {
         let added = system(&bench, request);
@@ -178,7 +194,7 @@ fn the_agents_that_are_built_in_offer_what_they_need() {
     explore: Reads only, with few tools, and answers with what it found.
     from: built in
     mode: plan
-    tools: read, list, glob, grep, recall, skill
+    tools: read, list, glob, grep, recall, web_fetch, skill
 
     You are the agent `explore`. You look things up and answer; you can change nothing and run nothing.
     - Search broadly first, then read what matters. Look in several places at once where you can.
@@ -302,7 +318,7 @@ fn what_an_agent_cannot_be_is_said() {
     codetether::usage
 
       × agent `odd` names a tool `wriet`, which there is not
-      help: there is `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`, `skill`
+      help: there is `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`, `recall`, `todo`, `question`, `process`, `delegate`, `multi_edit`, `apply_patch`, `web_fetch`, `skill`
     "#);
     insta::assert_snapshot!(said(&["--agent", "plna", "go"]), @r#"
     exit: 2

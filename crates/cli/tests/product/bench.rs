@@ -51,6 +51,15 @@ impl Bench {
         Self { server: Server::start(script), home, project }
     }
 
+    /// With a model that answers each request by what it asks.
+    pub(crate) fn of_model(
+        handler: impl Fn(&codetether_testkit::Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let home = Home::new();
+        let project = home.project();
+        Self { server: Server::model(handler), home, project }
+    }
+
     /// The binary, in the project, with no endpoint and no model.
     pub(crate) fn binary(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(env!("CARGO_BIN_EXE_codetether").as_ref());

@@ -250,7 +250,7 @@ fn a_command_becomes_a_prompt() {
     assert_eq!(run.code, 0, "{}", run.shown());
     let body = bench.server.json(0);
     assert_eq!(body["model"], "other");
-    assert_eq!(offered(&bench, 0), ["read", "list", "glob", "grep", "recall"]);
+    assert_eq!(offered(&bench, 0), ["read", "list", "glob", "grep", "recall", "web_fetch"]);
     let sent = prompt(&bench);
     assert!(sent.contains("<file path=\"main.py\">\nprint(\"hello\")\n</file>"), "{sent}");
     assert!(sent.ends_with("Review @main.py for odd \"things\" (main.py 'odd \"things\"')."), "{sent}");

@@ -268,7 +268,7 @@ fn a_session_keeps_the_prompt_it_began_with_through_an_upgrade() {
 fn piped_input_and_files_are_context() {
     let bench = Bench::new([Reply::text("ok")]);
     bench.file("notes.txt", "a note\n");
-    bench.bytes("dot.png", b"\x89PNG\r\n\x1a\n....");
+    bench.bytes("dot.png", &crate::sight::png(1, 1));
     bench.bytes("paper.pdf", b"%PDF-1.7\n...");
     let args = ["look", "-f", "notes.txt", "-f", "dot.png", "-f", "paper.pdf"];
     let run = bench.run_with_input(&args, "piped text\n");
@@ -474,7 +474,7 @@ fn a_tool_that_is_not_there_is_said_before_anything_is_written() {
     codetether::usage
 
       × there is no tool `nope` to offer
-      help: there is `read`, `write`, `edit`, `multi_edit`, `apply_patch`, `list`, `glob`, `grep`, `bash`, `recall`, `question`, `todo`
+      help: there is `read`, `write`, `edit`, `list`, `glob`, `grep`, `bash`, `recall`, `todo`, `question`, `process`, `delegate`, `multi_edit`, `apply_patch`, `web_fetch`
     ");
     assert_eq!(bench.bare(&["session", "list"]).stdout, "");
 }

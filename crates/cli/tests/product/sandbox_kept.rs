@@ -24,6 +24,7 @@ fn job(site: &Site, program: &str) -> Job {
         env: vec![("EXTRA".into(), "added".into())],
         dir: site.home.project().canonicalize().unwrap(),
         time: None,
+        terminal: false,
     }
 }
 

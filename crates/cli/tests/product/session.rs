@@ -119,7 +119,7 @@ fn doctor_completions_version_and_manual_pages_are_there() {
     let bench = Bench::new([]);
     let doctor = bench.bare(&["doctor"]);
     assert_eq!(doctor.code, 1, "no model is chosen: {}", doctor.shown());
-    assert!(doctor.stdout.contains("fix  model"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("error   model"), "{}", doctor.stdout);
     for shell in ["bash", "zsh", "fish"] {
         assert!(bench.bare(&["completions", shell]).stdout.contains("codetether"));
     }

@@ -66,6 +66,8 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     undo.enabled = true  # default
     undo.max_size = 5  # default
     context.compact_at = 80  # default
+    context.tool_schemas = 6000  # default
+    # web.allow_private: none
     # max_time: no limit
     # tools: all there are
     allow = [

@@ -34,7 +34,9 @@ fn every_built_in_tool_can_be_held_to_its_schema_and_its_nulls_mean_nothing() {
     assert_eq!(bench.read("greet.py"), "print('Hello')\n");
     bench.assert_prefix_stable();
     let offered = tools(&bench, 0);
-    assert!(offered.len() > 5 && offered.iter().all(|(_, strict, all)| *strict && *all), "{offered:?}");
+    // What is called through `call_tool` has a schema of its own, which this one does not know.
+    let held = offered.iter().filter(|(name, ..)| name != "call_tool");
+    assert!(offered.len() > 5 && held.clone().all(|(_, strict, all)| *strict && *all), "{offered:?}");
     let ended = bench.event_values().into_iter().find(|event| event["type"] == "sample.ended").unwrap();
     let call = ended["message"]["parts"].as_array().unwrap().last().unwrap();
     assert_eq!(call["arguments"], r#"{"path":"greet.py"}"#, "{ended}");

@@ -31,7 +31,7 @@ fn doctor_and_auth_speak_of_the_vendors_whose_keys_are_there() {
     let run =
         |args: &[&str]| -> Run { bench.binary(args).env("GROQ_API_KEY", "gsk-1").output().unwrap().into() };
     let doctor = run(&["doctor"]);
-    let model = "ok   model     groq/openai/gpt-oss-120b at https://api.groq.com/openai/v1 with a key \
+    let model = "ok      model     groq/openai/gpt-oss-120b at https://api.groq.com/openai/v1 with a key \
         (no model chosen: using `groq/openai/gpt-oss-120b` because `GROQ_API_KEY` is set)";
     assert!(doctor.stdout.contains(model), "{}", doctor.shown());
     let status = run(&["auth", "status"]);

@@ -1,6 +1,6 @@
 //! What the sandbox changes: a confined command runs unasked, but for what a rule says and for what destroys.
 
-use codetether_event::{Mode, Touches};
+use codetether_event::{Mode, Touches, Typed};
 use codetether_permission::{By, Stance, judge};
 
 use super::{on_shell, rules, with_place, wrong};
@@ -88,4 +88,53 @@ fn the_verdict_names_the_sandbox() {
     let judged = on_shell(CONFINED, &rules(&[]), "cargo test");
     assert_eq!(judged.parts[0].by, By::Sandbox);
     assert_eq!(judged.by(), "sandbox");
+}
+
+fn typed_into(command: &str, confined: bool) -> Touches {
+    let typed = Typed { process: "5.0".into(), text: "rm -rf /\n".into(), command: command.into(), confined };
+    Touches { typed: Some(typed), ..Touches::default() }
+}
+
+#[test]
+fn what_is_typed_into_a_process_asks_unless_it_is_confined_or_its_command_is_allowed() {
+    let judged = |stance: Stance, texts: &[&str], touches: &Touches| {
+        with_place(|place| judge(stance, &rules(texts), "process", touches, place)).decision.as_str()
+    };
+    let with_mode = |mode| Stance { mode, confined: true };
+    let (inside, outside) = (typed_into("app serve", true), typed_into("app serve", false));
+    for (stance, texts, touches, expected) in [
+        (CONFINED, &[][..], &inside, "allow"),
+        (with_mode(Mode::Bypass), &[], &inside, "allow"),
+        (with_mode(Mode::Ask), &[], &inside, "ask"),
+        (with_mode(Mode::Plan), &[], &inside, "deny"),
+        (CONFINED, &[], &outside, "ask"),
+        (with_mode(Mode::Bypass), &[], &outside, "ask"),
+        (CONFINED, &["allow bash(app *)"], &outside, "allow"),
+        (CONFINED, &["allow bash(node *)"], &outside, "ask"),
+        (CONFINED, &["allow process"], &outside, "allow"),
+        (with_mode(Mode::Plan), &["allow process"], &outside, "deny"),
+        // What a rule is about may be hidden in it.
+        (CONFINED, &["deny bash(rm *)"], &inside, "ask"),
+        (CONFINED, &["deny bash(app *)", "allow process"], &inside, "deny"),
+        (CONFINED, &["ask bash(app *)", "allow process"], &inside, "ask"),
+        (CONFINED, &["deny process"], &inside, "deny"),
+    ] {
+        assert_eq!(judged(stance, texts, touches), expected, "{stance:?} {texts:?} {touches:?}");
+    }
+    // Only one of two commands is allowed.
+    let two = typed_into("app serve; node", false);
+    assert_eq!(judged(CONFINED, &["allow bash(app *)"], &two), "ask");
+    let asked = with_place(|place| judge(CONFINED, &rules(&[]), "process", &outside, place));
+    assert_eq!(asked.proposals(), ["bash(app serve)"]);
+}
+
+#[test]
+fn nothing_is_started_in_the_background_in_plan() {
+    let touches = |background| Touches { commands: vec!["ls".into()], background, ..Touches::default() };
+    let judged = |mode, background| {
+        let stance = Stance { mode, confined: true };
+        with_place(|place| judge(stance, &rules(&[]), "bash", &touches(background), place)).decision.as_str()
+    };
+    assert_eq!((judged(Mode::Plan, true), judged(Mode::Plan, false)), ("deny", "allow"));
+    assert_eq!(judged(Mode::AutoEdit, true), "allow");
 }

@@ -248,9 +248,9 @@ impl Body {
             id = format!("{plain}-{again}");
         }
         self.ids.insert(call.id.clone(), id.clone());
-        let name = sendable(call.name.as_str()).into_owned();
+        let name = sendable(call.sent_name()).into_owned();
         // What `arguments` gives is JSON.
-        let input = RawValue::from_string(arguments(&call.arguments)).unwrap_or_default();
+        let input = RawValue::from_string(arguments(call.sent_arguments())).unwrap_or_default();
         Block::ToolUse { id, name, input }
     }
 

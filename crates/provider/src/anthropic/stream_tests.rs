@@ -84,7 +84,12 @@ fn recorded() -> String {
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> ContentPart {
-    ContentPart::ToolCall(ToolCall { id: id.into(), name: ToolName::new(name), arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall {
+        id: id.into(),
+        name: ToolName::new(name),
+        arguments: arguments.into(),
+        wrapped: None,
+    })
 }
 
 fn thought(text: &str, signature: Option<&str>, sealed: Option<&str>) -> ContentPart {

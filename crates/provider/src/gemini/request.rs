@@ -107,7 +107,7 @@ impl Script for Body {
             Role::Assistant => {
                 self.next_id = self.next_id.max(calls::next_id(message.calls().map(|call| call.id.as_str())));
                 for call in message.calls() {
-                    self.names.insert(call.id.clone(), sendable(call.name.as_str()).into_owned());
+                    self.names.insert(call.id.clone(), sendable(call.sent_name()).into_owned());
                 }
                 let parts = self.assistant(message);
                 let counts = append_parts(&mut self.bytes, self.speaker, Role::Assistant, &parts);
@@ -229,8 +229,8 @@ impl Body {
 
 fn function_call(call: &ToolCall) -> FunctionCall<'_> {
     // What `arguments` gives is JSON.
-    let args = RawValue::from_string(arguments(&call.arguments)).unwrap_or_default();
-    FunctionCall { id: servers_id(&call.id), name: sendable(call.name.as_str()).into_owned(), args }
+    let args = RawValue::from_string(arguments(call.sent_arguments())).unwrap_or_default();
+    FunctionCall { id: servers_id(&call.id), name: sendable(call.sent_name()).into_owned(), args }
 }
 
 fn response<'a>(name: &'a str, result: &'a ToolResult) -> FunctionResponse<'a> {

@@ -16,7 +16,7 @@ fn epoch(model: &str) -> Epoch {
 
 fn call(id: &str, arguments: &str) -> ContentPart {
     let name = ToolName::new("read");
-    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into(), wrapped: None })
 }
 
 fn result(call: &str, text: &str) -> ContentPart {

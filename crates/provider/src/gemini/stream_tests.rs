@@ -32,7 +32,7 @@ fn whole(parts: Vec<ContentPart>, stop: StopReason) -> Whole {
 
 fn call(id: &str, arguments: &str) -> ContentPart {
     let name = ToolName::new("read");
-    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into(), wrapped: None })
 }
 
 fn thought(text: &str, signature: Option<&str>, sealed: Option<&str>) -> ContentPart {

@@ -192,7 +192,7 @@ impl Body {
                 Wire { content, tool_calls: calls, ..Wire::of("assistant") }
             }
             ToolCalls::Schema => {
-                let names = message.calls().map(|call| (call.id.clone(), call.name.as_str().to_owned()));
+                let names = message.calls().map(|call| (call.id.clone(), call.sent_name().to_owned()));
                 self.names.extend(names);
                 let said = schema_calls::replay(&text, message.calls());
                 Wire { content: Some(Content::Text(said)), ..Wire::of("assistant") }
@@ -322,7 +322,7 @@ struct WireFunction<'a> {
 impl<'a> WireCall<'a> {
     fn of(call: &'a ToolCall, ids: AnswerIds) -> Self {
         let function =
-            WireFunction { name: sendable(call.name.as_str()), arguments: arguments(&call.arguments) };
+            WireFunction { name: sendable(call.sent_name()), arguments: arguments(call.sent_arguments()) };
         Self { id: ids.sent(&call.id), r#type: "function", function }
     }
 }
@@ -356,7 +356,7 @@ mod tests {
 
     fn call(id: &str, arguments: &str) -> ContentPart {
         let name = ToolName::new("read");
-        ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+        ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into(), wrapped: None })
     }
 
     fn result(call: &str, text: &str, error: bool) -> ContentPart {

@@ -72,7 +72,7 @@ pub(super) fn system(prompt: &str, tools: &[ToolDeclaration], may_end: bool) -> 
 
 /// An earlier answer, as the model would have written it.
 pub(super) fn replay<'a>(text: &str, calls: impl Iterator<Item = &'a ToolCall>) -> String {
-    let calls: Vec<_> = calls.map(|call| step(call.name.as_str(), &arguments(&call.arguments))).collect();
+    let calls: Vec<_> = calls.map(|call| step(call.sent_name(), &arguments(call.sent_arguments()))).collect();
     if calls.is_empty() { step(DONE, &json!({"message": text}).to_string()) } else { calls.join("\n") }
 }
 
@@ -255,6 +255,7 @@ mod tests {
             id: "1".into(),
             name: ToolName::new("read"),
             arguments: arguments.into(),
+            wrapped: None,
         };
         assert_eq!(replay("", [&call(r#"{"a": 1}"#)].into_iter()), r#"{"tool":"read","arguments":{"a": 1}}"#);
         assert_eq!(replay("hi \"", [].into_iter()), r#"{"tool":"done","arguments":{"message":"hi \""}}"#);

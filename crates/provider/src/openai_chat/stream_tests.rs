@@ -35,7 +35,12 @@ fn recorded() -> String {
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> ContentPart {
-    ContentPart::ToolCall(ToolCall { id: id.into(), name: ToolName::new(name), arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall {
+        id: id.into(),
+        name: ToolName::new(name),
+        arguments: arguments.into(),
+        wrapped: None,
+    })
 }
 
 fn whole(parts: Vec<ContentPart>, stop: StopReason) -> Whole {

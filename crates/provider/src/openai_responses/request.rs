@@ -163,8 +163,8 @@ impl Body {
                 ContentPart::Text { text } => items.push(Item::Tagged(Tagged::said(text))),
                 ContentPart::ToolCall(call) => items.push(Item::Tagged(Tagged::FunctionCall {
                     call_id: &call.id,
-                    name: sendable(call.name.as_str()),
-                    arguments: arguments(&call.arguments),
+                    name: sendable(call.sent_name()),
+                    arguments: arguments(call.sent_arguments()),
                 })),
                 ContentPart::Reasoning { sealed, .. } => {
                     items.extend(sealed.as_deref().and_then(thought).map(Item::Thought));

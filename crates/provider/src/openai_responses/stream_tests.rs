@@ -10,7 +10,7 @@ fn model() -> ModelId {
 
 fn call(id: &str, arguments: &str) -> ContentPart {
     let name = ToolName::new("read");
-    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into(), wrapped: None })
 }
 
 fn sealed(text: &str, item: &Value) -> ContentPart {

@@ -218,5 +218,5 @@ pub(crate) fn assistant(parts: impl IntoIterator<Item = ContentPart>) -> Message
 
 pub(crate) fn call(id: &str, arguments: &str) -> ContentPart {
     let name = ToolName::new("read");
-    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into() })
+    ContentPart::ToolCall(ToolCall { id: id.into(), name, arguments: arguments.into(), wrapped: None })
 }

@@ -168,7 +168,7 @@ impl Audit {
                         entry.denied(&format!("running the command: {cause}"));
                     }
                     Report::Failed(fault) => entry.denied(&fault.to_string()),
-                    Report::Ready | Report::WayOut | Report::Note(_) => {}
+                    Report::Ready | Report::WayOut | Report::Terminal | Report::Note(_) => {}
                 }
             }
             Err(fault) => entry.denied(&fault.to_string()),

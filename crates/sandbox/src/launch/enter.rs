@@ -18,7 +18,7 @@ use seccompiler::BpfProgram;
 use super::deep::Since;
 use super::fault::{Doing, Fault};
 use super::policy::Limits;
-use super::sys;
+use super::sys::{self, Disposition};
 use super::walk::Walk;
 use super::wire::{Job, Report, report};
 
@@ -65,6 +65,8 @@ pub(crate) enum Terminal {
     Share,
     /// It has none.
     Leave,
+    /// It is in the session of one that process 1 leads, which is on its descriptors.
+    Own,
 }
 
 /// Becomes the command. Returns what went wrong.
@@ -87,8 +89,10 @@ pub(crate) fn become_command(job: &Job, bounds: &Bounds, terminal: Terminal, sta
 }
 
 fn confine(job: &Job, bounds: &Bounds, terminal: Terminal) -> Result<(), Fault> {
-    if terminal == Terminal::Leave {
-        rustix::process::setsid().doing(|| "leaving the terminal")?;
+    match terminal {
+        Terminal::Share => {}
+        Terminal::Leave => drop(rustix::process::setsid().doing(|| "leaving the terminal")?),
+        Terminal::Own => come_to_the_front().doing(|| "taking the terminal")?,
     }
     rustix::process::chdir(&job.dir).map_err(|errno| {
         Fault::of(format!("going to `{}`", job.dir.display()), errno)
@@ -103,6 +107,16 @@ fn confine(job: &Job, bounds: &Bounds, terminal: Terminal) -> Result<(), Fault> 
     restrict(&confines.rules)?;
     seccompiler::apply_filter(&confines.filter)
         .map_err(|error| Fault::new("installing the list of denied system calls", error.to_string()))
+}
+
+/// Makes this process a group of its own, and that the one that what is typed is for.
+fn come_to_the_front() -> Result<(), rustix::io::Errno> {
+    rustix::process::setpgid(None, None)?;
+    // Until it is, it may not say so.
+    sys::set_disposition(libc::SIGTTOU, Disposition::Ignore);
+    let done = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
+    sys::set_disposition(libc::SIGTTOU, Disposition::Default);
+    done
 }
 
 fn limit(bounds: &Bounds) -> Result<(), Fault> {

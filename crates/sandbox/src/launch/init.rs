@@ -215,7 +215,9 @@ fn end_of(status: WaitStatus) -> Option<End> {
 fn tell(command: Pid, signal: Signal, terminal: Terminal) {
     // It may have just ended.
     let _ = match terminal {
-        Terminal::Leave => kill_process_group(command, signal).or_else(|_| kill_process(command, signal)),
+        Terminal::Leave | Terminal::Own => {
+            kill_process_group(command, signal).or_else(|_| kill_process(command, signal))
+        }
         Terminal::Share => kill_process(command, signal),
     };
 }

@@ -26,6 +26,7 @@ use super::sys::{self, Disposition, Side};
 use super::tier::Way;
 use super::wire::{self, Job, Report};
 use super::{Plan, build, init, wait_for};
+use crate::terminal;
 
 /// A sandbox that stays until this is dropped.
 #[derive(Debug)]
@@ -135,6 +136,24 @@ impl Running {
     /// When the connection breaks.
     pub fn next(&self) -> io::Result<Report> {
         Ok(wire::next_report(&self.status)?.map_or(Report::Signal(libc::SIGKILL), |(report, _)| report))
+    }
+
+    /// Waits for our side of the command's terminal, where it was started with one.
+    ///
+    /// # Errors
+    /// Why there is none: then nothing runs.
+    pub fn terminal(&self) -> Result<OwnedFd, Fault> {
+        let doing = "waiting for the command's terminal";
+        loop {
+            match wire::next_report(&self.status).doing(|| doing)? {
+                Some((Report::Terminal, mut ours)) => {
+                    return ours.pop().ok_or_else(|| Fault::new(doing, "it came without its descriptor"));
+                }
+                Some((Report::Note(_), _)) => {}
+                Some((Report::Failed(fault), _)) => return Err(fault),
+                Some(_) | None => return Err(Fault::new(doing, "the command ended before it had one")),
+            }
+        }
     }
 
     /// Sends a signal to the command's group. That it has ended meanwhile is no error.
@@ -257,10 +276,7 @@ fn command(
         for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
             sys::set_disposition(signal, Disposition::Default);
         }
-        let [input, output, error] = descriptors;
-        rustix::stdio::dup2_stdin(&input).doing(|| "handing descriptors over")?;
-        rustix::stdio::dup2_stdout(&output).doing(|| "handing descriptors over")?;
-        rustix::stdio::dup2_stderr(&error).doing(|| "handing descriptors over")?;
+        hand_over(&descriptors)?;
         match plan.way {
             Way::Namespaces => build::own_proc(plan.processes)?,
             Way::Landlock | Way::Unconfined => {
@@ -278,13 +294,40 @@ fn command(
             .collect();
         job.env.extend(own);
         job.time = job.time.or(plan.time);
-        Ok(job)
+        let ours = if job.terminal { Some(own_terminal(status)?) } else { None };
+        Ok((job, ours))
     };
     match ready() {
-        Ok(job) => init::run(&job, &plan.bounds, Terminal::Leave, status, Some(holder)),
+        Ok((job, ours)) => {
+            let terminal = if ours.is_some() { Terminal::Own } else { Terminal::Leave };
+            let code = init::run(&job, &plan.bounds, terminal, status, Some(holder));
+            ours.iter().for_each(terminal::settle);
+            code
+        }
         Err(fault) => {
             let _ = wire::report(status, &Report::Failed(fault));
             125
         }
     }
+}
+
+/// Makes these the first three descriptors.
+fn hand_over([input, output, error]: &[OwnedFd; 3]) -> Result<(), Fault> {
+    rustix::stdio::dup2_stdin(input).doing(|| "handing descriptors over")?;
+    rustix::stdio::dup2_stdout(output).doing(|| "handing descriptors over")?;
+    rustix::stdio::dup2_stderr(error).doing(|| "handing descriptors over")
+}
+
+/// Makes a terminal of the sandbox's own, which this process leads the session of, and sends our side of it out. It is one
+/// of those in `/dev/pts` here; none of the machine's is ever inside.
+fn own_terminal(status: &OwnedFd) -> Result<OwnedFd, Fault> {
+    let doing = || "making a terminal for the command";
+    let (ours, theirs) = terminal::open().doing(doing)?;
+    let copies = || Ok::<_, std::io::Error>([theirs.try_clone()?, theirs.try_clone()?, theirs.try_clone()?]);
+    hand_over(&copies().doing(doing)?)?;
+    terminal::lead(&theirs).doing(doing)?;
+    let report =
+        serde_json::to_vec(&Report::Terminal).map_err(|error| Fault::new(doing(), error.to_string()))?;
+    wire::send(status, &report, &[ours.as_fd()]).doing(doing)?;
+    Ok(ours)
 }

@@ -32,6 +32,8 @@ pub enum Report {
     Ready,
     /// The inner end of the way out, as a descriptor beside it.
     WayOut,
+    /// Our side of the command's terminal, as a descriptor beside it.
+    Terminal,
     /// Something that people should hear. Another report follows.
     Note(String),
     /// A step failed; nothing runs.
@@ -62,6 +64,8 @@ pub struct Job {
     pub dir: PathBuf,
     /// Longest run.
     pub time: Option<Duration>,
+    /// Whether it gets a terminal of its own, in a kept sandbox: in place of the descriptors that it is given.
+    pub terminal: bool,
 }
 
 impl Job {
@@ -74,12 +78,13 @@ impl Job {
             bytes.push(0);
         };
         put(&[time.to_string().as_bytes()]);
+        put(&[if self.terminal { b"1" } else { b"0" }]);
         put(&[self.argv.len().to_string().as_bytes()]);
         put(&[self.dir.as_os_str().as_bytes()]);
         self.argv.iter().for_each(|argument| put(&[argument.as_bytes()]));
         self.env.iter().for_each(|(name, value)| put(&[name.as_bytes(), b"=", value.as_bytes()]));
         let parts = bytes.iter().filter(|byte| **byte == 0).count();
-        if parts != 3 + self.argv.len() + self.env.len() {
+        if parts != 4 + self.argv.len() + self.env.len() {
             return Err(Fault::new("passing the command on", "an argument or a variable has a NUL in it"));
         }
         Ok(bytes)
@@ -90,7 +95,8 @@ impl Job {
         let wrong = || Fault::new("reading a command", "it is not one");
         let mut parts = bytes.strip_suffix(b"\0").ok_or_else(wrong)?.split(|byte| *byte == 0);
         let mut number = || -> Option<u64> { std::str::from_utf8(parts.next()?).ok()?.parse().ok() };
-        let (time, count) = (number().ok_or_else(wrong)?, number().ok_or_else(wrong)?);
+        let mut next = || number().ok_or_else(wrong);
+        let (time, terminal, count) = (next()?, next()? != 0, next()?);
         let text = |part: &[u8]| OsStr::from_bytes(part).to_owned();
         let dir = PathBuf::from(parts.next().map(text).ok_or_else(wrong)?);
         let argv: Vec<_> =
@@ -105,7 +111,7 @@ impl Job {
             return Err(wrong());
         }
         let time = (time > 0).then(|| Duration::from_millis(time));
-        Ok(Self { argv, env: env.ok_or_else(wrong)?, dir, time })
+        Ok(Self { argv, env: env.ok_or_else(wrong)?, dir, time, terminal })
     }
 }
 
@@ -217,8 +223,9 @@ mod tests {
             env in proptest::collection::vec((name(), text()), 0..5),
             dir in text(),
             millis in proptest::option::of(1..1_000_000_u64),
+            terminal in any::<bool>(),
         ) {
-            let job = Job { argv, env, dir: dir.into(), time: millis.map(Duration::from_millis) };
+            let job = Job { argv, env, dir: dir.into(), time: millis.map(Duration::from_millis), terminal };
             prop_assert_eq!(Job::decode(&job.encode().unwrap()).unwrap(), job);
         }
 
@@ -232,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused() {
-        let job = Job { argv: vec!["a\0b".into()], env: Vec::new(), dir: "/".into(), time: None };
+        let job =
+            Job { argv: vec!["a\0b".into()], env: Vec::new(), dir: "/".into(), time: None, terminal: false };
         assert!(job.encode().is_err());
     }
 

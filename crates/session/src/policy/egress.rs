@@ -1,5 +1,5 @@
-//! A connection of a running command that needs a yes: whoever is there is asked while the command goes on. The ask ends
-//! with the call, since nothing waits for the answer any more.
+//! A connection of a running command, or something that a running child would do, needs a yes: whoever is there is asked
+//! while the call goes on. The ask ends with the call, or when the child needs no answer any more.
 
 use codetether_event::{AskEvent, AskKind, Event};
 
@@ -12,8 +12,11 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let opened =
         knocks.map(|knock| Event::Ask(AskEvent::Opened { item: knock.item, ask: knock.ask.clone() }));
     let waits = |item| attended && turn.call(item).is_some_and(|call| call.phase == Phase::Running);
-    let idle =
-        turn.asks.iter().filter(|open| matches!(open.kind, AskKind::Egress { .. }) && !waits(open.item));
+    let idle = turn.asks.iter().filter(|open| match &open.kind {
+        AskKind::Permission { .. } | AskKind::Question(_) => false,
+        AskKind::Egress { .. } => !waits(open.item),
+        AskKind::Child { session, ask, .. } => !waits(open.item) || turn.is_settled(*session, *ask),
+    });
     let withdrawn = idle.map(|open| Event::Ask(AskEvent::Withdrawn { ask: open.ask }));
     append(withdrawn.chain(opened).collect())
 }

@@ -11,6 +11,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     super::max_steps::policy(state, turn)
         .or_else(|| super::compact::policy(state, turn))
         .or_else(|| super::prepare::policy(state, turn))
+        .or_else(|| super::process::policy(state, turn))
         .or_else(|| super::sample::policy(state, turn))
 }
 

@@ -9,7 +9,16 @@ pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
     answer_judged(turn, |call, verdict| {
         let Verdict::UnknownTool { offered } = verdict else { return None };
         let names: Vec<_> = offered.iter().map(|name| format!("`{name}`")).collect();
-        Some(format!("there is no tool `{}`; there is {}", call.call.name, names.join(", ")))
+        let (name, names) = (&call.call.name, names.join(", "));
+        Some(match (call.call.wrapped.is_some(), names.as_str()) {
+            (false, _) => format!("there is no tool `{name}`; there is {names}"),
+            (true, "") => format!("there is no tool `{name}`; `tool_search` finds what there is"),
+            (true, _) => {
+                format!(
+                    "there is no tool `{name}`; near it is {names}, and `tool_search` finds what there is"
+                )
+            }
+        })
     })
 }
 

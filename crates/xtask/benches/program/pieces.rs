@@ -145,7 +145,10 @@ fn slowest_check() -> Duration {
         ("command", json!("cargo test --workspace")),
     ];
     let mut slowest = Duration::ZERO;
-    for tool in &codetether_builtin::tools(codetether_builtin::Shell::Confined) {
+    for tool in &codetether_builtin::tools(
+        codetether_builtin::Shell::Confined,
+        codetether_builtin::WebFetch::default(),
+    ) {
         let schema = &tool.spec().schema;
         let properties = schema["properties"].as_object().unwrap();
         let arguments: Map<String, Value> = known

@@ -1,6 +1,8 @@
 //! What a session's records say about it, for the index.
 
-use codetether_event::{ContentPart, Event, Message, Record, SampleEvent, SessionEvent, TurnEvent, Usage};
+use codetether_event::{
+    ContentPart, Event, Message, Record, SampleEvent, SessionEvent, SessionId, TurnEvent, Usage,
+};
 use codetether_journal::{Entry, Indexed};
 
 /// Characters of a title made of a prompt.
@@ -27,10 +29,12 @@ impl Indexed for About {
         for record in records {
             entry.updated = entry.updated.max(record.at);
             match &record.event {
-                Event::Session(SessionEvent::Opened { root, .. }) => {
+                Event::Session(SessionEvent::Opened { root, parent, .. }) => {
                     entry.created = record.at;
-                    entry.project.clone_from(root);
+                    entry.project = parent.map_or_else(|| root.clone(), |parent| of_parent(parent.session));
                 }
+                // A child has no folder of its own to be found by.
+                Event::Session(SessionEvent::Adopted { .. }) if is_child(&entry.project) => {}
                 Event::Session(SessionEvent::Adopted { root, .. }) => entry.project.clone_from(root),
                 Event::Session(SessionEvent::Renamed { title }) => named = Some(title.clone()),
                 Event::Turn(TurnEvent::Started { input, .. }) => {
@@ -57,6 +61,18 @@ impl Indexed for About {
         }
         entry
     }
+}
+
+/// What stands in the place of a child's folder: so nobody who looks for the sessions of a folder comes across it.
+const CHILD_OF: &str = "child of ";
+
+fn of_parent(parent: SessionId) -> String {
+    format!("{CHILD_OF}{parent}")
+}
+
+/// Whether what is indexed as a session's folder says that it is a child. Folders begin with `/`.
+pub(crate) fn is_child(project: &str) -> bool {
+    project.starts_with(CHILD_OF)
 }
 
 /// What the user typed: the last text, behind what was attached.

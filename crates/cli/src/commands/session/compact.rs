@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 use codetether_config::{Dollars, Model, Seconds};
 use codetether_event::Effort;
 
-use crate::args::{Format, RunArgs, effort, model};
+use crate::args::{Format, RunArgs, TurnArgs, model, turn::effort};
 use crate::exit::{Exit, Failure};
 use crate::run::{self, Wish};
 
@@ -55,15 +55,18 @@ pub(crate) fn run(args: CompactArgs) -> Result<Exit, Failure> {
     let CompactArgs { id, model, fallback, effort, max_output, max_time, max_cost, format, set, quiet } =
         args;
     let args = RunArgs {
-        resume: Some(id.unwrap_or_else(|| "last".to_owned())),
-        model,
-        fallback,
-        effort,
-        max_output,
-        max_time,
-        max_cost,
+        turn: TurnArgs {
+            resume: Some(id.unwrap_or_else(|| "last".to_owned())),
+            model,
+            fallback,
+            effort,
+            max_output,
+            max_time,
+            max_cost,
+            set,
+            ..TurnArgs::default()
+        },
         format,
-        set,
         quiet,
         ..RunArgs::default()
     };

@@ -1,12 +1,13 @@
 //! `codetether session show ID`: what was said and done, for a person.
 
 use codetether_event::{
-    AskEvent, AskKind, CallEvent, ContentPart, ContextEvent, Event, Message, NoteEvent, Reading, SampleEvent,
-    SampleOutcome, SessionEvent, SessionId, Structured, TurnEvent, todo_lines,
+    AskEvent, AskKind, CallEvent, ChildEvent, ContentPart, ContextEvent, Event, Message, NoteEvent,
+    ProcessEvent, Reading, Record, SampleEvent, SampleOutcome, SessionEvent, SessionId, Structured,
+    TurnEvent, todo_lines,
 };
 use codetether_journal::Layout;
 
-use crate::commands::session::time;
+use crate::commands::session::{steps, time};
 use crate::exit::{Exit, Failure};
 use crate::printer;
 
@@ -15,8 +16,9 @@ const LINES: usize = 12;
 
 pub(crate) fn run(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
     let loaded = codetether_journal::read::<Event>(layout.journal(id))?;
+    let steps = steps::ids(&loaded.records);
     for record in &loaded.records {
-        if let Some(text) = told(&record.event) {
+        if let Some(text) = told(record, steps.contains(&record.seq)) {
             printer::out(&format!("{} {}\n", time(record.at), printer::plain(&text).trim_end()))?;
         }
     }
@@ -30,10 +32,22 @@ pub(crate) fn run(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
 }
 
 /// A fact in words; none for those that a person need not see.
-fn told(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::Session(SessionEvent::Opened { session, root, build, .. }) => {
-            format!("session {session} in {root} ({build})")
+fn told(record: &Record, is_step: bool) -> Option<String> {
+    Some(match &record.event {
+        Event::Session(SessionEvent::Opened { session, root, build, parent, .. }) => {
+            let of =
+                parent.map(|parent| format!(", a child of session {}", parent.session)).unwrap_or_default();
+            format!("session {session} in {root} ({build}){of}")
+        }
+        Event::Child(ChildEvent::Spawned { item, session, agent, task, .. }) => {
+            format!("{item} starts a child, session {session}: {agent} \"{task}\"")
+        }
+        Event::Child(ChildEvent::Ended { session, outcome, steps, usage, .. }) => {
+            let outcome = serde_json::to_string(outcome).unwrap_or_default();
+            format!(
+                "child of session {session} ended after {steps} steps ({} tokens in, {} out): {outcome}",
+                usage.input, usage.output
+            )
         }
         Event::Session(SessionEvent::Adopted { root, build, .. }) => format!("taken up in {root} ({build})"),
         Event::Session(SessionEvent::Renamed { title }) => format!("title: {title}"),
@@ -64,6 +78,11 @@ fn told(event: &Event) -> Option<String> {
         Event::Turn(TurnEvent::Ended { outcome }) => {
             format!("turn ended: {}", serde_json::to_string(outcome).unwrap_or_default())
         }
+        Event::Process(ProcessEvent::Started { item, command, .. }) => {
+            format!("process {item} started: {}", shortened(command))
+        }
+        Event::Process(ProcessEvent::Exited { item, status, .. }) => format!("process {item} {status}"),
+        Event::Process(ProcessEvent::Lost { item, why }) => format!("process {item} is gone: {why}"),
         Event::Context(ContextEvent::Added { message, .. }) => {
             format!("context:\n{}", shortened(&message.text()))
         }
@@ -76,7 +95,8 @@ fn told(event: &Event) -> Option<String> {
                 SampleOutcome::Lost => "lost: the program ended before the answer\n".into(),
             };
             let read = structured.as_ref().map(reading).unwrap_or_default();
-            format!("model ({} tokens in, {} out):\n{failed}{said}{read}", usage.input, usage.output)
+            let step = if is_step { format!("step {}, ", record.seq) } else { String::new() };
+            format!("model ({step}{} tokens in, {} out):\n{failed}{said}{read}", usage.input, usage.output)
         }
         Event::Call(CallEvent::Ended { item, result, .. }) => {
             let failed = if result.error { " (failed)" } else { "" };

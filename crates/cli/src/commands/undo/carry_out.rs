@@ -170,7 +170,7 @@ fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
     let (runtime, opening) = (runtime()?, opening(past)?);
     runtime.block_on(async {
         let hosted = opening.resume(past.id, None, false).await?;
-        let outcome = carried_out(&hosted, op).await;
+        let outcome = carried_out(&hosted, hosted.opened_after(), op).await;
         hosted.close().await?;
         outcome
     })
@@ -191,6 +191,7 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
         purse: Purse::new(Arc::new(|_| None), place::ledger()?),
         environment: Arc::default(),
         limits: Limits::default(),
+        tool_room: usize::MAX,
         redactor: keys::redactor(),
         home: std::env::home_dir(),
         instructions: None,
@@ -198,6 +199,7 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
         audit: None,
         memory: Some(place::memory(&UndoLayer::default())?),
         rule_file: None,
+        children: None,
     };
     Ok(Opening {
         layout: past.layout.clone(),
@@ -208,8 +210,9 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
     })
 }
 
-async fn carried_out(hosted: &Hosted, op: Op) -> Result<Exit, Failure> {
-    let cursor = Cursor { after: hosted.opened_after(), open: Vec::new() };
+/// Asks the session, and says what came of it after this record.
+pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<Exit, Failure> {
+    let cursor = Cursor { after, open: Vec::new() };
     let mut subscription = hosted.subscribe(cursor);
     match hosted.submit(Principal::Local, op).await {
         Ok(_) => {}

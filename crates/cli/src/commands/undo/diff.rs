@@ -18,6 +18,12 @@ use crate::printer;
 const TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(past: &Past, args: &DiffArgs) -> Result<Exit, Failure> {
+    printer::out(&text(past, args)?)?;
+    Ok(Exit::Done)
+}
+
+/// The diff.
+pub(super) fn text(past: &Past, args: &DiffArgs) -> Result<String, Failure> {
     let meant: Vec<&Change> = past
         .files()
         .changes
@@ -43,8 +49,7 @@ pub(super) fn run(past: &Past, args: &DiffArgs) -> Result<Exit, Failure> {
             text.push_str(&one(&mut memory, &path, before.as_ref(), after.as_ref())?);
         }
     }
-    printer::out(&text)?;
-    Ok(Exit::Done)
+    Ok(text)
 }
 
 /// One file.

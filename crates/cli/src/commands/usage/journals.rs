@@ -27,12 +27,14 @@ fn spent(session: SessionId, records: &[Record]) -> Vec<Spent> {
     let mut project = String::new();
     let mut own = None;
     let mut replayed = false;
+    let mut top = session;
     let mut models: HashMap<ItemId, ModelId> = HashMap::new();
     let mut all = Vec::new();
     for record in records {
         match &record.event {
-            Event::Session(SessionEvent::Opened { root, forked, .. }) => {
+            Event::Session(SessionEvent::Opened { root, forked, parent, .. }) => {
                 project.clone_from(root);
+                top = parent.map_or(session, |parent| parent.root);
                 own = forked.map(|fork| fork.at);
             }
             Event::Session(SessionEvent::Adopted { root, .. }) => project.clone_from(root),
@@ -49,7 +51,7 @@ fn spent(session: SessionId, records: &[Record]) -> Vec<Spent> {
                 all.push(Spent {
                     at: record.at,
                     session,
-                    root: session,
+                    root: top,
                     item: *item,
                     project: project.clone(),
                     model,

@@ -45,7 +45,8 @@ fn kept(binary: &Path, home: &Home) -> Figure {
     let policy = Policy::new(Mode::WorkspaceWrite, &project).unwrap();
     let kept = Kept::start(binary, &policy).expect("cannot make a sandbox here");
     let null = fs::File::options().read(true).write(true).open("/dev/null").unwrap();
-    let job = Job { argv: vec!["true".into()], env: Vec::new(), dir: project.clone(), time: None };
+    let job =
+        Job { argv: vec!["true".into()], env: Vec::new(), dir: project.clone(), time: None, terminal: false };
     let inside = || {
         let running = kept.spawn(&job, [null.as_fd(), null.as_fd(), null.as_fd()]).unwrap();
         while let Report::Note(_) = is_end(running.next().unwrap()) {}
