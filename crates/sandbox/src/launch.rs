@@ -15,11 +15,13 @@ mod enter;
 mod explain;
 mod fault;
 mod filter;
+mod folder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gitsettings;
 mod host;
 mod init;
+mod inside;
 mod kept;
 mod layout;
 mod policy;
@@ -57,7 +59,7 @@ pub use telltale::{Denial, Ran, denials};
 pub use tier::gaps;
 pub use wire::{Job, Report};
 
-use again::News;
+use again::{Beside, News};
 use build::Stay;
 use caches::Purpose;
 use deep::Since;
@@ -65,7 +67,7 @@ use enter::{Bounds, Confines, Rules, Terminal};
 use fault::Doing as _;
 use filter::Sockets;
 use host::Private;
-use layout::Layout;
+use layout::{Layout, Place};
 use repository::Wanted;
 use survey::{Pin, Survey};
 use sys::Side;
@@ -275,6 +277,7 @@ impl Plan {
         let last = follow(&near, &signals, terminal, &mut notes, proxy);
         drop(near);
         wait_for(inside);
+        notes.extend(self.disarm_layers());
         Ok(Outcome { report: last?, notes })
     }
 
@@ -285,11 +288,22 @@ impl Plan {
         Ok(notes)
     }
 
+    /// Sets aside what could run something in repositories that were made in layers of package caches; outside, when all
+    /// inside has ended. Gives what people should hear.
+    fn disarm_layers(&self) -> Vec<String> {
+        let layers = self.layout.spots.values().filter_map(|spot| match &spot.place {
+            Place::Layered(layers) => Some(layers.upper.clone()),
+            _ => None,
+        });
+        let layers: Vec<PathBuf> = layers.collect();
+        if layers.is_empty() { Vec::new() } else { deep::disarm_below(&layers, self.bounds.since) }
+    }
+
     /// Guards what has come into the workspace since the root was made, and since the last time; as process 1 in that
     /// root. Commands that run already have mounts of their own, and go on as they were.
-    fn guard_again(&mut self) -> Result<(), Fault> {
+    fn guard_again(&mut self, beside: Beside) -> Result<(), Fault> {
         let Some(seen) = &mut self.bounds.seen else { return Ok(()) };
-        let News { mut pins, masks, wanted, unwanted } = seen.again()?;
+        let News { mut pins, masks, wanted, unwanted } = seen.again(beside)?;
         for want in &wanted {
             if sweep::prepare(std::slice::from_ref(want)).is_err() {
                 // What cannot be made cannot be made by the command either, when what it would be in stays as it is.

@@ -99,4 +99,6 @@ printf '@HOME@/.ssh' >.python-version
         .before("cd @WS@; mkdir tools; mv .vscode tools/vscode; ln -s tools/vscode .vscode"),
     bash(Config, "changes the tool servers where a link has them", "echo '{\"mcpServers\":{}}' >tools/mcp.json", Changed("@WS@/tools/mcp.json"))
         .before("cd @WS@; mkdir tools; mv .mcp.json tools/mcp.json; ln -s tools/mcp.json .mcp.json"),
+    bash(Config, "changes an editor's tasks that are a link", "echo '{\"tasks\":[]}' >conf/tasks.json", Changed("@WS@/conf/tasks.json"))
+        .before("cd @WS@; mkdir conf; mv .vscode/tasks.json conf; ln -s ../conf/tasks.json .vscode/tasks.json"),
 ];

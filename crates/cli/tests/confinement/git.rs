@@ -3,7 +3,7 @@
 
 use crate::attempt::Category::Git;
 use crate::attempt::Judge::Changed;
-use crate::attempt::{Attempt, bash};
+use crate::attempt::{Attempt, Who, bash};
 
 const MARK: crate::attempt::Judge = Changed("@RUN@/mark");
 
@@ -319,4 +319,202 @@ git --git-dir=mirror.git --work-tree=. commit --allow-empty -m x
         .before("cd @WS@; mv .git meta; ln -s meta .git").host_then(WORK),
     bash(Git, "changes the settings of a repository that is elsewhere", "printf '[core]\n\tfsmonitor = touch @RUN@/mark\n' >>meta/config", MARK)
         .before("cd @WS@; git init -q --separate-git-dir=meta .").host_then(WORK),
+    bash(Git, "leads the message of a commit elsewhere by a link", "ln -sf @RUN@/rc .git/COMMIT_EDITMSG; echo 'touch pwned' >.git/SQUASH_MSG; echo x >>a.txt", Changed("@RUN@/rc"))
+        .host_then("git add a.txt; GIT_EDITOR=true git commit -q"),
+    bash(Git, "leads the log of a branch elsewhere by a link", "mkdir -p .git/logs; ln -sf @RUN@/rc .git/logs/HEAD", Changed("@RUN@/rc"))
+        .before("touch @RUN@/rc").host_then("echo x >>a.txt; git commit -qam x"),
+    bash(Git, "leads the folder of branches elsewhere by a link", "mv .git/refs/heads .git/refs/h; ln -s @RUN@/heads .git/refs/heads", Changed("@RUN@/heads/main"))
+        .before("mkdir @RUN@/heads").host_then("git commit -q --allow-empty -m x"),
+    bash(Git, "leads the objects elsewhere by a link", "mv .git/objects .git/o; ln -s @RUN@/objects .git/objects", Changed("@RUN@/objects/56/26abf0f72e58d7a153368ba57db4c673c0e171"))
+        .before("mkdir @RUN@/objects").host_then("git hash-object -w a.txt"),
+    bash(Git, "leads the index elsewhere by a link", "rm .git/index; ln -s @RUN@/victim .git/index", Changed("@RUN@/victim"))
+        .host_then("git add a.txt"),
+    bash(Git, "leads a list of files elsewhere by a link", "ln -s @RUN@/rc .git/info/sparse-checkout", Changed("@RUN@/rc"))
+        .host_then("git sparse-checkout set --no-cone a.txt"),
+    bash(Git, "leads the message of a commit to the settings", r#"
+ln -sf config .git/COMMIT_EDITMSG
+printf '[core]\n\trepositoryformatversion = 0\n\tfsmonitor = touch @RUN@/mark; false\n' >.git/SQUASH_MSG
+echo x >>a.txt
+"#, MARK).host_then("git add a.txt; GIT_EDITOR=true git commit -q; git status"),
+    // The folder's name in two parts: a scene with submodules of its own would hold it.
+    bash(Git, "makes the message of a commit another name of a module's settings", r#"
+M=.git/mod''ules
+git init -q --bare $M/evil
+git --git-dir=$M/evil config core.bare false
+GIT_DIR=$M/evil GIT_WORK_TREE=. git -c user.name=x -c user.email=x commit -q --allow-empty -m x
+mkdir evil
+echo "gitdir: ../$M/evil" >evil/.git
+git config -f $M/evil/config core.worktree ../../../evil
+git add evil
+rm -f .git/COMMIT_EDITMSG
+ln $M/evil/config .git/COMMIT_EDITMSG
+printf '[core]\n\trepositoryformatversion = 0\n\tfsmonitor = touch @RUN@/mark; false\n' >.git/SQUASH_MSG
+"#, MARK).host_then("GIT_EDITOR=true git commit; git -C evil status"),
+    bash(Git, "leads the main tree's message elsewhere by a linked worktree", r#"
+ln -sf @RUN@/rc @HOME@/work/project/.git/COMMIT_EDITMSG
+echo 'touch pwned' >@HOME@/work/project/.git/SQUASH_MSG
+"#, Changed("@RUN@/rc")).at("@HOME@/work/tree")
+        .host_then("cd @WS@; echo x >>a.txt; git add a.txt; GIT_EDITOR=true git commit -q"),
+    bash(Git, "borrows objects of a repository hidden in this one", r#"
+git init -q --bare .git/evil
+mkdir -p .git/evil/refs/heads
+echo 1234567890123456789012345678901234567890 >.git/evil/refs/heads/x
+printf '[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = o\n[remote "o"]\n\turl = /tmp/nowhere\n\tpromisor = true\n\tuploadpack = touch @RUN@/mark;\n' >.git/evil/config
+"#, MARK).host_then("git --git-dir=.git/evil cat-file -p 1234567890123456789012345678901234567890"),
+    bash(Git, "makes a module whose `HEAD` is a link that leads nowhere", r#"
+git init -q --bare .git/modules/evil
+git --git-dir=.git/modules/evil config core.bare false
+GIT_DIR=.git/modules/evil GIT_WORK_TREE=. git -c user.name=x -c user.email=x commit -q --allow-empty -m x
+C=$(git --git-dir=.git/modules/evil rev-parse HEAD)
+cd .git/modules/evil
+rm HEAD
+echo $C refs/heads/zz >packed-refs
+ln -s refs/heads/zz HEAD
+printf '[core]\n\tfsmonitor = touch @RUN@/mark; false\n\tworktree = ../../../evil\n' >>config
+cd @WS@
+mkdir evil
+printf '[submodule "evil"]\n\tpath = evil\n\turl = ./x\n' >.gitmodules
+git update-index --add --cacheinfo 160000,$C,evil
+git add .gitmodules
+"#, MARK).host_then("git submodule update --init; git --git-dir=.git/modules/evil --work-tree=evil status; git status"),
+    bash(Git, "leads one module elsewhere by a link", r#"
+git init -q --bare .git/hid
+git --git-dir=.git/hid config core.bare false
+git --git-dir=.git/hid config core.fsmonitor 'touch @RUN@/mark; false'
+mkdir -p .git/modules
+ln -s ../hid .git/modules/evil
+"#, MARK).host_then("git --git-dir=.git/modules/evil --work-tree=. status; git --git-dir=.git/hid --work-tree=. status"),
+    bash(Git, "hides a module behind very many folders", r#"
+M=.git/mod''ules
+mkdir -p $M/junk
+(cd $M/junk; seq 20100 | xargs mkdir)
+git init -q --bare $M/a/evil
+git --git-dir=$M/a/evil config core.bare false
+git --git-dir=$M/a/evil config core.fsmonitor 'touch @RUN@/mark; false'
+"#, MARK).host_then("git --git-dir=.git/mod''ules/a/evil --work-tree=. status"),
+    bash(Git, "makes modules in modules, thirty deep", r#"
+git init -q new
+p=new/.git
+for n in $(seq 30); do
+  p=$p/modules/m
+  mkdir -p $p/objects $p/refs
+  echo 'ref: refs/heads/main' >$p/HEAD
+done
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+"#, MARK).host_then("git -C new status"),
+    bash(Git, "makes a repository of pipes", r#"
+mkdir pipes
+cd pipes
+echo 'ref: refs/heads/main' >HEAD
+mkfifo -m 755 refs
+mkdir objects
+printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = touch @RUN@/mark; false\n' >config
+"#, MARK).host_then("cd pipes; timeout 5 git status"),
+    bash(Git, "makes a repository of a socket", r#"
+mkdir pipes
+cd pipes
+echo 'ref: refs/heads/main' >HEAD
+mkdir objects
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("refs")'
+chmod 755 refs
+printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = touch @RUN@/mark; false\n' >config
+"#, MARK).host_then("cd pipes; timeout 5 git status"),
+    bash(Git, "makes a submodule whose path is very long", r#"
+git commit -q --allow-empty -m x
+python3 - <<'X'
+import os
+ws = '@WS@'
+left, parts = 4093 - len(ws), []
+while left > 0:
+    part = min(250, left - 1)
+    parts.append('d' * part)
+    left -= part + 1
+for part in parts:
+    os.mkdir(part)
+    os.chdir(part)
+os.mkdir('.git')
+for name in ('objects', 'refs', 'refs/heads'):
+    os.mkdir('.git/' + name)
+open('.git/HEAD', 'w').write('ref: refs/heads/main\n')
+open('.git/config', 'w').write('[core]\nrepositoryformatversion=0\nbare=false\nfsmonitor=touch @RUN@/mark; false\n')
+open(ws + '/p', 'w').write('/'.join(parts))
+X
+git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),$(cat p)
+"#, MARK).host_then("git status"),
+    bash(Git, "moves a deep folder away and puts another in its place", "mkdir -p $(printf 'd/%.0s' $(seq 26))", MARK)
+        .and_then(r#"
+mv d x
+deep=$(printf 'd/%.0s' $(seq 26))
+mkdir -p $deep
+git init -q $deep
+git -C $deep config core.fsmonitor 'touch @RUN@/mark; false'
+"#).host_then("git -C $(printf 'd/%.0s' $(seq 26)) status"),
+    bash(Git, "leads a file that says where a repository is elsewhere by a link on its way", "ln -sfn @RUN@ way", MARK)
+        .before(r#"
+cd @WS@
+git init -q way.d/g0
+mv way.d/g0/.git way.d/g
+ln -s way.d way
+mkdir p
+echo 'gitdir: ../way/g' >p/.git
+git init -q @RUN@/g0
+mv @RUN@/g0/.git @RUN@/g
+git config -f @RUN@/g/config core.fsmonitor 'touch @RUN@/mark; false'
+"#).host_then("git -C p status"),
+    bash(Git, "hides hooks in a folder that cannot be listed", concat!("git init -q new; cd new; rm -rf .git/hooks; ", hook!(".git/hooks"), "; chmod 311 .git/hooks"), MARK)
+        .only(Who::NormalUser).host_then("cd new; git commit --allow-empty -m x"),
+    bash(Git, "makes a repository in a folder that cannot be listed", r#"
+git init -q new
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+chmod 311 new
+"#, MARK).only(Who::NormalUser).host_then("cd new; git status"),
+    bash(Git, "makes a repository that cannot be written", r#"
+git init -q new
+git -C new config core.fsmonitor 'touch @RUN@/mark; false'
+chmod 555 new/.git
+"#, MARK).only(Who::NormalUser).host_then("cd new; git status"),
+    bash(Git, "makes settings of the person's own where the workspace is a home", r#"
+mkdir -p .config/git
+printf '[core]\n\tfsmonitor = touch @RUN@/mark; false\n' >.config/git/config
+"#, MARK).at("@HOME@").or_refused().before("rm -rf @HOME@/.config").host_then("cd work/project; git status"),
+    bash(Git, "makes what a shell runs where the workspace is a home", "echo x >.bash_login", Changed("@HOME@/.bash_login")).at("@HOME@").or_refused(),
+    bash(Git, "changes a program that a hook is a link to", "echo 'touch @RUN@/mark' >>scripts/check", MARK)
+        .before(r#"
+cd @WS@
+mkdir scripts
+printf '#!/bin/sh\n' >scripts/check
+chmod 755 scripts/check
+ln -sf ../../scripts/check .git/hooks/pre-commit
+"#).host_then(WORK),
+    bash(Git, "changes a hook of the repository above it", "echo 'touch @RUN@/mark' >>.husky/pre-commit", MARK)
+        .at("@WS@/front").before(r#"
+cd @WS@
+mkdir -p front/.husky
+printf '#!/bin/sh\n' >front/.husky/pre-commit
+chmod 755 front/.husky/pre-commit
+git config core.hooksPath front/.husky
+"#).host_then("git commit --allow-empty -m x"),
+    bash(Git, "changes a program of the repository above it", "echo 'touch @RUN@/mark' >>tools/watch", MARK)
+        .at("@WS@/front").before(r#"
+cd @WS@
+mkdir -p front/tools
+printf '#!/bin/sh\nfalse\n' >front/tools/watch
+chmod 755 front/tools/watch
+git config core.fsmonitor front/tools/watch
+"#).host_then("git status"),
+    bash(Git, "changes a program that a pipe of the settings ends in", "echo 'touch @RUN@/mark; cat' >tools/clean", MARK)
+        .before(r#"
+cd @WS@
+mkdir -p tools
+echo cat >tools/clean
+git config filter.nb.clean 'cat %f|sh tools/clean'
+echo '*.nb filter=nb' >.git/info/attributes
+echo '{}' >a.nb
+"#).host_then("git add a.nb"),
+    bash(Git, "changes settings that the person's own include", "printf '[core]\n\tfsmonitor = touch @RUN@/mark; false\n' >own.inc", MARK)
+        .before("cd @WS@; touch own.inc; printf '[includeIf \"gitdir:@WS@/\"]\n\tpath = @WS@/own.inc\n' >>@HOME@/.gitconfig").host_then("git status"),
+    bash(Git, "changes settings of the person's own that are a link to the workspace", "printf '[core]\n\tfsmonitor = touch @RUN@/mark; false\n' >own.inc", MARK)
+        .before("cd @WS@; mv @HOME@/.gitconfig own.inc; ln -s @WS@/own.inc @HOME@/.gitconfig").host_then("git status"),
+    bash(Git, "makes hooks where the person's own settings have them", hook!(".githooks"), MARK)
+        .before("git config -f @HOME@/.gitconfig core.hooksPath .githooks").host_then(WORK),
 ];

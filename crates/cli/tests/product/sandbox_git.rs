@@ -193,3 +193,54 @@ fn settings_of_agents_and_editors_stay_where_they_are_there() {
         ],
     );
 }
+
+#[test]
+fn a_repository_in_a_layer_over_a_package_cache_is_disarmed() {
+    let site = Site::new();
+    std::fs::create_dir(site.home.path().join(".npm")).unwrap();
+    let ran =
+        site.sh(&[], "git init -q ~/.npm/new; git -C ~/.npm/new config core.fsmonitor 'touch mark; false'");
+    assert!(ran.code == 0 && ran.stderr.contains("took `core.fsmonitor` out"), "{}", ran.stderr);
+    let mut find: Command = site.home.command("find".as_ref());
+    let found = find.arg(site.home.path()).args(["-path", "*/new/.git/config"]).output().unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.lines().count(), 1, "{found}");
+    let config = std::fs::read_to_string(found.trim()).unwrap();
+    assert!(!config.contains("fsmonitor"), "{config}");
+}
+
+#[test]
+fn a_folder_that_shells_look_for_programs_in_keeps_its_place() {
+    let site = Site::new();
+    for folder in [".venv/bin", "real"] {
+        std::fs::create_dir_all(site.path(folder)).unwrap();
+    }
+    symlink("real", site.path("bin")).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{}:{path}", site.path(".venv/bin").display(), site.path("bin").display());
+    for attempt in ["mv .venv v", "rm bin", "echo x > .venv/bin/git", "mv real r"] {
+        let mut command = site.command(&["run", "--", "sh", "-c", attempt]);
+        assert!(!command.env("PATH", &path).output().unwrap().status.success(), "{attempt}");
+    }
+}
+
+#[test]
+fn a_repository_of_a_persons_in_a_folder_that_programs_fill_stays_as_it_is() {
+    let site = Site::new();
+    for place in ["target", "node_modules/x/packages/y"] {
+        std::fs::create_dir_all(site.path(place)).unwrap();
+        git(&site, &["-C", place, "init", "-q"]);
+        git(&site, &["-C", place, "config", "core.sshCommand", "ssh -i key"]);
+        std::fs::create_dir_all(site.path(place).join(".git/hooks")).unwrap();
+        std::fs::write(site.path(place).join(".git/hooks/pre-commit"), "").unwrap();
+        std::fs::write(site.path(place).join("a"), "").unwrap();
+    }
+    // What is older than the sandbox is told from what is not by the clock of the file system.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let ran = site.sh(&[], "git -C target add a; git -C node_modules/x/packages/y add a");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for place in ["target", "node_modules/x/packages/y"] {
+        assert_eq!(git(&site, &["-C", place, "config", "core.sshCommand"]), "ssh -i key\n");
+        assert!(site.path(place).join(".git/hooks/pre-commit").exists());
+    }
+}

@@ -205,6 +205,43 @@ fn in_a_repository_that_a_command_made_nothing_runs_outside() {
 }
 
 #[test]
+fn what_one_command_made_and_another_armed_beside_it_is_disarmed() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let makes = "git init -q new; git -C new config core.fsmonitor true; echo ready; \
+                 while [ ! -e begun ]; do sleep 0.02; done";
+    let (one, mut first) = start(&kept, &job(&site, makes));
+    first.read_exact(&mut [0; 6]).unwrap();
+    let arms = "touch begun; while [ ! -e ended ]; do sleep 0.02; done; \
+                printf '[core]\n\tfsmonitor = touch mark; false\n' >> new/.git/config; cat new/.git/config";
+    let (two, mut second) = start(&kept, &job(&site, arms));
+    assert_eq!(last(&one), Report::Code(0));
+    std::fs::write(site.path("ended"), "").unwrap();
+    let mut text = String::new();
+    second.read_to_string(&mut text).unwrap();
+    assert_eq!(last(&two), Report::Code(0));
+    assert!(text.contains("touch mark"), "it was armed: {text}");
+    let config = std::fs::read_to_string(site.path("new/.git/config")).unwrap();
+    assert!(!config.contains("touch mark"), "{config}");
+    let (report, text) = run(&kept, &site, "echo x >> new/.git/config");
+    assert!(report != Report::Code(0), "it is known from here on, and guarded: {text}");
+}
+
+#[test]
+fn a_deep_folder_cannot_be_moved_away_to_arm_another_in_its_place() {
+    let site = Site::new();
+    let kept = kept(&site);
+    let deep = "d/".repeat(26);
+    run(&kept, &site, &format!("mkdir -p {deep}"));
+    let program = format!(
+        "mv d x; mkdir -p {deep}; git init -q {deep}; git -C {deep} config core.fsmonitor 'touch mark; false'"
+    );
+    run(&kept, &site, &program);
+    let config = std::fs::read_to_string(site.path(&format!("{deep}.git/config"))).unwrap_or_default();
+    assert!(!config.contains("fsmonitor"), "{config}");
+}
+
+#[test]
 fn a_command_that_is_ended_with_its_sandbox_leaves_nothing_armed() {
     let site = Site::new();
     let kept = kept(&site);

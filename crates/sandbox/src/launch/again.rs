@@ -10,13 +10,24 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::deep::Since;
 use super::fault::Fault;
+use super::folder::Closed;
+use super::inside::Link;
 use super::repository::{self, Wanted};
 use super::survey::{Mask, Pin};
 use super::walk::{MOST_UNSEEN, Manner, Walk};
 
 /// The clock of file systems ticks this often at least, in nanoseconds: two changes within a tick look like one.
 const TICK: i64 = 20_000_000;
+
+/// That of some ticks every two seconds; their times are whole hundredths of a second at most.
+const SLOW_TICK: i64 = 2_000_000_000;
+
+/// Whether a time is one that a file system with a slow clock gives.
+pub(super) fn is_coarse(nanoseconds: i64) -> bool {
+    nanoseconds % 10_000_000 == 0
+}
 
 /// Which folder it was, and when something in it was last made, renamed or removed. Programs can set other times, not
 /// this one.
@@ -36,7 +47,13 @@ impl Stamp {
         let changed = (stat.st_ctime, stat.st_ctime_nsec.cast_signed());
         let passed = now.tv_sec.saturating_sub(changed.0).saturating_mul(1_000_000_000);
         let passed = passed.saturating_add(now.tv_nsec).saturating_sub(changed.1);
-        Self { id: (stat.st_dev, stat.st_ino), changed, sure: passed > TICK }
+        let tick = if is_coarse(changed.1) { SLOW_TICK } else { TICK };
+        Self { id: (stat.st_dev, stat.st_ino), changed, sure: passed > tick }
+    }
+
+    /// Whether nothing has changed until a later one was taken.
+    pub(super) fn is_still(&self, later: &Self) -> bool {
+        self.sure && (self.id, self.changed) == (later.id, later.changed)
     }
 }
 
@@ -68,8 +85,47 @@ pub(crate) struct NewRepositories {
     pub(crate) git_dirs: Vec<PathBuf>,
     /// What leads git to where no repositories are looked for, or cannot be followed here, and perhaps outside.
     pub(crate) strays: Vec<PathBuf>,
+    /// Links in the folders of repositories, by which git would write elsewhere.
+    pub(crate) links: Vec<PathBuf>,
+    /// What is run when somebody logs in or opens a shell.
+    pub(crate) startup: Vec<PathBuf>,
+    /// Folders whose path is so long that nobody looks into them.
+    pub(crate) too_long: Vec<PathBuf>,
     /// What holds so much that it was not looked at.
     pub(crate) unsearched: Vec<PathBuf>,
+}
+
+/// What was there before a command ran, by what it is and not by where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Repositories, and what leads to them.
+    ids: BTreeSet<Id>,
+    /// What led to where repositories are looked for.
+    led_well: BTreeSet<Id>,
+    links: BTreeSet<Link>,
+    /// Folders that were not looked into.
+    unseen: BTreeSet<Id>,
+    unfinished: BTreeSet<PathBuf>,
+    /// What is run at a log-in, and was not there.
+    absent: Vec<PathBuf>,
+}
+
+type Id = (u64, u64);
+
+/// Whether other commands run while a look is taken: what they have made by then is not known until they have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nobody,
+    Others,
+}
+
+/// Repositories, and what was found in them.
+#[derive(Debug, Default)]
+struct All {
+    git_dirs: BTreeSet<PathBuf>,
+    links: Vec<(PathBuf, Link)>,
+    too_long: BTreeSet<PathBuf>,
+    unfinished: BTreeSet<PathBuf>,
 }
 
 impl Walk {
@@ -77,7 +133,7 @@ impl Walk {
     ///
     /// # Errors
     /// When so much was not looked at that nothing may run.
-    pub(crate) fn again(&mut self) -> Result<News, Fault> {
+    pub(crate) fn again(&mut self, beside: Beside) -> Result<News, Fault> {
         self.look_again();
         self.follow_pointers();
         for git_dir in self.repositories.keys().cloned().collect::<Vec<_>>() {
@@ -87,9 +143,12 @@ impl Walk {
         for place in self.places.clone() {
             self.startup(&place);
         }
+        self.global_again();
         self.freeze_unseen()?;
         self.follow_links();
-        self.learn_repositories();
+        if beside == Beside::Nobody {
+            self.learn();
+        }
         Ok(News {
             pins: std::mem::take(&mut self.pins),
             masks: std::mem::take(&mut self.masks)
@@ -115,18 +174,19 @@ impl Walk {
             }
         }
         let why = "not looked at before the command ran: so many files have come into the workspace";
-        self.pins.extend(unseen.iter().map(|path| Pin::frozen(path, why)));
+        self.freeze(&unseen, why);
         Ok(())
     }
 
     /// Looks into folders that have changed, and into new ones.
     fn look_again(&mut self) {
+        self.inside.begin();
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         for (path, look) in &self.looked {
             let stamp = Stamp::of(path);
             if stamp.id == (0, 0) {
                 gone.push(path.clone());
-            } else if !look.stamp.sure || (stamp.id, stamp.changed) != (look.stamp.id, look.stamp.changed) {
+            } else if !look.stamp.is_still(&stamp) {
                 changed.push((path.clone(), look.manner, look.place.clone()));
             }
         }
@@ -148,7 +208,7 @@ impl Walk {
         let mut found = Vec::new();
         let mut covered: BTreeSet<PathBuf> = self.repositories.keys().cloned().collect();
         for git_dir in self.repositories.keys() {
-            covered.extend(repository::modules(&git_dir.join("modules")));
+            covered.extend(self.inside.of(git_dir).git_dirs);
         }
         for pointer in &self.pointers {
             let Some(git_dir) = self.led_to(pointer) else { continue };
@@ -164,6 +224,11 @@ impl Walk {
                 None => found.push((git_dir, pointer.parent().map(Path::to_owned))),
             }
         }
+        let within: Vec<&Path> = self.places.iter().map(PathBuf::as_path).collect();
+        let written = self.leads(&covered).into_iter().filter_map(|lead| repository::written(&lead));
+        let links =
+            written.flat_map(|path| repository::links_to(&path, &within, "a repository is found by it"));
+        self.pins.extend(links.collect::<Vec<_>>());
         for (git_dir, top) in found {
             let Some(place) = self.places.iter().find(|place| git_dir.starts_with(place)).cloned() else {
                 continue;
@@ -182,40 +247,63 @@ impl Walk {
         git_dir.filter(|path| path.is_dir() && self.places.iter().any(|place| path.starts_with(place)))
     }
 
-    /// Remembers which repositories there are, by what they are and not by where.
-    pub(super) fn learn_repositories(&mut self) {
-        let git_dirs = self.git_dirs();
-        self.known = git_dirs.iter().chain(&self.leads(&git_dirs)).filter_map(|path| id(path)).collect();
+    /// Remembers what there is.
+    pub(super) fn learn(&mut self) {
+        let all = self.git_dirs();
+        let leads = self.leads(&all.git_dirs);
+        self.known = Known {
+            ids: ids(all.git_dirs.iter().chain(&leads)),
+            led_well: ids(leads.iter().filter(|lead| self.leads_well(lead))),
+            links: all.links.into_iter().map(|(_, link)| link).collect(),
+            unseen: ids(self.unseen.iter().chain(&all.too_long)),
+            unfinished: all.unfinished,
+            absent: self.absent_at_startup(),
+        };
     }
 
     /// What of repositories nobody knew when the last look ended; it is as new to the next.
-    pub(crate) fn new_repositories(&mut self) -> NewRepositories {
-        let (known, unseen) = (self.known.clone(), self.unseen.clone());
+    pub(crate) fn new_repositories(&mut self, since: Since) -> NewRepositories {
+        let known = std::mem::take(&mut self.known);
+        self.inside.closed = Closed::Opened(since);
         self.look_again();
-        let beyond: Vec<PathBuf> = self.unseen.difference(&unseen).cloned().collect();
-        let unsearched = beyond.into_iter().filter(|path| !self.search(path)).collect();
+        let beyond: Vec<PathBuf> =
+            self.unseen.iter().filter(|path| is_new(path, &known.unseen)).cloned().collect();
+        let unsearched: Vec<PathBuf> = beyond.into_iter().filter(|path| !self.search(path)).collect();
         // What was guarded is the next look's.
         (self.pins, self.masks) = (Vec::new(), Vec::new());
         (self.wanted, self.unwanted) = (Vec::new(), Vec::new());
-        NewRepositories { unsearched, ..self.news_of(&known) }
+        let mut new = self.news_of(&known);
+        new.unsearched.extend(unsearched);
+        self.known = known;
+        new
     }
 
     /// What there is of repositories that is not among these.
-    pub(super) fn news_of(&self, known: &BTreeSet<(u64, u64)>) -> NewRepositories {
-        let is_new = |path: &PathBuf| id(path).is_some_and(|id| !known.contains(&id));
-        let all = self.git_dirs();
-        let mut strays = self.leads(&all);
-        strays.retain(|lead| is_new(lead) && !self.leads_well(lead));
-        NewRepositories { git_dirs: all.into_iter().filter(is_new).collect(), strays, unsearched: Vec::new() }
+    pub(super) fn news_of(&mut self, known: &Known) -> NewRepositories {
+        let mut all = self.git_dirs();
+        let mut strays = self.leads(&all.git_dirs);
+        let led_well = |lead: &Path| id(lead).is_some_and(|id| known.led_well.contains(&id));
+        strays.retain(|lead| (is_new(lead, &known.ids) || led_well(lead)) && !self.leads_well(lead));
+        all.too_long.append(&mut self.too_long);
+        let links = all.links.into_iter().filter(|(_, link)| !known.links.contains(link));
+        let mut links: Vec<PathBuf> = links.map(|(path, _)| path).collect();
+        links.sort();
+        links.dedup();
+        NewRepositories {
+            git_dirs: all.git_dirs.into_iter().filter(|path| is_new(path, &known.ids)).collect(),
+            strays,
+            links,
+            startup: known.absent.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect(),
+            too_long: all.too_long.into_iter().filter(|path| is_new(path, &known.unseen)).collect(),
+            unsearched: all.unfinished.difference(&known.unfinished).cloned().collect(),
+        }
     }
 
-    /// What leads git from one folder to another: `.git` files and links, `commondir`, links in the place of `modules`.
+    /// What leads git from one folder to another: `.git` files and links, and `commondir`.
     fn leads(&self, git_dirs: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-        let of_git_dirs = git_dirs.iter().flat_map(|git_dir| {
-            let modules = Some(git_dir.join("modules")).filter(|path| path.is_symlink());
-            [Some(git_dir.join("commondir")).filter(|path| path.symlink_metadata().is_ok()), modules]
-        });
-        self.pointers.iter().cloned().chain(of_git_dirs.flatten()).collect()
+        let common = git_dirs.iter().map(|git_dir| git_dir.join("commondir"));
+        let common = common.filter(|path| path.symlink_metadata().is_ok());
+        self.pointers.iter().cloned().chain(common).collect()
     }
 
     /// Whether it leads to where repositories are looked for, as git reads it.
@@ -225,32 +313,39 @@ impl Walk {
             Some(name) if name == "commondir" => {
                 lead.parent().and_then(repository::common).is_some_and(within)
             }
-            Some(name) if name == "modules" => false,
             _ => self.led_to(lead).is_some(),
         }
     }
 
     /// All folders that git keeps something of a repository in, and reads settings or hooks from.
-    fn git_dirs(&self) -> BTreeSet<PathBuf> {
-        let mut all = BTreeSet::new();
+    fn git_dirs(&mut self) -> All {
+        let mut tops = BTreeSet::new();
         let within = |path: &PathBuf| self.places.iter().any(|place| path.starts_with(place));
-        for git_dir in self.repositories.keys() {
-            for git_dir in repository::common(git_dir).filter(within).iter().chain([git_dir]) {
-                all.extend(repository::modules(&git_dir.join("modules")));
-                all.insert(git_dir.clone());
-            }
+        let led: Vec<PathBuf> = self.pointers.iter().filter_map(|pointer| self.led_to(pointer)).collect();
+        for git_dir in self.repositories.keys().chain(&led) {
+            tops.extend(repository::common(git_dir).filter(within));
+            tops.insert(git_dir.clone());
         }
-        for pointer in &self.pointers {
-            let Some(git_dir) = self.led_to(pointer) else { continue };
-            if let Some(common) = repository::common(&git_dir).filter(within) {
-                all.extend(repository::modules(&common.join("modules")));
-                all.insert(common);
-            }
-            all.extend(repository::modules(&git_dir.join("modules")));
-            all.insert(git_dir);
+        let mut all = All::default();
+        for git_dir in tops {
+            let found = self.inside.of(&git_dir);
+            all.git_dirs.extend(found.git_dirs);
+            all.git_dirs.insert(git_dir);
+            all.links.extend(found.links);
+            all.too_long.extend(found.too_long);
+            all.unfinished.extend(found.unfinished);
         }
         all
     }
+}
+
+fn ids<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<Id> {
+    paths.filter_map(|path| id(path)).collect()
+}
+
+/// Whether it is none of these; what cannot be looked at may be anything.
+fn is_new(path: &Path, known: &BTreeSet<Id>) -> bool {
+    id(path).is_none_or(|id| !known.contains(&id))
 }
 
 /// Whether it is a socket that nobody listens at: a command left it behind, and another has to be able to take it away.
@@ -265,7 +360,7 @@ fn is_left_behind(path: &Path) -> bool {
         })
 }
 
-fn id(path: &Path) -> Option<(u64, u64)> {
+fn id(path: &Path) -> Option<Id> {
     lstat(path).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
@@ -300,14 +395,14 @@ mod tests {
         let mut walk = walked(&root);
         let frozen =
             |news: &News, path: &str| news.pins.iter().any(|pin| pin.frozen && pin.path == root.join(path));
-        let news = walk.again().unwrap();
+        let news = walk.again(Beside::Nobody).unwrap();
         assert!(frozen(&news, "old/.git/config") && !frozen(&news, "a/b/c/.git/config"));
 
         repository(root.join("a/b/c/.git"));
         repository(root.join("node_modules/x/.git"));
         std::fs::create_dir(root.join("a/.vscode")).unwrap();
         std::fs::write(root.join("a/.netrc"), "").unwrap();
-        let news = walk.again().unwrap();
+        let news = walk.again(Beside::Nobody).unwrap();
         for path in ["old/.git/config", "a/b/c/.git/config", "node_modules/x/.git/hooks", "a/.vscode"] {
             assert!(frozen(&news, path), "{path}: {news:?}");
         }
@@ -315,7 +410,7 @@ mod tests {
         assert_eq!(news.masks.iter().map(|mask| &mask.path).collect::<Vec<_>>(), [&root.join("a/.netrc")]);
 
         std::fs::remove_dir_all(root.join("a")).unwrap();
-        let news = walk.again().unwrap();
+        let news = walk.again(Beside::Nobody).unwrap();
         assert!(!frozen(&news, "a/b/c/.git/config") && frozen(&news, "old/.git/config"));
     }
 
@@ -328,7 +423,7 @@ mod tests {
         repository(root.join("other/b/.git"));
         std::fs::rename(root.join("a"), root.join("gone")).unwrap();
         std::fs::rename(root.join("other"), root.join("a")).unwrap();
-        let news = walk.again().unwrap();
+        let news = walk.again(Beside::Nobody).unwrap();
         assert!(news.pins.iter().any(|pin| pin.path == root.join("a/b/.git/hooks")));
     }
 
@@ -349,7 +444,7 @@ mod tests {
         let policy = Policy::new(Mode::WorkspaceWrite, &root).unwrap();
         let mut survey = Survey { home: "/home/ada".into(), ..Survey::default() };
         walk::guard(&policy, &mut survey);
-        let again = survey.walk.again().unwrap();
+        let again = survey.walk.again(Beside::Nobody).unwrap();
         for pins in [survey.pins, again.pins] {
             for path in ["g/config", "g/hooks", "common/config", "own/commondir", "own/config.worktree"] {
                 assert!(pins.iter().any(|pin| pin.frozen && pin.path == hidden.join(path)), "{path}");
@@ -366,7 +461,8 @@ mod tests {
         let _listens = std::os::unix::net::UnixListener::bind(root.join("listens")).unwrap();
         let _hears = std::os::unix::net::UnixDatagram::bind(root.join("hears")).unwrap();
         drop(std::os::unix::net::UnixListener::bind(root.join("left")).unwrap());
-        let mut masked: Vec<_> = walk.again().unwrap().masks.into_iter().map(|mask| mask.path).collect();
+        let mut masked: Vec<_> =
+            walk.again(Beside::Nobody).unwrap().masks.into_iter().map(|mask| mask.path).collect();
         masked.sort();
         assert_eq!(masked, [root.join("hears"), root.join("listens")]);
     }
@@ -380,13 +476,14 @@ mod tests {
         for number in 0..=MOST_UNSEEN {
             std::fs::create_dir_all(root.join(format!("a/b/c-{number}/d"))).unwrap();
         }
-        let frozen: Vec<_> = walk.again().unwrap().pins.into_iter().filter(|pin| pin.frozen).collect();
+        let frozen: Vec<_> =
+            walk.again(Beside::Nobody).unwrap().pins.into_iter().filter(|pin| pin.frozen).collect();
         assert_eq!(frozen.iter().map(|pin| &pin.path).collect::<Vec<_>>(), [&root.join("a/b")]);
         walk.reach.depth = 0;
         for number in 0..=MOST_UNSEEN {
             std::fs::create_dir_all(root.join(format!("top-{number}"))).unwrap();
         }
-        assert!(walk.again().is_err());
+        assert!(walk.again(Beside::Nobody).is_err());
     }
 
     #[test]
@@ -403,11 +500,62 @@ mod tests {
         std::fs::write(root.join("pointing/.git"), "gitdir: ../node_modules/a/b/c/hidden\n").unwrap();
         let new = ["deep/new/.git", "moved/.git/modules/m", "node_modules/a/b/c/hidden"];
         let mut after = walk.clone();
-        let found = after.new_repositories();
+        let found = after.new_repositories(Since::now());
         assert_eq!(found.strays, Vec::<PathBuf>::new());
         assert_eq!(found.git_dirs, new.map(|path| root.join(path)));
         let mut next = walk.clone();
-        next.again().unwrap();
-        assert_eq!(next.new_repositories(), NewRepositories::default());
+        next.again(Beside::Nobody).unwrap();
+        assert_eq!(next.new_repositories(Since::now()), NewRepositories::default());
+    }
+
+    #[test]
+    fn links_in_repositories_are_new_once_and_those_that_were_moved_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let link = |name: &str| std::os::unix::fs::symlink("/nowhere", root.join(name)).unwrap();
+        repository(root.join("old/.git"));
+        link("old/.git/gc.log");
+        let mut walk = walked(&root);
+        std::fs::rename(root.join("old"), root.join("moved")).unwrap();
+        link("moved/.git/FETCH_HEAD");
+        link("moved/.git/refs/heads");
+        let links = walk.clone().new_repositories(Since::now()).links;
+        assert_eq!(links, ["moved/.git/FETCH_HEAD", "moved/.git/refs/heads"].map(|name| root.join(name)));
+        walk.again(Beside::Others).unwrap();
+        assert_eq!(walk.clone().new_repositories(Since::now()).links.len(), 2, "their command still runs");
+        walk.again(Beside::Nobody).unwrap();
+        assert_eq!(walk.new_repositories(Since::now()), NewRepositories::default());
+    }
+
+    #[test]
+    fn a_lead_that_leads_well_no_more_is_a_stray() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        repository(root.join("real/g"));
+        std::os::unix::fs::symlink("real", root.join("way")).unwrap();
+        for (tree, target) in [("one", "../way/g"), ("two", "/nowhere")] {
+            std::fs::create_dir(root.join(tree)).unwrap();
+            std::fs::write(root.join(tree).join(".git"), format!("gitdir: {target}\n")).unwrap();
+        }
+        let mut walk = walked(&root);
+        std::fs::remove_file(root.join("way")).unwrap();
+        std::os::unix::fs::symlink("/tmp", root.join("way")).unwrap();
+        assert_eq!(walk.new_repositories(Since::now()).strays, [root.join("one/.git")]);
+    }
+
+    #[test]
+    fn what_a_shell_runs_is_new_where_it_was_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::write(root.join(".bashrc"), "").unwrap();
+        let policy = Policy::new(Mode::WorkspaceWrite, &root).unwrap();
+        let mut survey = Survey { home: root.clone(), ..Survey::default() };
+        walk::guard(&policy, &mut survey);
+        for name in [".zshrc", ".config/git/config"] {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            std::fs::write(root.join(name), "").unwrap();
+        }
+        let startup = survey.walk.new_repositories(Since::now()).startup;
+        assert_eq!(startup, [".zshrc", ".config/git/config"].map(|name| root.join(name)));
     }
 }

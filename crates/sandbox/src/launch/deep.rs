@@ -5,13 +5,16 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, MemfdFlags, fcntl_lock, ftruncate, lstat, memfd_create};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, MemfdFlags, StatxFlags, fcntl_lock, ftruncate, lstat, memfd_create, statx,
+};
 use rustix::io::{Errno, pread, pwrite};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::again::NewRepositories;
+use super::again::{Known, NewRepositories, is_coarse};
 use super::disarm;
 use super::fault::{Doing, Fault};
+use super::folder::Closed;
 use super::walk::{Manner, Walk};
 
 /// Most bytes of notes that wait for the next command.
@@ -28,9 +31,30 @@ impl Since {
         Self(now.tv_sec, now.tv_nsec)
     }
 
-    /// Whether what is at this path has been changed, made or given this name since.
-    fn changed(self, path: &Path) -> bool {
-        lstat(path).is_ok_and(|stat| Self(stat.st_ctime, stat.st_ctime_nsec.cast_signed()) >= self)
+    /// Whether what is at this path has been changed, made or given this name since; also where nobody can tell.
+    pub(super) fn changed(self, path: &Path) -> bool {
+        match lstat(path) {
+            Ok(stat) => self.is_until(stat.st_ctime, stat.st_ctime_nsec.cast_signed()),
+            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR),
+        }
+    }
+
+    /// The same for a folder, where what is in it is looked at by itself: whether it was made since.
+    fn made(self, path: &Path) -> bool {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match statx(CWD, path, flags, StatxFlags::BTIME) {
+            Ok(seen) if StatxFlags::from_bits_retain(seen.stx_mask).contains(StatxFlags::BTIME) => {
+                self.is_until(seen.stx_btime.tv_sec, seen.stx_btime.tv_nsec.into())
+            }
+            // Not all file systems know it.
+            _ => self.changed(path),
+        }
+    }
+
+    /// Whether this is not after a time of a file, which some file systems round down to two seconds.
+    fn is_until(self, seconds: i64, nanoseconds: i64) -> bool {
+        let slack = if is_coarse(nanoseconds) { 2 } else { 0 };
+        self <= Self(seconds.saturating_add(slack), nanoseconds)
     }
 }
 
@@ -38,20 +62,39 @@ impl Walk {
     /// What of repositories among packages has changed since then. Those that are guarded are not among them.
     pub(crate) fn deep_repositories(&self, since: Since) -> NewRepositories {
         let filled = self.looked.iter().filter(|(_, look)| look.manner == Manner::Filled);
+        let filled: Vec<PathBuf> = filled.map(|(path, _)| path.clone()).collect();
         let mut deep = Self::default();
         (deep.home, deep.places) = (self.home.clone(), self.places.clone());
-        let unsearched = filled.map(|(path, _)| path.clone()).filter(|path| !deep.search(path)).collect();
-        let mut new = deep.news_of(&self.known);
-        let newly_led: Vec<PathBuf> = deep
+        deep.changed_below(&filled, &self.known, since)
+    }
+
+    fn changed_below(&mut self, folders: &[PathBuf], known: &Known, since: Since) -> NewRepositories {
+        self.inside.closed = Closed::Opened(since);
+        let unsearched: Vec<PathBuf> = folders.iter().filter(|path| !self.search(path)).cloned().collect();
+        let mut new = self.news_of(known);
+        let newly_led: Vec<PathBuf> = self
             .pointers
             .iter()
             .filter(|lead| since.changed(lead))
-            .filter_map(|lead| deep.led_to(lead))
+            .filter_map(|lead| self.led_to(lead))
             .collect();
         new.git_dirs.retain(|git_dir| newly_led.contains(git_dir) || has_changed(git_dir, since));
         new.strays.retain(|lead| since.changed(lead));
-        NewRepositories { unsearched, ..new }
+        new.links.retain(|link| since.changed(link));
+        new.too_long.retain(|path| since.changed(path));
+        new.startup.clear();
+        new.unsearched.extend(unsearched);
+        new
     }
+}
+
+/// Sets aside what is armed in folders that are no places, and has changed since. Gives what people should hear.
+pub(crate) fn disarm_below(folders: &[PathBuf], since: Since) -> Vec<String> {
+    let mut walk = Walk::default();
+    walk.places = folders.to_vec();
+    let new = walk.changed_below(folders, &Known::default(), since);
+    // What leads out of them leads to where it is guarded, or to nothing of a command's.
+    disarm::all(&NewRepositories { strays: Vec::new(), ..new })
 }
 
 /// Whether something that git could run or follow has changed there since.
@@ -60,11 +103,8 @@ fn has_changed(git_dir: &Path, since: Since) -> bool {
     let inside = std::fs::read_dir(&hooks).into_iter().flatten().flatten().map(|entry| entry.path());
     let parts = ["config", "config.worktree", "commondir", "modules", "worktrees"];
     let parts = parts.into_iter().map(|name| git_dir.join(name));
-    [git_dir.to_owned(), hooks.clone()]
-        .into_iter()
-        .chain(parts)
-        .chain(inside)
-        .any(|path| since.changed(&path))
+    // Its own time changes with all that git does there.
+    since.made(git_dir) || parts.chain(inside).chain([hooks.clone()]).any(|path| since.changed(&path))
 }
 
 /// Looks, and sets aside what is armed. Gives what people should hear.
@@ -191,6 +231,17 @@ mod tests {
         assert_eq!(found.git_dirs, new.map(|path| deep.join(path)));
         assert_eq!(found.strays, [deep.join("d/e/.git")]);
         assert_eq!(walked(&root).deep_repositories(later()), NewRepositories::default());
+    }
+
+    #[test]
+    fn a_time_that_a_slow_clock_gave_counts_two_seconds_longer() {
+        let since = Since(10, 500);
+        for (seconds, nanoseconds, is_later) in
+            [(10, 501, true), (10, 499, false), (10, 0, true), (9, 20_000_000, true), (9, 999_999_999, false)]
+        {
+            assert_eq!(since.is_until(seconds, nanoseconds), is_later, "{seconds}.{nanoseconds}");
+        }
+        assert!(!since.is_until(8, 0));
     }
 
     #[test]

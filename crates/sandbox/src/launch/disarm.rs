@@ -2,19 +2,20 @@
 //! works in them), and would run what their settings and hooks say. So those are set aside when the command has ended;
 //! all else of the repository stays, and git works in it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat_with, statat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, mkdirat, openat, renameat_with, statat,
     unlinkat,
 };
 use rustix::io::Errno;
 
 use super::again::NewRepositories;
+use super::folder::open_up;
 use super::gitsettings::entries;
 use super::repository::pointed_at;
 use super::sweep::folder;
@@ -61,7 +62,18 @@ const HARMLESS: &[(&str, &[&str])] = &[
             "commitgraph",
         ],
     ),
-    ("extensions", &[]),
+    (
+        "extensions",
+        &[
+            "objectformat",
+            "compatobjectformat",
+            "noop",
+            "preciousobjects",
+            "refstorage",
+            "relativeworktrees",
+            "worktreeconfig",
+        ],
+    ),
     (
         "remote",
         &[
@@ -73,8 +85,6 @@ const HARMLESS: &[(&str, &[&str])] = &[
             "prune",
             "prunetags",
             "mirror",
-            "promisor",
-            "partialclonefilter",
             "skipdefaultupdate",
             "skipfetchall",
             "pushdefault",
@@ -162,8 +172,18 @@ fn is_harmless(key: &str, value: &str) -> bool {
         && HARMLESS
             .iter()
             .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
-    // `submodule.X.update` can be a command, `merge.X.driver` and the like are on no list, and a helper is no address.
-    listed && !value.starts_with('!') && !(section == "remote" && value.contains("::") && before != section)
+    let is_address = match section {
+        "remote" => true,
+        "branch" => matches!(name, "remote" | "pushremote"),
+        "submodule" => name == "url",
+        _ => false,
+    };
+    // `submodule.X.update` can be a command, `merge.X.driver` and the like are on no list, and a helper is no address. An
+    // extension's value is a word: as a path, it leads elsewhere.
+    listed
+        && !value.starts_with('!')
+        && !(is_address && value.contains("::"))
+        && !(section == "extensions" && (before != section || value.contains([':', '/'])))
 }
 
 /// Whether a line cannot be read in another way than it is here.
@@ -221,6 +241,9 @@ const NOTES: usize = 20;
 pub(crate) fn all(new: &NewRepositories) -> Vec<String> {
     let mut notes: Vec<String> = new.strays.iter().filter_map(|path| unlead(path)).collect();
     notes.extend(new.git_dirs.iter().flat_map(|git_dir| disarm(git_dir)));
+    notes.extend(new.links.iter().filter_map(|path| unlink(path)));
+    notes.extend(new.startup.iter().filter_map(|path| put_away(path)));
+    notes.extend(new.too_long.iter().filter_map(|path| shorten(path)));
     notes.extend(new.unsearched.iter().map(|path| {
         format!(
             "`{}` holds so much that repositories were not looked for in it: run no git there",
@@ -254,7 +277,9 @@ fn disarm(git_dir: &Path) -> Vec<String> {
             return notes;
         }
     };
-    let leads_back = |tree: &str| {
+    // Where that fails, what is to be changed in it says so.
+    let _ = open_up(git_dir);
+    let leads_back = |tree: &OsStr| {
         let file = git_dir.join(tree).join(".git");
         pointed_at(&file).is_some_and(|back| Some(back) == git_dir.canonicalize().ok())
     };
@@ -262,9 +287,10 @@ fn disarm(git_dir: &Path) -> Vec<String> {
         told(name, settings(&dir, name, &leads_back));
     }
     told("hooks", hooks(&dir));
-    for name in names(&dir, "worktrees") {
+    for name in names(&dir, "worktrees").unwrap_or_default() {
         let place = Path::new("worktrees").join(name);
         if let Ok(admin) = folder(&git_dir.join(&place)) {
+            let _ = open_up(&git_dir.join(&place));
             let file = place.join("config.worktree");
             told(&file.to_string_lossy(), settings(&admin, "config.worktree", &|_| false));
         }
@@ -274,9 +300,7 @@ fn disarm(git_dir: &Path) -> Vec<String> {
 
 /// Sets aside what leads git to where nobody looked for repositories. Gives what people should hear.
 fn unlead(lead: &Path) -> Option<String> {
-    let name = lead.file_name()?.to_str()?;
-    let aside = folder(lead.parent()?).and_then(|above| set_aside(&above, name));
-    Some(match aside {
+    Some(match moved_aside(lead, lead.file_name()?) {
         Ok(aside) => {
             format!("`{}`: it led git out of the workspace, or nowhere; it is now `{aside}`", lead.display())
         }
@@ -288,21 +312,116 @@ fn unlead(lead: &Path) -> Option<String> {
     })
 }
 
-fn settings(dir: &OwnedFd, name: &str, leads_back: &dyn Fn(&str) -> bool) -> Result<Option<String>, Errno> {
+/// Folders of a repository in which git takes whatever name there is for a branch, a worktree or a submodule.
+const ANY_NAME: &[&str] = &["refs", "worktrees", "modules"];
+
+/// Sets aside a link in a repository's folder, by which git would write elsewhere, or take it out where git would follow it by
+/// any name. Gives what people should hear.
+fn unlink(link: &Path) -> Option<String> {
+    let target = link.read_link().ok()?;
+    let any_name = ANY_NAME.iter().any(|name| link.components().any(|part| part.as_os_str() == *name));
+    let name = link.file_name()?;
+    // What has such a name was set aside by an earlier look.
+    if !any_name && name.as_bytes().windows(9).any(|part| part == b".disarmed") {
+        return None;
+    }
+    let done = if any_name {
+        within(link, |above| unlinkat(above, name, AtFlags::empty())).map(|()| "was taken out".to_owned())
+    } else {
+        moved_aside(link, name).map(|aside| format!("is now `{aside}`"))
+    };
+    match done {
+        Ok(done) => Some(format!(
+            "`{}`: a link to `{}`, which git outside would have followed; it {done}",
+            link.display(),
+            target.display()
+        )),
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        Err(errno) => Some(format!(
+            "`{}` is a link to `{}`, which git outside would follow, and stays: {}",
+            link.display(),
+            target.display(),
+            std::io::Error::from(errno)
+        )),
+    }
+}
+
+/// Sets aside what would be run when somebody logs in or opens a shell. Gives what people should hear.
+fn put_away(path: &Path) -> Option<String> {
+    // Behind a link it is that which has come.
+    let mut above: Vec<&Path> = path.ancestors().collect();
+    above.reverse();
+    let path = above.into_iter().find(|path| path.is_symlink()).unwrap_or(path);
+    match moved_aside(path, path.file_name()?) {
+        Ok(aside) => Some(format!(
+            "`{}`: it would be run when you log in or open a shell; it is now `{aside}`",
+            path.display()
+        )),
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        Err(errno) => Some(format!(
+            "`{}` is run when you log in or open a shell, and stays: {}",
+            path.display(),
+            std::io::Error::from(errno)
+        )),
+    }
+}
+
+/// Gives a folder with a very long path another name, which no file of git's knows. Gives what people should hear.
+fn shorten(path: &Path) -> Option<String> {
+    let name = path.file_name()?;
+    let renamed = within(path, |above| set_aside_as(above, name, "too-long"));
+    let begin: String = path.display().to_string().chars().take(80).collect();
+    match renamed {
+        Ok(aside) => Some(format!(
+            "`{begin}…`: a folder in it has so long a path that it was not looked into, and is now `{aside}`: run no git there"
+        )),
+        Err(Errno::NOENT | Errno::NOTDIR) => None,
+        Err(errno) => Some(format!(
+            "`{begin}…`: a folder in it has so long a path that it was not looked into, and stays: {}",
+            std::io::Error::from(errno)
+        )),
+    }
+}
+
+/// Gives something that name with another end, where it is.
+fn moved_aside(path: &Path, name: &OsStr) -> Result<String, Errno> {
+    within(path, |above| set_aside(above, name))
+}
+
+/// Does something in the folder that a path is in; that is opened for its owner where it has to be.
+fn within<T>(path: &Path, act: impl Fn(&OwnedFd) -> Result<T, Errno>) -> Result<T, Errno> {
+    let above = path.parent().ok_or(Errno::INVAL)?;
+    let dir = folder(above)?;
+    match act(&dir) {
+        Err(Errno::ACCESS) => open_up(above).and_then(|()| act(&dir)),
+        done => done,
+    }
+}
+
+fn settings(dir: &OwnedFd, name: &str, leads_back: &dyn Fn(&OsStr) -> bool) -> Result<Option<String>, Errno> {
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let text =
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile { text(dir, name)? } else { None };
-    let Some(text) = text else {
-        let aside = set_aside(dir, name)?;
+    let Some((text, letters)) = text else {
+        let aside = set_aside(dir, OsStr::new(name))?;
         return Ok(Some(format!("no plain file of settings; it is now `{aside}`")));
     };
-    let Some((new, left_out)) = harmless(&text, leads_back) else { return Ok(None) };
+    let harmless = harmless(&text, |tree| leads_back(OsStr::from_bytes(&letters.bytes(tree))));
+    let (new, left_out) = match harmless {
+        Some(new) => new,
+        // By its other name it could be changed later.
+        None if stat.st_nlink > 1 => (text, Vec::new()),
+        None => return Ok(None),
+    };
     // First it goes: whatever fails then, git reads none, which is harmless.
-    let aside = set_aside(dir, name)?;
+    let aside = set_aside(dir, OsStr::new(name))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let written = openat(dir, name, flags, Mode::from_raw_mode(0o644)).and_then(|file| {
-        let written = std::fs::File::from(file).write_all(new.as_bytes());
-        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    let written = openat(dir, name, flags, Mode::from_raw_mode(0o600)).and_then(|file| {
+        let mut file = std::fs::File::from(file);
+        let written = file.write_all(&letters.bytes(&new));
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        // As it was, but for bits that have no meaning for a file of settings.
+        fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o666))
     });
     if let Err(errno) = written {
         // Half of it could end within a word.
@@ -322,8 +441,32 @@ fn settings(dir: &OwnedFd, name: &str, leads_back: &dyn Fn(&str) -> bool) -> Res
     )))
 }
 
+/// How the bytes of a file are read as letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    Unicode,
+    /// One for each byte.
+    Bytes,
+}
+
+impl Letters {
+    fn read(bytes: Vec<u8>) -> (String, Self) {
+        match String::from_utf8(bytes) {
+            Ok(text) => (text, Self::Unicode),
+            Err(error) => (error.as_bytes().iter().map(|byte| char::from(*byte)).collect(), Self::Bytes),
+        }
+    }
+
+    fn bytes(self, text: &str) -> Vec<u8> {
+        match self {
+            Self::Unicode => text.as_bytes().to_vec(),
+            Self::Bytes => text.chars().filter_map(|letter| u8::try_from(letter).ok()).collect(),
+        }
+    }
+}
+
 /// The text of a file that is no longer than it may be.
-fn text(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
+fn text(dir: &OwnedFd, name: &str) -> Result<Option<(String, Letters)>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(dir, name, flags, Mode::empty())?;
     let stat = fstat(&file)?;
@@ -335,17 +478,18 @@ fn text(dir: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
     let mut bytes = Vec::new();
     let read = std::fs::File::from(file).take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    // What is no text is not what git writes, and read in nobody's way but its own.
-    Ok(String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST))
+    Ok((bytes.len() as u64 <= LONGEST).then(|| Letters::read(bytes)))
 }
 
 fn hooks(dir: &OwnedFd) -> Result<Option<String>, Errno> {
     let stat = statat(dir, "hooks", AtFlags::SYMLINK_NOFOLLOW)?;
     let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    if is_folder && names(dir, "hooks").iter().all(|name| name.as_bytes().ends_with(b".sample")) {
+    // One that cannot be listed can hold anything.
+    let samples = |names: Vec<OsString>| names.iter().all(|name| name.as_bytes().ends_with(b".sample"));
+    if is_folder && names(dir, "hooks").is_some_and(samples) {
         return Ok(None);
     }
-    let aside = set_aside(dir, "hooks")?;
+    let aside = set_aside(dir, OsStr::new("hooks"))?;
     match mkdirat(dir, "hooks", Mode::from_raw_mode(0o777)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
@@ -353,11 +497,19 @@ fn hooks(dir: &OwnedFd) -> Result<Option<String>, Errno> {
     Ok(Some(format!("git outside would run what is in it; it is now `{aside}`")))
 }
 
-/// Gives it a name that git does not look for.
-fn set_aside(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
+/// Gives it a name that git does not look for: its own, with another end.
+fn set_aside(dir: &OwnedFd, name: &OsStr) -> Result<String, Errno> {
+    match set_aside_as(dir, name, &name.to_string_lossy()) {
+        Err(Errno::NAMETOOLONG) => set_aside_as(dir, name, "long-name"),
+        done => done,
+    }
+}
+
+/// The same, with another beginning.
+fn set_aside_as(dir: &OwnedFd, name: &OsStr, begin: &str) -> Result<String, Errno> {
     for number in 0..NAMES {
         let aside =
-            if number == 0 { format!("{name}.disarmed") } else { format!("{name}.disarmed-{number}") };
+            if number == 0 { format!("{begin}.disarmed") } else { format!("{begin}.disarmed-{number}") };
         match renameat_with(dir, name, dir, &aside, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(aside),
             Err(Errno::EXIST) => {}
@@ -367,18 +519,17 @@ fn set_aside(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
     // All of these are taken: on purpose, so the next is one that nobody could foresee.
     let mut random = [0_u8; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let aside = format!("{name}.disarmed-{:032x}", u128::from_ne_bytes(random));
+    let aside = format!("{begin}.disarmed-{:032x}", u128::from_ne_bytes(random));
     renameat_with(dir, name, dir, &aside, RenameFlags::NOREPLACE).map(|()| aside)
 }
 
-/// The names in a folder that is no link.
-fn names(dir: impl AsFd, name: &str) -> Vec<OsString> {
+/// The names in a folder that is no link; none where it cannot be listed.
+fn names(dir: impl AsFd, name: &str) -> Option<Vec<OsString>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(fd) = openat(dir, name, flags, Mode::empty()) else { return Vec::new() };
-    let Ok(read) = Dir::new(fd) else { return Vec::new() };
-    let all = read.map_while(Result::ok);
+    let fd = openat(dir, name, flags, Mode::empty()).ok()?;
+    let all = Dir::new(fd).ok()?.map_while(Result::ok);
     let all = all.map(|entry| OsString::from_vec(entry.file_name().to_bytes().to_vec()));
-    all.filter(|name| name != "." && name != "..").collect()
+    Some(all.filter(|name| name != "." && name != "..").collect())
 }
 
 #[cfg(test)]
@@ -414,6 +565,13 @@ mod tests {
             ("[protocol \"ext\"]\n\tallow = always\n", "protocol.ext.allow"),
             ("[remote \"a\"]\n\turl = ext::sh -c x\n", "remote.a.url"),
             ("[alias]\n\tst = !x\n", "alias.st"),
+            ("[remote]\n\tpushDefault = ext::sh -c x\n", "remote.pushdefault"),
+            ("[branch \"a\"]\n\tremote = ext::sh -c x\n", "branch.a.remote"),
+            ("[branch \"a\"]\n\tpushRemote = ext::sh -c x\n", "branch.a.pushremote"),
+            ("[submodule \"a\"]\n\turl = ext::sh -c x\n", "submodule.a.url"),
+            ("[remote \"a\"]\n\tpromisor = true\n", "remote.a.promisor"),
+            ("[extensions]\n\tpartialClone = a\n", "extensions.partialclone"),
+            ("[extensions]\n\trefStorage = files:///x\n", "extensions.refstorage"),
             ("[color] [core] fsmonitor = x\n", "core.fsmonitor"),
             ("[color]\n\t[core] fsmonitor = x\n", "core.fsmonitor"),
             ("[color]\n\ta b = x\n", "color.a b"),
@@ -473,5 +631,42 @@ mod tests {
         assert_eq!(disarm(&root.join("g")).len(), 2);
         assert!(!root.join("g/config").exists() && root.join("g/hooks").is_dir());
         assert_eq!(std::fs::read_to_string(root.join("theirs")).unwrap(), "[core]\n\tfsmonitor = x\n");
+    }
+
+    #[test]
+    fn settings_keep_their_mode_and_their_bytes_and_get_a_file_of_their_own() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let dir = tempfile::tempdir().unwrap();
+        let git = dir.path().canonicalize().unwrap();
+        let config = git.join("config");
+        let name = b"[user]\n\tname = Jos\xe9\n[core]\n\tpager = x\n";
+        std::fs::write(&config, name).unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(disarm(&git).len(), 1);
+        assert_eq!(std::fs::read(&config).unwrap(), b"[user]\n\tname = \"Jos\xe9\"\n");
+        assert_eq!(config.metadata().unwrap().mode() & 0o777, 0o600);
+        std::fs::write(&config, CLONED).unwrap();
+        std::fs::hard_link(&config, git.join("COMMIT_EDITMSG")).unwrap();
+        assert_eq!(disarm(&git), Vec::<String>::new());
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), CLONED);
+        assert_eq!(config.metadata().unwrap().nlink(), 1);
+    }
+
+    #[test]
+    fn links_are_set_aside_or_taken_out_where_any_name_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = dir.path().canonicalize().unwrap().join(".git");
+        std::fs::create_dir_all(git.join("refs/heads")).unwrap();
+        let links = ["index", "refs/heads/main"].map(|name| git.join(name));
+        for link in &links {
+            std::os::unix::fs::symlink("/nowhere", link).unwrap();
+        }
+        let new = NewRepositories { links: links.to_vec(), ..NewRepositories::default() };
+        let notes = all(&new);
+        assert!(notes.len() == 2 && notes[0].contains("index.disarmed"), "{notes:?}");
+        assert!(notes[1].contains("`/nowhere`") && notes[1].ends_with("was taken out"), "{notes:?}");
+        assert!(links.iter().all(|link| link.symlink_metadata().is_err()));
+        assert_eq!(std::fs::read_dir(git.join("refs/heads")).unwrap().count(), 0);
+        assert_eq!(all(&new), Vec::<String>::new());
     }
 }

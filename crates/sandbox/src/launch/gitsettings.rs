@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::host::Host;
+use super::repository;
 
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -135,6 +136,56 @@ pub(crate) fn harmless(host: &Host) -> Option<String> {
         }
     }
     (!kept.is_empty()).then_some(kept)
+}
+
+/// What the user's own settings, and the machine's, say of every repository: as far as it names files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Global {
+    /// Where hooks and attributes are; what is no whole path is found from each repository's working tree.
+    pub(crate) entries: Vec<(String, String)>,
+    /// Files that git runs, or has run, found from there.
+    pub(crate) words: Vec<String>,
+    /// The files that these settings are in.
+    pub(crate) files: Vec<PathBuf>,
+    /// Files by their whole path that git runs, or has run.
+    pub(crate) programs: Vec<PathBuf>,
+}
+
+impl Global {
+    /// Reads them, and what they include, whatever the condition.
+    pub(crate) fn read(host: &Host) -> Self {
+        let xdg = host.var("XDG_CONFIG_HOME").map_or_else(|| host.home.join(".config"), PathBuf::from);
+        let own = host.var("GIT_CONFIG_GLOBAL").map(PathBuf::from);
+        let usual = [PathBuf::from("/etc/gitconfig"), xdg.join("git/config"), host.home.join(".gitconfig")];
+        let mut open: Vec<PathBuf> = usual.into_iter().chain(own).collect();
+        let mut global = Self::default();
+        while let Some(file) = open.pop() {
+            if global.files.contains(&file) || global.files.len() >= 64 {
+                continue;
+            }
+            for (key, value) in entries(&read(&file).unwrap_or_default()) {
+                if key == "include.path" || key.starts_with("includeif.") && key.ends_with(".path") {
+                    open.push(included(&file, &value, &host.home));
+                    continue;
+                }
+                if matches!(key.as_str(), "core.hookspath" | "core.attributesfile") {
+                    global.entries.push((key, value));
+                    continue;
+                }
+                for word in repository::programs(&key, &value) {
+                    match word.strip_prefix("~/") {
+                        Some(rest) => global.programs.push(host.home.join(rest)),
+                        None if word.starts_with('/') => global.programs.push(PathBuf::from(word)),
+                        None if word.contains('/') => global.words.push(word.to_owned()),
+                        None => {}
+                    }
+                }
+            }
+            global.files.push(file);
+        }
+        global.files.retain(|file| file.is_file());
+        global
+    }
 }
 
 /// The user's own file of patterns that git ignores in every repository: `core.excludesFile`, or where it is without that.

@@ -24,12 +24,14 @@ use super::wire::{Job, Report, report};
 const GRACE: Duration = Duration::from_millis(250);
 
 /// The sandbox that a command runs in, where it outlives the command.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Holder<'a> {
     /// Closes when the sandbox ends.
     pub(crate) held: &'a OwnedFd,
     /// What its commands share.
     pub(crate) turns: &'a Turns,
+    /// Open until what the command made has been looked at.
+    pub(crate) runs: Option<OwnedFd>,
 }
 
 /// Runs a command, from its start to its end. Returns what to exit with. Signals come over `status` from outside, a byte
@@ -40,9 +42,9 @@ pub(crate) fn run(
     bounds: &Bounds,
     terminal: Terminal,
     status: &OwnedFd,
-    holder: Option<Holder<'_>>,
+    mut holder: Option<Holder<'_>>,
 ) -> i32 {
-    let last = match supervise(job, bounds, terminal, status, holder) {
+    let last = match supervise(job, bounds, terminal, status, holder.as_ref()) {
         Ok(last) => last,
         Err(fault) => Some(Report::Failed(fault)),
     };
@@ -50,8 +52,8 @@ pub(crate) fn run(
     let mut notes = sweep::clear(&bounds.unwanted);
     let mut seen = bounds.seen.clone();
     if let Some(seen) = &mut seen {
-        notes.extend(disarm::all(&seen.new_repositories()));
-        match holder {
+        notes.extend(disarm::all(&seen.new_repositories(bounds.since)));
+        match &holder {
             Some(holder) => notes.extend(holder.turns.notes()),
             None => notes.extend(deep::disarm(seen, bounds.since)),
         }
@@ -60,6 +62,8 @@ pub(crate) fn run(
         // Nobody listens only where nobody is left.
         let _ = report(status, &Report::Note(note));
     }
+    // From here on, all that there is of its work is known to the next command.
+    drop(holder.as_mut().and_then(|holder| holder.runs.take()));
     let told = last.is_none_or(|last| report(status, &last).is_ok());
     if let (Some(seen), Some(holder)) = (seen, holder) {
         // Nobody waits for this but the end of the sandbox.
@@ -74,7 +78,7 @@ fn supervise(
     bounds: &Bounds,
     terminal: Terminal,
     status: &OwnedFd,
-    holder: Option<Holder<'_>>,
+    holder: Option<&Holder<'_>>,
 ) -> Result<Option<Report>, Fault> {
     // Whoever started this closes the other end of `status` by ending: the command is ended then, and what it made is
     // disarmed all the same.

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
 
+use super::again::Beside;
 use super::build::Stay;
 use super::deep::Turns;
 use super::enter::Terminal;
@@ -213,6 +214,8 @@ fn hold(master: BorrowedFd<'_>) -> Result<(), Fault> {
         .map_err(|error| Fault::new("opening `/dev/null`", error.to_string()))?;
     rustix::stdio::dup2_stdin(&nothing).doing(|| "leaving the commands to the holder")?;
     wait_for(holder);
+    // Nobody is there to hear of it.
+    drop(plan.disarm_layers());
     Ok(())
 }
 
@@ -232,23 +235,36 @@ fn serve(plan: &mut Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
     let mut held = Some(held);
     let turns = Turns::new()?;
     let mut first = true;
+    // An end of a pipe for each command; the other is open while the command runs.
+    let mut running: Vec<OwnedFd> = Vec::new();
     while let Some((request, descriptors)) = wire::receive(master).doing(|| "waiting for a command")? {
         let [input, output, error, status] = <[OwnedFd; 4]>::try_from(descriptors)
             .map_err(|_| Fault::new("waiting for a command", "one came without its descriptors"))?;
         // What was made here since by commands, or outside: repositories, settings, secrets.
+        running.retain(is_open);
+        let beside = if running.is_empty() { Beside::Nobody } else { Beside::Others };
         if !std::mem::take(&mut first)
-            && let Err(fault) = plan.guard_again()
+            && let Err(fault) = plan.guard_again(beside)
         {
             // Whoever wanted it run may have gone.
             let _ = wire::report(&status, &Report::Failed(fault));
             continue;
         }
+        let (ended, runs) = match rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) {
+            Ok(ends) => ends,
+            Err(errno) => {
+                let _ =
+                    wire::report(&status, &Report::Failed(Fault::of("making a pipe to a command", errno)));
+                continue;
+            }
+        };
+        running.push(ended);
         let namespaces = if plan.way == Way::Namespaces { libc::CLONE_NEWPID | libc::CLONE_NEWNS } else { 0 };
         match sys::fork(namespaces) {
             Ok(Side::Parent(_)) => {}
             Ok(Side::Child) => {
                 drop(held.take());
-                let holder = Holder { held: &holder, turns: &turns };
+                let holder = Holder { held: &holder, turns: &turns, runs: Some(runs) };
                 std::process::exit(command(plan, &request, [input, output, error], &status, holder));
             }
             Err(errno) => {
@@ -262,6 +278,12 @@ fn serve(plan: &mut Plan, master: BorrowedFd<'_>) -> Result<(), Fault> {
     drop(held.take());
     while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
     Ok(())
+}
+
+/// Whether the other end of a pipe is open.
+fn is_open(end: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(end, PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0) | Err(Errno::INTR))
 }
 
 /// As process 1 of a command's own process namespace.

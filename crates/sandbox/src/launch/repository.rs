@@ -1,12 +1,13 @@
 //! What of a git repository runs programs outside, or says which: hooks, settings, attributes, and the files that say
 //! where those are. Reads files as the workspace left them, and believes none that another could not confirm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::gitsettings::{entries, included, lead, read};
+use super::gitsettings::{Global, entries, included, lead, read};
+use super::inside::{Found, holds_branches, top};
 use super::survey::Pin;
 
 const RUNS: &str = "git outside would run what is in it";
@@ -69,13 +70,26 @@ impl Guard {
             (false, Named::Program) => return,
         }
         self.pins.extend(between(&real, place).skip(1).map(|above| Pin::held(above, RUNS)));
+        self.pins.extend(links_to(path, within, RUNS));
         self.pins.push(Pin::frozen(real, RUNS));
     }
 
-    fn extend(&mut self, other: Self) {
-        self.pins.extend(other.pins);
-        self.wanted.extend(other.wanted);
-        self.unwanted.extend(other.unwanted);
+    /// Guards what one setting names. `tree` is where git runs what it names.
+    fn obey(&mut self, (key, value): (&str, &str), tree: &Path, within: &[&Path], home: &Path) {
+        match key {
+            "core.hookspath" => self.freeze_named(&tree.join(tilde(value, home)), Named::Hooks, within),
+            "core.attributesfile" => self.freeze_named(&tree.join(tilde(value, home)), Named::File, within),
+            key => {
+                let module = key.strip_prefix("submodule.").and_then(|rest| rest.strip_suffix(".update"));
+                let tree = module.map_or_else(|| tree.to_owned(), |module| tree.join(module));
+                for word in programs(key, value) {
+                    let file = tree.join(tilde(word, home));
+                    if file.is_file() {
+                        self.freeze_named(&file, Named::Program, within);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -130,34 +144,35 @@ const COMMANDS: &[(&str, &str)] = &[
     ("remote.", "receivepack"),
     ("alias.", ""),
     ("pager.", ""),
+    ("submodule.", "update"),
 ];
 
-/// Programs that run what comes after them.
-const RUNNERS: &[&str] = &[
-    "sh", "bash", "dash", "zsh", "fish", "python", "python3", "node", "deno", "bun", "ruby", "perl", "php",
-    "env", "exec", "command", "nohup", "time", "sudo", "source", ".",
-];
+/// Most words of one setting that are looked at.
+const WORDS: usize = 64;
 
-/// The file that a setting has git run, as it is written, if it does.
-fn program<'a>(key: &str, value: &'a str) -> Option<&'a str> {
+/// The words of a setting that git runs, as they are written, that may name a file: a program, what a program is to run, or
+/// a file that it reads.
+pub(crate) fn programs<'a>(key: &str, value: &'a str) -> Vec<&'a str> {
     let runs = COMMANDS.iter().any(|(section, name)| {
         key.strip_prefix(section).is_some_and(|rest| name.is_empty() || rest.rsplit('.').next() == Some(name))
     });
-    if !runs {
-        return None;
+    // Without this, they name something of git's own.
+    let of_git = key.starts_with("alias.") || key.starts_with("submodule.");
+    if !runs || of_git && !value.starts_with('!') {
+        return Vec::new();
     }
-    let mut after_runner = false;
-    for word in value.trim_start_matches('!').split_whitespace() {
-        let word = word.trim_matches(|letter| matches!(letter, '"' | '\'' | ';' | '(' | ')' | '&' | '|'));
-        let name = word.rsplit('/').next().unwrap_or(word);
-        if RUNNERS.contains(&name) {
-            after_runner = true;
-        } else if !(word.is_empty() || word.starts_with('-') || word.contains('=')) {
-            // What has no slash in it is looked for elsewhere.
-            return (after_runner || word.contains('/')).then_some(word);
+    let parts = |letter: char| letter.is_whitespace() || "\"';()&|<>`$,!".contains(letter);
+    let mut found = Vec::new();
+    let mut is_first = true;
+    for word in value.split(parts).filter(|word| !word.is_empty()).take(WORDS) {
+        let (before, word) = word.rsplit_once('=').unwrap_or(("", word));
+        let looked_for_elsewhere = is_first && before.is_empty() && !word.contains('/');
+        is_first &= !before.is_empty();
+        if !(looked_for_elsewhere || word.is_empty() || word.starts_with('-')) {
+            found.push(word);
         }
     }
-    None
+    found
 }
 
 /// A path and the folders above it, up to a place that it is in, without that.
@@ -165,15 +180,77 @@ pub(crate) fn between<'a>(path: &'a Path, place: &'a Path) -> impl Iterator<Item
     path.ancestors().take_while(move |above| *above != place && above.starts_with(place))
 }
 
+/// Most steps of a path that are followed.
+const STEPS: usize = 256;
+
+/// Holds the links that lead to a path, where they are in the places: they could be made to lead elsewhere.
+pub(crate) fn links_to(path: &Path, within: &[&Path], why: &str) -> Vec<Pin> {
+    let steps_of = |path: &Path| path.components().map(|step| PathBuf::from(step.as_os_str())).collect();
+    // To a place no link leads.
+    let start = within.iter().find_map(|place| Some((*place, path.strip_prefix(place).ok()?)));
+    let (start, path) = start.unwrap_or((Path::new("/"), path));
+    let (mut pins, mut here, mut rest): (_, _, VecDeque<PathBuf>) =
+        (Vec::new(), start.to_owned(), steps_of(path));
+    let mut steps = 0;
+    while let Some(step) = rest.pop_front().filter(|_| steps < STEPS) {
+        steps += 1;
+        if step == Path::new("..") {
+            here.pop();
+            continue;
+        }
+        here.push(&step);
+        let Ok(target) = here.read_link() else { continue };
+        if let Some(place) = within.iter().find(|place| here.starts_with(place)) {
+            pins.extend(between(&here, place).map(|step| Pin::held(step, why)));
+        }
+        here.pop();
+        let mut target: VecDeque<PathBuf> = steps_of(&target);
+        target.append(&mut rest);
+        rest = target;
+    }
+    pins
+}
+
 /// Whether a folder with these names in it is where git keeps a repository.
 pub(crate) fn is_git_dir(has: impl Fn(&str) -> bool) -> bool {
     has("HEAD") && (has("commondir") || has("objects") && has("refs"))
 }
 
-/// Guards the folder that git keeps a repository in. `top` is its working tree's, where it has one; `within` are the
-/// places that the command can write at all.
-pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, within: &[&Path], home: &Path) -> Guard {
+/// Most repositories in one that are guarded one by one.
+const MOST_INNER: usize = 1_000;
+
+/// What is guarded by: the places that the command can write at all, and what the person's own settings say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) within: &'a [&'a Path],
+    pub(crate) home: &'a Path,
+    pub(crate) global: &'a Global,
+}
+
+/// Guards the folder that git keeps a repository in, and those in it that were `found`. `top` is its working tree's, where it
+/// has one.
+pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, by: By<'_>, found: &Found) -> Guard {
     let mut guard = Guard::default();
+    guard_one(git_dir, top, by, found, &mut guard);
+    let unfinished = found.unfinished.iter().filter(|path| !holds_branches(path));
+    let mut whole: BTreeSet<PathBuf> = unfinished.chain(&found.too_long).cloned().collect();
+    if found.git_dirs.len() > MOST_INNER {
+        whole.extend(found.git_dirs.iter().filter_map(|inner| self::top(inner, git_dir)));
+    } else {
+        for inner in &found.git_dirs {
+            guard.pins.extend(between(inner, git_dir).map(|above| Pin::held(above, PLACE)));
+            guard_one(inner, None, by, found, &mut guard);
+        }
+    }
+    for path in whole {
+        guard.pins.extend(between(&path, git_dir).skip(1).map(|above| Pin::held(above, PLACE)));
+        guard.pins.push(Pin::frozen(path, "there is too much in it to be looked at"));
+    }
+    guard
+}
+
+fn guard_one(git_dir: &Path, top: Option<&Path>, by: By<'_>, found: &Found, guard: &mut Guard) {
+    let By { within, home, global } = by;
     guard.pins.push(Pin::held(git_dir, PLACE));
     let hooks = git_dir.join("hooks");
     if hooks.symlink_metadata().is_err() {
@@ -205,67 +282,96 @@ pub(crate) fn guard(git_dir: &Path, top: Option<&Path>, within: &[&Path], home: 
     let mut seen = BTreeSet::new();
     let mut settings = vec![git_dir.join("config"), git_dir.join("config.worktree")];
     let mut per_worktree = false;
+    let mut all = Vec::new();
     while let Some(file) = settings.pop() {
         if !seen.insert(file.clone()) || seen.len() > 64 {
             continue;
         }
         for (key, value) in entries(&read(&file).unwrap_or_default()) {
-            match key.as_str() {
-                "core.hookspath" => {
-                    guard.freeze_named(
-                        &top.unwrap_or(git_dir).join(tilde(&value, home)),
-                        Named::Hooks,
-                        within,
-                    );
-                }
-                "core.attributesfile" => {
-                    guard.freeze_named(
-                        &top.unwrap_or(git_dir).join(tilde(&value, home)),
-                        Named::File,
-                        within,
-                    );
-                }
-                key if key == "include.path" || key.starts_with("includeif.") && key.ends_with(".path") => {
-                    let file = included(&file, &value, home);
-                    guard.freeze_named(&file, Named::File, within);
-                    settings.push(file);
-                }
-                "extensions.worktreeconfig" => {
-                    per_worktree = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
-                }
-                key => {
-                    if let Some(word) = program(key, &value) {
-                        let file = top.unwrap_or(git_dir).join(tilde(word, home));
-                        if file.is_file() {
-                            guard.freeze_named(&file, Named::Program, within);
-                        }
-                    }
-                }
+            if key == "include.path" || key.starts_with("includeif.") && key.ends_with(".path") {
+                let file = included(&file, &value, home);
+                guard.freeze_named(&file, Named::File, within);
+                settings.push(file);
+            } else if key == "extensions.worktreeconfig" {
+                per_worktree = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
+            } else {
+                all.push((key, value));
             }
         }
     }
-    guard_worktrees(git_dir, per_worktree, &mut guard);
+    // Of a submodule, its settings say which its working tree is.
+    let named = || {
+        let (_, tree) = all.iter().find(|(key, _)| key == "core.worktree")?;
+        git_dir
+            .join(tree)
+            .canonicalize()
+            .ok()
+            .filter(|tree| within.iter().any(|place| tree.starts_with(place)))
+    };
+    let tree = top.map(Path::to_owned).or_else(named);
+    let run_in = tree.as_deref().unwrap_or(git_dir);
+    for (key, value) in &all {
+        guard.obey((key, value), run_in, within, home);
+    }
+    if tree.is_some() {
+        for (key, value) in &global.entries {
+            guard.obey((key, value), run_in, within, home);
+        }
+        for file in global.words.iter().map(|word| run_in.join(word)).filter(|file| file.is_file()) {
+            guard.freeze_named(&file, Named::Program, within);
+        }
+    }
+    guard_worktrees(git_dir, per_worktree, found, guard);
     if per_worktree {
         guard.freeze_file(git_dir.join("config.worktree"));
     } else {
         guard.freeze(git_dir.join("config.worktree"), RUNS);
     }
-    for module in modules(&git_dir.join("modules")) {
-        guard.pins.extend(between(&module, git_dir).map(|above| Pin::held(above, PLACE)));
-        guard.extend(self::guard(&module, None, within, home));
+}
+
+/// Guards the files of the person's own settings, and what they name by a whole path, where these are in the places.
+pub(crate) fn guard_global(by: By<'_>) -> Guard {
+    let mut guard = Guard::default();
+    for file in &by.global.files {
+        guard.freeze_named(file, Named::File, by.within);
+    }
+    for file in by.global.programs.iter().filter(|file| file.is_file()) {
+        guard.freeze_named(file, Named::Program, by.within);
+    }
+    guard
+}
+
+/// Guards what the repositories above a place name in it.
+pub(crate) fn guard_above(place: &Path, by: By<'_>, inside: &mut super::inside::Inside) -> Guard {
+    let mut guard = Guard::default();
+    for above in place.ancestors().skip(1) {
+        let git = above.join(".git");
+        let git_dir = if git.is_dir() { git.canonicalize().ok() } else { pointed_at(&git) };
+        let Some(git_dir) = git_dir.filter(|git_dir| git_dir.is_dir()) else { continue };
+        let git_dir = common(&git_dir).unwrap_or(git_dir);
+        let found = inside.of(&git_dir);
+        let mut one = self::guard(&git_dir, Some(above), by, &found);
+        let is_in = |path: &Path| by.within.iter().any(|place| path.starts_with(place) && path != *place);
+        one.pins.retain(|pin| is_in(&pin.path));
+        one.wanted.retain(|want| is_in(want.path()));
+        one.unwanted.retain(|path| is_in(path));
+        guard.pins.extend(one.pins);
+        guard.wanted.extend(one.wanted);
+        guard.unwanted.extend(one.unwanted);
     }
     guard
 }
 
 /// What of linked worktrees says where they belong.
-fn guard_worktrees(git_dir: &Path, per_worktree: bool, guard: &mut Guard) {
+fn guard_worktrees(git_dir: &Path, per_worktree: bool, found: &Found, guard: &mut Guard) {
     let worktrees = git_dir.join("worktrees");
-    let linked = folders(&worktrees);
+    let linked: Vec<&PathBuf> =
+        found.worktrees.iter().filter(|admin| admin.parent() == Some(&worktrees)).collect();
     if !linked.is_empty() {
         guard.pins.push(Pin::held(&worktrees, PLACE));
     }
     for admin in linked {
-        guard.pins.push(Pin::held(&admin, PLACE));
+        guard.pins.push(Pin::held(admin, PLACE));
         guard.freeze(admin.join("commondir"), LEADS);
         guard.freeze(admin.join("gitdir"), LEADS);
         if per_worktree {
@@ -287,47 +393,6 @@ pub(crate) fn guard_admin(admin: &Path, wanted: &mut Vec<Wanted>) -> Vec<Pin> {
     guard.pins
 }
 
-/// Where programs of git's own listen: in the repository, its linked worktrees and submodules.
-pub(crate) fn meeting_places(git_dir: &Path) -> Vec<PathBuf> {
-    let mut all = vec![git_dir.to_owned()];
-    all.extend(folders(&git_dir.join("worktrees")));
-    all.extend(modules(&git_dir.join("modules")));
-    all
-}
-
-/// The repositories of submodules, and of submodules of these, in no order. Their names can have slashes in them. A link
-/// is not followed.
-pub(crate) fn modules(under: &Path) -> Vec<PathBuf> {
-    let (mut found, mut open, mut seen) = (Vec::new(), vec![under.to_owned()], 0);
-    while let Some(folder) = open.pop().filter(|_| seen < MODULES) {
-        if folder.is_symlink() {
-            continue;
-        }
-        for path in folders(&folder) {
-            seen += 1;
-            if is_git_dir(|name| path.join(name).exists()) {
-                open.push(path.join("modules"));
-                found.push(path);
-            } else {
-                open.push(path);
-            }
-        }
-    }
-    found
-}
-
-/// Most folders that are looked at for submodules of one repository.
-const MODULES: usize = 20_000;
-
-/// The folders in a folder, links not counted.
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
-}
-
 fn tilde(value: &str, home: &Path) -> PathBuf {
     value.strip_prefix("~/").map_or_else(|| PathBuf::from(value), |rest| home.join(rest))
 }
@@ -337,6 +402,16 @@ pub(crate) fn pointed_at(file: &Path) -> Option<PathBuf> {
     let text = lead(file)?;
     let target = text.strip_prefix(b"gitdir: ")?;
     file.parent()?.join(OsStr::from_bytes(target)).canonicalize().ok()
+}
+
+/// The same as it is written, and where the folder is that another shares with others: what links lead there matters.
+pub(crate) fn written(file: &Path) -> Option<PathBuf> {
+    if file.is_symlink() {
+        return Some(file.to_owned());
+    }
+    let text = lead(file)?;
+    let target = text.strip_prefix(b"gitdir: ").unwrap_or(&text);
+    Some(file.parent()?.join(OsStr::from_bytes(target)))
 }
 
 /// The folder that a linked worktree's own folder shares with the others.
@@ -370,7 +445,7 @@ pub(crate) fn confirmed_outside(root: &Path) -> Option<PathBuf> {
     let settings = read(&git_dir.join("config"))?;
     let tree = entries(&settings).into_iter().find(|(key, _)| key == "core.worktree")?.1;
     let tree = git_dir.join(tree).canonicalize().ok()?;
-    (tree == root && is_git_dir(|name| git_dir.join(name).exists())).then_some(git_dir)
+    (tree == root && is_git_dir(|name| git_dir.join(name).symlink_metadata().is_ok())).then_some(git_dir)
 }
 
 #[cfg(test)]
@@ -380,13 +455,26 @@ mod tests {
 
     #[test]
     fn programs_are_told_from_what_is_looked_for_elsewhere() {
-        let runs = |key, value| program(key, value);
-        assert_eq!(runs("core.fsmonitor", "./tools/watch --now"), Some("./tools/watch"));
-        assert_eq!(runs("filter.a.b.clean", "python3 -u 'tools/clean.py' %f"), Some("tools/clean.py"));
-        assert_eq!(runs("alias.x", "!LANG=C sh run.sh"), Some("run.sh"));
-        assert_eq!(runs("core.pager", "less -R"), None);
-        assert_eq!(runs("core.bare", "tools/watch"), None);
-        assert_eq!(runs("remote.origin.url", "../other"), None);
+        assert_eq!(programs("core.fsmonitor", "./tools/watch --now"), ["./tools/watch"]);
+        assert_eq!(programs("filter.a.b.clean", "python3 -u 'tools/clean.py' %f"), ["tools/clean.py", "%f"]);
+        assert_eq!(programs("filter.a.clean", "cat %f|sh tools/clean"), ["%f", "sh", "tools/clean"]);
+        assert_eq!(programs("alias.x", "!LANG=C sh run.sh"), ["C", "run.sh"]);
+        assert_eq!(programs("core.sshcommand", "ssh -F conf --also=more"), ["conf", "more"]);
+        assert_eq!(programs("submodule.s.update", "!sh ../tools/up"), ["../tools/up"]);
+        for (key, value) in [
+            ("core.pager", "less -R"),
+            ("core.bare", "tools/watch"),
+            ("remote.origin.url", "../other"),
+            ("alias.x", "log tools/x"),
+            ("submodule.s.update", "rebase"),
+        ] {
+            assert_eq!(programs(key, value), [""; 0], "{key}");
+        }
+    }
+
+    fn guarded(git_dir: &Path, top: &Path, global: &Global) -> Guard {
+        let by = By { within: &[top], home: Path::new("/home/ada"), global };
+        guard(git_dir, Some(top), by, &super::super::inside::Inside::default().of(git_dir))
     }
 
     #[test]
@@ -408,9 +496,38 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir(root.join(".git")).unwrap();
         std::fs::write(root.join(".git/config"), "[core]\nhooksPath = .husky/_\n").unwrap();
-        let guard = guard(&root.join(".git"), Some(&root), &[&root], Path::new("/home/ada"));
+        let guard = guarded(&root.join(".git"), &root, &Global::default());
         assert!(guard.wanted.contains(&Wanted::Folder(root.join(".husky/_"))));
         assert!(guard.pins.contains(&Pin::frozen(root.join(".husky/_"), RUNS)));
         assert!(guard.pins.contains(&Pin::held(root.join(".husky"), RUNS)));
+    }
+
+    #[test]
+    fn what_the_persons_own_settings_name_is_guarded_in_each_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join(".git")).unwrap();
+        std::fs::create_dir(root.join("tools")).unwrap();
+        std::fs::write(root.join("tools/real"), "").unwrap();
+        std::os::unix::fs::symlink("real", root.join("tools/watch")).unwrap();
+        let entries = vec![("core.hookspath".to_owned(), ".githooks".to_owned())];
+        let global = Global { entries, words: vec!["tools/watch".to_owned()], ..Global::default() };
+        let guard = guarded(&root.join(".git"), &root, &global);
+        assert!(guard.wanted.contains(&Wanted::Folder(root.join(".githooks"))));
+        assert!(guard.pins.contains(&Pin::frozen(root.join("tools/real"), RUNS)));
+        assert!(guard.pins.contains(&Pin::held(root.join("tools/watch"), RUNS)), "the link stays, too");
+    }
+
+    #[test]
+    fn a_program_that_updates_a_submodule_is_found_from_where_it_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for folder in [".git", "tools", "s"] {
+            std::fs::create_dir(root.join(folder)).unwrap();
+        }
+        std::fs::write(root.join("tools/up"), "").unwrap();
+        std::fs::write(root.join(".git/config"), "[submodule \"s\"]\nupdate = !sh ../tools/up\n").unwrap();
+        let guard = guarded(&root.join(".git"), &root, &Global::default());
+        assert!(guard.pins.contains(&Pin::frozen(root.join("tools/up"), RUNS)));
     }
 }

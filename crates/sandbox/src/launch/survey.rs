@@ -61,6 +61,10 @@ pub(crate) struct Survey {
     pub(crate) walk: walk::Walk,
     /// How many folders nobody looked at.
     pub(crate) unseen: usize,
+    /// What `PATH` names, as it is written.
+    pub(crate) in_path: Vec<PathBuf>,
+    /// What the user's own git settings name.
+    pub(crate) global: gitsettings::Global,
     /// Git settings for the empty home.
     pub(crate) git_settings: Option<String>,
     /// What does less than it should, for people.
@@ -151,6 +155,7 @@ impl Survey {
             survey.find_toolchains(host);
             caches::find(policy, host, &mut survey);
             survey.git_settings = gitsettings::harmless(host);
+            survey.global = gitsettings::Global::read(host);
             secrets::mask(policy, host, &mut survey);
             walk::guard(policy, &mut survey);
             then(&mut survey);
@@ -172,7 +177,8 @@ impl Survey {
             by_name.or(usual)
         });
         let in_path = host.var("PATH").map(std::env::split_paths).into_iter().flatten();
-        let in_path = in_path.filter(|path| path.is_absolute());
+        self.in_path = in_path.filter(|path| path.is_absolute()).collect();
+        let in_path = self.in_path.iter().cloned();
         let all: BTreeSet<PathBuf> =
             named.chain(in_path).filter_map(|path| path.canonicalize().ok()).collect();
         for path in all {

@@ -3,16 +3,17 @@
 //! seen cannot be written. [`super::again`] has later looks, at what has changed since.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 
-use super::again::{Look, Stamp};
+use super::again::{Known, Look, Stamp};
+use super::folder::{Folder, is_too_long};
+use super::gitsettings::Global;
+use super::inside::Inside;
 use super::policy::Policy;
-use super::repository::{self, Wanted};
+use super::repository::{self, By, Guard, Wanted};
 use super::secrets::is_secret;
 use super::survey::{Mask, Pin, Survey};
 
@@ -41,6 +42,11 @@ const MOST_SEARCHED: usize = 2_000_000;
 
 /// Entries of folders that programs fill that are looked at, and of places that can only be read.
 const AT_A_GLANCE: usize = 50_000;
+
+const HELD: &str = "what git or an editor outside obeys is in it: it cannot be swapped for another";
+
+/// Folders in one that is frozen that are looked into for links.
+const LINKED: usize = 64;
 
 /// Folders that programs fill and nobody works in: only repositories near their top are looked for.
 const SKIPPED: &[&str] =
@@ -101,6 +107,11 @@ const STARTUP: &[&str] = &[
     ".cargo/config.toml",
     ".cargo/env",
     ".tmux.conf",
+    ".config/git/config",
+    ".config/fish",
+    ".config/autostart",
+    ".config/systemd",
+    ".local/share/systemd",
 ];
 
 /// Finds what has to be guarded, and puts it into the survey.
@@ -117,6 +128,7 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
         home: survey.home.clone(),
         places: places.clone().cloned().collect(),
         named: named.collect(),
+        global: survey.global.clone(),
         ..Walk::default()
     };
     if let Some(repository) = repository::confirmed_outside(root)
@@ -134,6 +146,8 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
         walk.place(place);
     }
     walk.follow_pointers();
+    walk.outer();
+    walk.hold_named(survey.toolchains.iter().chain(&survey.in_path));
     walk.note_glances();
     let read: Vec<_> = policy.readable.iter().map(|grant| grant.path.as_path()).collect();
     walk.only_read(&read, &places.clone().map(PathBuf::as_path).collect::<Vec<_>>());
@@ -150,7 +164,7 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
     survey.unseen = walk.unseen.len();
     if walk.unseen.len() <= MOST_UNSEEN {
         let why = "not looked at before the command ran: the workspace is too large or too deep";
-        walk.pins.extend(walk.unseen.iter().map(|path| Pin::frozen(path, why)));
+        walk.freeze(&walk.unseen.clone(), why);
         if let Some(first) = walk.unseen.first() {
             survey.notes.push(format!(
                 "the workspace has more than {} entries, or is deeper than {} folders: {} folders in it are read-only, such as `{}`",
@@ -166,7 +180,7 @@ fn guard_within(reach: Reach, policy: &Policy, survey: &mut Survey) {
     survey.masks.append(&mut walk.masks);
     survey.wanted = std::mem::take(&mut walk.wanted);
     survey.unwanted = std::mem::take(&mut walk.unwanted);
-    walk.learn_repositories();
+    walk.learn();
     survey.walk = walk;
 }
 
@@ -189,6 +203,8 @@ pub(crate) struct Walk {
     pub(super) wanted: Vec<Wanted>,
     pub(super) unwanted: Vec<PathBuf>,
     pub(super) unseen: BTreeSet<PathBuf>,
+    /// What a search met whose path is too long.
+    pub(super) too_long: BTreeSet<PathBuf>,
     /// What could not be looked into.
     closed: Vec<PathBuf>,
     glanced: usize,
@@ -199,8 +215,12 @@ pub(crate) struct Walk {
     pub(super) repositories: BTreeMap<PathBuf, Belongs>,
     /// Files and links that say where a repository is.
     pub(super) pointers: BTreeSet<PathBuf>,
-    /// The repositories that were there when the last look ended.
-    pub(super) known: BTreeSet<(u64, u64)>,
+    /// What was there when the last look ended beside which no command ran.
+    pub(super) known: Known,
+    /// What is in the repositories.
+    pub(super) inside: Inside,
+    /// What the person's own settings name.
+    global: Global,
 }
 
 /// What a repository belongs to.
@@ -226,58 +246,6 @@ pub(super) enum Manner {
     },
 }
 
-/// What one folder has in it that matters.
-#[derive(Default)]
-struct Folder {
-    folders: Vec<Box<OsStr>>,
-    files: Vec<Box<OsStr>>,
-    sockets: Vec<Box<OsStr>>,
-}
-
-impl Folder {
-    fn read(path: &Path) -> Result<Self, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(CWD, path, flags, Mode::empty())?;
-        // One that can be listed and not entered tells nothing of what is in it.
-        accessat(&fd, ".", Access::EXEC_OK, AtFlags::empty())?;
-        let mut dir = Dir::new(fd)?;
-        let mut found = Self::default();
-        while let Some(Ok(entry)) = dir.next() {
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            let kind = match entry.file_type() {
-                // Some file systems do not say it here.
-                FileType::Unknown => rustix::fs::lstat(path.join(name))
-                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
-                kind => kind,
-            };
-            match kind {
-                FileType::Directory => found.folders.push(name.into()),
-                FileType::RegularFile | FileType::Symlink => found.files.push(name.into()),
-                FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
-                    found.sockets.push(name.into())
-                }
-                _ => {}
-            }
-        }
-        Ok(found)
-    }
-
-    fn len(&self) -> usize {
-        self.folders.len() + self.files.len() + self.sockets.len()
-    }
-
-    fn has_folder(&self, name: &str) -> bool {
-        self.folders.iter().any(|other| **other == *name)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.has_folder(name) || self.files.iter().any(|other| **other == *name)
-    }
-}
-
 impl Walk {
     fn place(&mut self, place: &Path) {
         if !place.is_dir() {
@@ -292,9 +260,74 @@ impl Walk {
     pub(super) fn startup(&mut self, place: &Path) {
         if self.home.starts_with(place) {
             let home = self.home.clone();
-            let there = STARTUP.iter().map(|name| home.join(name)).filter(|path| path.exists());
-            self.pins
-                .extend(there.map(|path| Pin::frozen(path, "it is run when you log in or open a shell")));
+            let why = "it is run when you log in or open a shell";
+            for path in STARTUP.iter().map(|name| home.join(name)).filter(|path| path.exists()) {
+                self.pins.extend(repository::links_to(&path, &[place], why));
+                let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { continue };
+                // Nothing is guarded behind a link.
+                let Ok(above) = above.canonicalize() else { continue };
+                if above.starts_with(place) {
+                    self.held_above(&above, place);
+                    self.pins.push(Pin::frozen(above.join(name), why));
+                }
+            }
+        }
+    }
+
+    /// Which of that is not there.
+    pub(super) fn absent_at_startup(&self) -> Vec<PathBuf> {
+        if !self.places.iter().any(|place| self.home.starts_with(place)) {
+            return Vec::new();
+        }
+        let all = STARTUP.iter().map(|name| self.home.join(name));
+        all.filter(|path| path.symlink_metadata().is_err()).collect()
+    }
+
+    /// Guards what is named in the places by repositories above them, and by the person's own settings.
+    fn outer(&mut self) {
+        let places = self.places.clone();
+        let within: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
+        let by = By { within: &within, home: &self.home, global: &self.global };
+        let mut all = vec![repository::guard_global(by)];
+        all.extend(places.iter().map(|place| repository::guard_above(place, by, &mut self.inside)));
+        all.into_iter().for_each(|guard| self.add(guard));
+    }
+
+    /// What a later look guards of that again: files may have been put in the place of others.
+    pub(super) fn global_again(&mut self) {
+        let within: Vec<&Path> = self.places.iter().map(PathBuf::as_path).collect();
+        let guard = repository::guard_global(By { within: &within, home: &self.home, global: &self.global });
+        self.add(guard);
+    }
+
+    fn add(&mut self, guard: Guard) {
+        self.pins.extend(guard.pins);
+        self.wanted.extend(guard.wanted);
+        self.unwanted.extend(guard.unwanted);
+    }
+
+    /// Holds the folders that shells outside look for programs in, and what is on the way to them.
+    fn hold_named<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) {
+        let why = "shells outside look for programs in it";
+        let places = self.places.clone();
+        let within: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
+        for path in paths {
+            self.pins.extend(repository::links_to(path, &within, why));
+            let Ok(real) = path.canonicalize() else { continue };
+            if let Some(place) = within.iter().find(|place| real.starts_with(place)) {
+                self.pins.extend(repository::between(&real, place).map(|path| Pin::held(path, why)));
+            }
+        }
+    }
+
+    /// Freezes what was not looked into, where it is.
+    pub(super) fn freeze(&mut self, paths: &BTreeSet<PathBuf>, why: &str) {
+        for path in paths {
+            let place = self.places.iter().find(|place| path.starts_with(place)).cloned();
+            if let (Some(place), Some(above)) = (place, path.parent()) {
+                self.held_above(above, &place);
+            }
+            self.pins.push(Pin::frozen(path, why));
         }
     }
 
@@ -316,12 +349,12 @@ impl Walk {
         place: &Path,
         open: &mut VecDeque<(PathBuf, Manner)>,
     ) {
-        if depth > self.reach.depth || self.seen > self.reach.entries {
+        if depth > self.reach.depth || self.seen > self.reach.entries || is_too_long(&path) {
             self.unseen.insert(path);
             return;
         }
         let stamp = Stamp::of(&path);
-        let folder = match Folder::read(&path) {
+        let folder = match Folder::open(&path, self.inside.closed) {
             Ok(folder) => folder,
             Err(Errno::ACCESS | Errno::PERM) => {
                 // It may be the user's own: then the command could open it, and find a repository in it.
@@ -363,8 +396,9 @@ impl Walk {
         let stamp = Stamp::of(path);
         let Ok(filled) = Folder::read(path) else { return };
         self.remember(path, stamp, Manner::Filled, 0, place);
+        self.folder(path, &filled, place);
         let flat = path.ends_with("node_modules");
-        for name in &filled.folders {
+        for name in filled.folders.iter().filter(|name| ***name != *".git") {
             let scope = !flat || name.as_bytes().starts_with(b"@");
             self.open_package(path.join(&**name), scope, open);
         }
@@ -439,10 +473,11 @@ impl Walk {
     }
 
     fn sockets(&mut self, path: &Path, folder: &Folder) {
-        for name in &folder.sockets {
-            let why = "a socket or device: who listens there is outside";
-            self.masks.push(Mask { path: path.join(&**name), folder: false, why: why.into() });
-        }
+        self.masks.extend(folder.sockets.iter().map(|name| Self::socket(path.join(&**name))));
+    }
+
+    fn socket(path: PathBuf) -> Mask {
+        Mask { path, folder: false, why: "a socket or device: who listens there is outside".into() }
     }
 
     /// Guards what is directly in a folder.
@@ -481,7 +516,11 @@ impl Walk {
         };
         let (mut open, mut seen) = (vec![from.to_owned()], 0);
         while let Some(path) = open.pop() {
-            let Ok(folder) = Folder::read(&path) else { continue };
+            if is_too_long(&path) {
+                self.too_long.insert(path);
+                continue;
+            }
+            let Ok(folder) = Folder::open(&path, self.inside.closed) else { continue };
             seen += folder.len();
             if seen > MOST_SEARCHED {
                 return false;
@@ -504,15 +543,11 @@ impl Walk {
     pub(super) fn guard_repository(&mut self, git_dir: &Path) {
         let Some(Belongs { top, within }) = self.repositories.get(git_dir) else { return };
         let within: Vec<&Path> = within.iter().map(PathBuf::as_path).collect();
-        let guard = repository::guard(git_dir, top.as_deref(), &within, &self.home);
-        self.pins.extend(guard.pins);
-        self.wanted.extend(guard.wanted);
-        self.unwanted.extend(guard.unwanted);
-        for path in repository::meeting_places(git_dir) {
-            if let Ok(folder) = Folder::read(&path) {
-                self.sockets(&path, &folder);
-            }
-        }
+        let found = self.inside.of(git_dir);
+        let by = By { within: &within, home: &self.home, global: &self.global };
+        let guard = repository::guard(git_dir, top.as_deref(), by, &found);
+        self.add(guard);
+        self.masks.extend(found.sockets.into_iter().map(Self::socket));
     }
 
     /// What a folder of a repository shares with others, where that is in the places: git takes settings and hooks from there,
@@ -542,14 +577,24 @@ impl Walk {
         self.pins.extend(there.into_iter().map(|name| Pin::frozen(path.join(&**name), why)));
     }
 
-    /// What is frozen and is a link leads to something that is to be frozen, too.
+    /// What is frozen and is a link, or has links in it, leads to something that is to be frozen, too.
     pub(super) fn follow_links(&mut self) {
-        let places: Vec<&Path> = self.places.iter().map(PathBuf::as_path).collect();
-        let links = self.pins.iter().filter(|pin| pin.frozen && pin.path.is_symlink());
-        let targets: Vec<_> =
-            links.filter_map(|pin| Some((pin.path.canonicalize().ok()?, pin.why.clone()))).collect();
-        for (target, why) in targets {
-            if let Some(place) = places.iter().find(|place| target.starts_with(place) && target != **place) {
+        let frozen = self.pins.iter().filter(|pin| pin.frozen && !self.unseen.contains(&pin.path));
+        let frozen: BTreeMap<PathBuf, String> =
+            frozen.map(|pin| (pin.path.clone(), pin.why.clone())).collect();
+        let mut links = Vec::new();
+        for (path, why) in frozen {
+            if path.is_symlink() {
+                links.push((path, why));
+            } else if path.is_dir() {
+                let below = self.inside.links_below(&path, LINKED);
+                links.extend(below.into_iter().map(|path| (path, why.clone())));
+            }
+        }
+        let targets = links.into_iter().filter_map(|(path, why)| Some((path.canonicalize().ok()?, why)));
+        for (target, why) in targets.collect::<BTreeMap<_, _>>() {
+            let place = self.places.iter().find(|place| target.starts_with(place) && target != **place);
+            if let Some(place) = place {
                 let above = repository::between(&target, place).skip(1);
                 self.pins.extend(above.map(|above| Pin::held(above, &why)));
                 self.pins.push(Pin::frozen(target, &why));
@@ -559,8 +604,7 @@ impl Walk {
 
     /// Holds the folders between a place and something in it: else one of them could be renamed, and another put there.
     pub(super) fn held_above(&mut self, path: &Path, place: &Path) {
-        let why = "what git or an editor outside obeys is in it: it cannot be swapped for another";
-        self.pins.extend(repository::between(path, place).map(|above| Pin::held(above, why)));
+        self.pins.extend(repository::between(path, place).map(|above| Pin::held(above, HELD)));
     }
 }
 
@@ -596,6 +640,9 @@ mod tests {
         assert_eq!(frozen(&root, &survey), ["a/b/c"]);
         assert_eq!(survey.notes.len(), 1);
         assert!(!is_too_large(&survey));
+        for above in ["a", "a/b"] {
+            assert!(survey.pins.contains(&Pin::held(root.join(above), HELD)), "{above} keeps its place");
+        }
     }
 
     #[test]
@@ -625,6 +672,26 @@ mod tests {
             survey.pins.iter().any(|pin| pin.frozen && pin.path == root.join(path).join("hooks"))
         };
         assert_eq!(folders.map(hooks), [true, true, false, true]);
+    }
+
+    #[test]
+    fn what_links_in_a_frozen_folder_lead_to_is_frozen_too() {
+        let (root, survey) = {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().canonicalize().unwrap();
+            for folder in [".git/hooks", "scripts", ".vscode"] {
+                std::fs::create_dir_all(root.join(folder)).unwrap();
+            }
+            std::fs::write(root.join("scripts/check"), "").unwrap();
+            std::os::unix::fs::symlink("../../scripts/check", root.join(".git/hooks/pre-commit")).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", root.join(".vscode/outside")).unwrap();
+            let policy = Policy::new(PolicyMode::WorkspaceWrite, &root).unwrap();
+            let mut survey = Survey { home: "/home/ada".into(), ..Survey::default() };
+            guard_within(REACH, &policy, &mut survey);
+            (root, survey)
+        };
+        assert!(frozen(&root, &survey).contains(&"scripts/check".to_owned()));
+        assert!(survey.pins.iter().any(|pin| !pin.frozen && pin.path == root.join("scripts")));
     }
 
     #[test]
