@@ -3,16 +3,17 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use codetether_event::{AskKind, Brought, Rung, ToolCall, ToolName, Touches, Verdict};
+use codetether_event::{AskKind, Brought, Event, NoteEvent, Rung, ToolCall, ToolName, Touches, Verdict};
 use codetether_files::Root;
-use codetether_permission::{Decision, Judgement};
+use codetether_permission::Decision;
 use codetether_secret::Redactor;
-use codetether_tool::{CALL_TOOL, TOOL_SEARCH, ToolContext, ToolSource};
+use codetether_tool::{Args, CALL_TOOL, TOOL_SEARCH, Tool, ToolContext, ToolSource};
 use futures_util::FutureExt;
 
 use crate::circumstances::Circumstances;
+use crate::hooks::{self, Hooks, Remembered};
 use crate::late;
-use crate::live::{Parts, RuleFile};
+use crate::parts::{Parts, RuleFile};
 use crate::readings::Readings;
 
 /// Bytes of a preview that are kept.
@@ -22,11 +23,22 @@ const PREVIEW: usize = 20_000;
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     pub(crate) helped: Option<Rung>,
+    /// What hooks said besides.
+    pub(crate) facts: Vec<Event>,
+}
+
+/// How it stands with a call that is judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Standing {
+    /// Whether nothing before it can change any more what it would do.
+    pub(crate) settled: bool,
+    /// Whether someone has allowed it.
+    pub(crate) granted: bool,
 }
 
 impl From<Verdict> for Judged {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, helped: None }
+        Self { verdict, helped: None, facts: Vec::new() }
     }
 }
 
@@ -37,6 +49,7 @@ pub(crate) struct Authoriser {
     /// Where "always" writes.
     rule_file: Option<RuleFile>,
     readings: Arc<Readings>,
+    remembered: Remembered,
 }
 
 impl Authoriser {
@@ -46,6 +59,7 @@ impl Authoriser {
             redactor: parts.redactor.clone(),
             rule_file: parts.rule_file.clone(),
             readings,
+            remembered: Remembered::default(),
         }
     }
 
@@ -55,11 +69,13 @@ impl Authoriser {
     /// When a tool's schema is itself wrong: a fault of ours.
     pub(crate) async fn verdict(
         &self,
-        call: &ToolCall,
+        (call, standing): (&ToolCall, Standing),
         circumstances: &Circumstances,
+        hooks: &Hooks,
         cx: &ToolContext,
     ) -> Result<Judged, String> {
-        let judged = AssertUnwindSafe(self.judged(call, circumstances, cx)).catch_unwind().await;
+        let judging = self.judged((call, standing), circumstances, hooks, cx);
+        let judged = AssertUnwindSafe(judging).catch_unwind().await;
         judged.unwrap_or_else(|_| {
             Ok(Verdict::InvalidArguments { problems: "the tool broke down over them".into() }.into())
         })
@@ -85,16 +101,17 @@ impl Authoriser {
             Decision::Ask => {
                 let mut detail = format!("what the child of session {} changed:\n", brought.session);
                 detail.extend(brought.paths.iter().map(|path| format!("{path}\n")));
-                let file = self.rule_file.as_ref().map(|file| file.path.clone());
-                Verdict::Ask { ask: ask(&call.name, &touches, cut(detail), &judged, file) }
+                let reasons = (judged.why(), judged.proposals());
+                Verdict::Ask { ask: self.ask(&call.name, &touches, cut(detail), reasons) }
             }
         }
     }
 
     async fn judged(
         &self,
-        call: &ToolCall,
+        (call, standing): (&ToolCall, Standing),
         circumstances: &Circumstances,
+        hooks: &Hooks,
         cx: &ToolContext,
     ) -> Result<Judged, String> {
         let settings = &circumstances.settings;
@@ -127,7 +144,7 @@ impl Authoriser {
             Err(problems) => return Ok(Verdict::InvalidArguments { problems }.into()),
         };
         let judged = circumstances.judge(call.name.as_str(), &touches);
-        let verdict = match judged.decision {
+        let mut verdict = match judged.decision {
             // To ask is all that it does, so there is no second question whether it may.
             Decision::Allow | Decision::Ask if let Some(question) = asked => {
                 Verdict::Ask { ask: AskKind::Question(question) }
@@ -135,12 +152,65 @@ impl Authoriser {
             Decision::Allow => Verdict::Allow { writes: touches.could_write(), rule: judged.by() },
             Decision::Deny => Verdict::Deny { rule: judged.by() },
             Decision::Ask => {
-                let detail = cut(self.redactor.redact(&tool.preview(&args, cx).await).into_owned());
-                let file = self.rule_file.as_ref().map(|file| file.path.clone());
-                Verdict::Ask { ask: ask(&call.name, &touches, detail, &judged, file) }
+                let detail = self.detail(&*tool, &args, cx).await;
+                Verdict::Ask {
+                    ask: self.ask(&call.name, &touches, detail, (judged.why(), judged.proposals())),
+                }
             }
         };
-        Ok(Judged { verdict, helped: Some(rung).filter(|rung| *rung != Rung::Strict) })
+        let mut facts = Vec::new();
+        let interrupted = |hooks::Interrupted| "interrupted".to_owned();
+        let about = hooks::Call { item: cx.call, call, args: &args.0, touches: &touches, circumstances };
+        if !matches!(verdict, Verdict::Deny { .. }) {
+            let mut said = hooks.before(&about, &self.remembered, &cx.cancel).await.map_err(interrupted)?;
+            facts.extend(said.notes().into_iter().chain(said.stop()));
+            verdict = match (said.blocked, said.asks, verdict) {
+                (Some(rule), ..) => Verdict::Deny { rule },
+                (None, Some(why), Verdict::Allow { .. }) => {
+                    let detail = self.detail(&*tool, &args, cx).await;
+                    Verdict::Ask { ask: self.ask(&call.name, &touches, detail, (why, Vec::new())) }
+                }
+                (None, _, verdict) => verdict,
+            };
+        }
+        // What the model asks, a person answers.
+        if let Verdict::Ask { ask } = &verdict
+            && !matches!(ask, AskKind::Question(_))
+            && standing.settled
+            && !standing.granted
+        {
+            let mut said = hooks.asked(&about, ask.why(), &cx.cancel).await.map_err(interrupted)?;
+            facts.extend(said.notes().into_iter().chain(said.stop()));
+            verdict = match (said.blocked, said.allows) {
+                (Some(rule), _) => Verdict::Deny { rule },
+                // A hook runs where the agent's own commands do: it lets nothing out of there.
+                (None, Some(rule)) if touches.outside => {
+                    let text = format!("{rule}; but what is to run outside the sandbox takes a person's yes");
+                    facts.push(Event::Note(NoteEvent::Warned { text }));
+                    verdict
+                }
+                (None, Some(rule)) => Verdict::Allow { writes: touches.could_write(), rule },
+                (None, None) => verdict,
+            };
+        }
+        Ok(Judged { verdict, helped: Some(rung).filter(|rung| *rung != Rung::Strict), facts })
+    }
+
+    /// What a person is shown of a call.
+    async fn detail(&self, tool: &dyn Tool, args: &Args, cx: &ToolContext) -> String {
+        cut(self.redactor.redact(&tool.preview(args, cx).await).into_owned())
+    }
+
+    /// What to ask about a call.
+    fn ask(
+        &self,
+        tool: &ToolName,
+        touches: &Touches,
+        detail: String,
+        (why, rules): (String, Vec<String>),
+    ) -> AskKind {
+        let file = self.rule_file.as_ref().map(|file| file.path.clone()).filter(|_| !rules.is_empty());
+        AskKind::Permission { tool: tool.clone(), title: title(tool, touches), detail, why, rules, file }
     }
 }
 
@@ -154,7 +224,7 @@ fn cut(mut detail: String) -> String {
 }
 
 /// What is touched, with paths relative to the root; an error for the model when one leads out of it.
-fn inside(root: &Root, touches: &Touches) -> Result<Touches, String> {
+pub(crate) fn inside(root: &Root, touches: &Touches) -> Result<Touches, String> {
     let resolve = |paths: &[String]| -> Result<Vec<String>, String> {
         paths
             .iter()
@@ -172,15 +242,9 @@ fn inside(root: &Root, touches: &Touches) -> Result<Touches, String> {
     })
 }
 
-/// What to ask about a call.
-fn ask(
-    tool: &ToolName,
-    touches: &Touches,
-    detail: String,
-    judged: &Judgement,
-    file: Option<String>,
-) -> AskKind {
-    let title = match touches.commands.first() {
+/// One line: what a call would do.
+fn title(tool: &ToolName, touches: &Touches) -> String {
+    match touches.commands.first() {
         Some(command) if touches.outside && touches.background => {
             format!("run `{}` outside the sandbox, in the background", command.trim())
         }
@@ -199,8 +263,5 @@ fn ask(
             }
             format!("{tool} {}", touched.join(", "))
         }
-    };
-    let rules = judged.proposals();
-    let file = file.filter(|_| !rules.is_empty());
-    AskKind::Permission { tool: tool.clone(), title, detail, why: judged.why(), rules, file }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use codetether_event::{Confinement, ItemId, Touches, TurnSettings};
 use codetether_files::Root;
-use codetether_permission::{Decision, Judgement, List, Place, Rules, Stance, judge};
+use codetether_permission::{Decision, Judgement, List, Matcher, Place, Rules, Stance, judge};
 use codetether_session::{Process, State};
 use codetether_tool::{Hidden, Hosts};
 
@@ -90,6 +90,12 @@ impl Circumstances {
             let touches = Touches { hosts: vec![host.to_owned()], ..Touches::default() };
             this.judge(&tool, &touches).decision == Decision::Allow
         })
+    }
+
+    /// Whether a matcher is for a call that touches this. Follows links, so it reads the disk.
+    pub(crate) fn matches(&self, matcher: &Matcher, tool: &str, touches: &Touches) -> bool {
+        let place = Place { root: self.root.path(), home: self.home.as_deref(), follow: &followed };
+        matcher.matches(tool, touches, &place)
     }
 
     /// What a search of this tool passes over. A search follows no link, so that a path is where it leads.

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::RuleFile;
+use crate::parts::RuleFile;
 
 /// How long a connection waits for an answer, less than a command runs that names no time of its own.
 const WAIT: Duration = Duration::from_secs(90);
@@ -61,6 +61,8 @@ struct Inner {
     /// Allowed for the session, as they are written.
     granted: Vec<String>,
     is_attended: bool,
+    /// How many hooks run, which nobody is asked about.
+    quiet: u32,
     denials: Option<mpsc::Receiver<Denied>>,
     /// The commands that run, in the order in which they were started.
     runs: BTreeMap<u64, Run>,
@@ -117,7 +119,7 @@ impl Egress {
                         allow.add(rule).map_err(|error| error.to_string())?;
                     }
                 }
-                allow.attend(inner.is_attended);
+                allow.attend(inner.is_attended && inner.quiet == 0);
                 inner.opened.insert((allow, dialler)).clone()
             }
         };
@@ -157,6 +159,15 @@ impl Egress {
         Listening { number, shared: Arc::clone(&self.shared) }
     }
 
+    /// A hook of this item starts. What it may not reach is refused at once.
+    pub(crate) fn overhear(&self, item: ItemId) -> Overhearing {
+        let listening = self.listen(item);
+        let mut inner = self.shared.lock();
+        inner.quiet = inner.quiet.saturating_add(1);
+        inner.attend();
+        Overhearing { listening, _quiet: Quiet(Arc::clone(&self.shared)) }
+    }
+
     /// A fact was written, which the state does not hold yet: who is there, what was answered.
     pub(crate) fn see(&self, state: &State, event: &Event) {
         match event {
@@ -194,7 +205,7 @@ impl Egress {
     fn attend(&self, is_attended: bool) {
         let mut inner = self.shared.lock();
         inner.is_attended = is_attended;
-        inner.opened.iter().for_each(|(allow, _)| allow.attend(is_attended));
+        inner.attend();
     }
 }
 
@@ -238,6 +249,12 @@ impl Inner {
             Some(denials) => denials.poll_recv(cx),
             None => std::task::Poll::Ready(None),
         }
+    }
+
+    /// Whether someone is there to be asked, and there is something to ask about.
+    fn attend(&self) {
+        let is_attended = self.is_attended && self.quiet == 0;
+        self.opened.iter().for_each(|(allow, _)| allow.attend(is_attended));
     }
 
     /// Puts an answer into force.
@@ -292,6 +309,29 @@ fn note(denied: &Denied, reason: Option<&str>) -> String {
         (Why::Refused, Some(reason)) => format!("{told}: {reason}"),
         _ if denied.rule.is_some() => format!("{told}. Ask the user for it instead of trying again"),
         _ => told,
+    }
+}
+
+/// While this lives, a hook runs.
+pub(crate) struct Overhearing {
+    listening: Listening,
+    _quiet: Quiet,
+}
+
+impl Overhearing {
+    /// As [`Listening::notes`].
+    pub(crate) fn notes(self) -> Vec<(String, String)> {
+        self.listening.notes()
+    }
+}
+
+struct Quiet(Arc<Shared>);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.quiet = inner.quiet.saturating_sub(1);
+        inner.attend();
     }
 }
 

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codetether_event::{BlobId, KnownFile, Sight, Timing, TodoItem, ToolResult};
+use codetether_event::{BlobId, KnownFile, Sight, Timing, TodoItem, ToolCall, ToolResult, Touches};
 use codetether_files::{BlobStore, Root};
 use codetether_secret::Redactor;
 use codetether_session::Permit;
 use codetether_tool::{
-    Cancel, Hidden, Host, Hosts, Known, Limits, ToolContext, ToolError, ToolOutput, ToolSource,
+    Args, Cancel, Hidden, Host, Hosts, Known, Limits, ToolContext, ToolError, ToolOutput, ToolSource,
 };
 use futures_util::FutureExt;
 
+use crate::authorise::inside;
 use crate::children::Family;
 use crate::readings::Readings;
 use crate::workspace::Workspace;
@@ -176,6 +177,14 @@ impl Gate {
             },
             fault: None,
         }
+    }
+
+    /// The arguments of a call that has run, and what it touched; nothing where that cannot be told any more.
+    pub(crate) fn seen(&self, call: &ToolCall) -> Option<(Args, Touches)> {
+        let tool = self.tools.tool(&call.name)?;
+        let (args, _) = self.readings.read(call, &*tool).ok()?.ok()?;
+        let touches = inside(&self.root, &tool.touches(&args)).ok()?;
+        Some((args, touches))
     }
 
     async fn outcome(

@@ -15,6 +15,7 @@ use codetether_tool::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::agents;
 use crate::children::Standing;
 use crate::confine::Sandbox;
 use crate::egress::Listening;
@@ -49,6 +50,8 @@ pub(crate) struct CallHost {
     pub(crate) standing: Option<Standing>,
     /// What its child made, which is to be brought into the workspace.
     pub(crate) brought: Mutex<Option<Brought>>,
+    /// The child that it started, once that has ended: its session, the kind of agent, what it said last.
+    pub(crate) child: Mutex<Option<(SessionId, String, String)>>,
     /// What the user should know: that a run could not be recorded.
     pub(crate) warnings: Mutex<Vec<String>>,
     /// Which tools the model was not shown.
@@ -181,7 +184,10 @@ impl Host for CallHost {
             let Some(standing) = &self.standing else {
                 return Err(ToolError::ForModel("no child can be started here".into()));
             };
+            let agent = child.agent.clone().unwrap_or_else(|| agents::USUAL.to_owned());
             let (end, brought) = standing.spawn(cx.call, child, &cx.cancel).await?;
+            let ended = (end.session, agent, end.text.clone());
+            *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
             *self.brought.lock().unwrap_or_else(PoisonError::into_inner) = brought;
             Ok(end)
         })

@@ -20,9 +20,11 @@ use crate::authorise::Authoriser;
 use crate::children::{Family, Kin, aftermath};
 use crate::circumstances::ReadRules;
 use crate::confine::Sandbox;
+use crate::hooking::{self, Stance};
 use crate::host::MARKER;
 use crate::hub::{Cursor, Hub, Subscription};
-use crate::live::{Live, Parts, Submitted, drive};
+use crate::live::{Live, Submitted, drive};
+use crate::parts::Parts;
 use crate::processes::Processes;
 use crate::readings::Readings;
 use crate::workspace::Workspace;
@@ -134,9 +136,15 @@ impl Opening {
         let root = Root::open(&root)?;
         // What survived its owner is ended first, so that nothing writes behind our back.
         let calls = state.turn.iter().flat_map(|turn| &turn.step.calls);
-        for call in calls.filter(|call| call.phase == Phase::Running) {
-            codetether_sandbox::kill_marked(MARKER, &state.marker(call.item))
-                .map_err(|e| RunError::Broken(e.to_string()))?;
+        let running = calls.filter(|call| call.phase == Phase::Running).map(|call| call.item);
+        // Hooks run where calls are judged, and by themselves.
+        let judging = state.turn.iter().filter_map(|turn| turn.authorizing.as_ref()).map(|(item, _)| *item);
+        let hooking = state.turn.iter().filter_map(|turn| turn.hooks.running).map(|(item, _)| item);
+        for item in running.chain(judging).chain(hooking) {
+            for marker in [state.marker(item), hooking::marker(&state, item)] {
+                codetether_sandbox::kill_marked(MARKER, &marker)
+                    .map_err(|e| RunError::Broken(e.to_string()))?;
+            }
         }
         for item in state.processes.running.keys() {
             codetether_sandbox::kill_marked(MARKER, &state.marker(*item))
@@ -231,6 +239,7 @@ impl Opening {
         let (told_by_children, of_children) = mpsc::channel(FACTS);
         let sandbox = self.parts.confine.clone();
         let sandbox = sandbox.map(|confine| Arc::new(Sandbox::new(confine, hosts, facts)));
+        let stance = state.turn.as_ref().map(|turn| Stance::of(&turn.settings));
         let live = Live {
             state,
             journal,
@@ -256,6 +265,8 @@ impl Opening {
             family,
             told_by_children,
             of_children,
+            hooks_in_force: self.parts.hooks.clone(),
+            stance,
             audit: self.parts.audit.clone(),
             workspace,
             syncing: None,
@@ -300,7 +311,10 @@ fn host(
     let turn_under_way =
         live.state.turn.as_ref().filter(|turn| turn.interrupted.is_none()).map(|turn| turn.id);
     let task = tokio::spawn(async move {
-        let outcome = drive(&mut live).await;
+        let mut outcome = drive(&mut live).await;
+        if outcome.is_ok() {
+            outcome = live.end_session().await;
+        }
         live.effects.abort_all();
         let ended = live.end_processes().await;
         if let Some(workspace) = &live.workspace {

@@ -10,39 +10,37 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use codetether_event::{
     Answer, AskKind, Brought, CallEvent, Cause, ChildEvent, Confinement, ContextEvent, EgressEvent, Event,
     FilesEvent, ItemEvent, ItemId, Mode, ModelId, Money, NoteEvent, OnConflict, Op, OpId, ProcessEvent,
-    Record, ResponseFormat, Seq, SnapshotId, Submission, TodoItem, ToolName, TurnEvent, TurnId, TurnSettings,
+    Record, ResponseFormat, Seq, SnapshotId, Submission, TodoItem, TurnEvent, TurnId, TurnSettings,
     UnixMillis, Verdict, Way,
 };
-use codetether_files::{BlobStore, Root};
 use codetether_journal::Durable;
-use codetether_provider::{Cancel, Provider, SampleSpec};
+use codetether_provider::{Cancel, SampleSpec};
 use codetether_sandbox::Audit;
 use codetether_session::{Call, Effect, Next, Pair, Permit, Phase, Refused, State};
-use codetether_tool::{Hidden, Hosts, Known, ToolContext, ToolSource};
+use codetether_tool::{Hidden, Hosts, Known, ToolContext};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::RunError;
-use crate::authorise::{Authoriser, Judged};
-use crate::children::{Children, Family, Kin, Standing, Told};
+use crate::authorise::{Authoriser, Judged, Standing as Stands};
+use crate::children::{Family, Kin, Standing, Told};
 use crate::circumstances::{Circumstances, ReadRules};
-use crate::confine::{Confine, Sandbox};
+use crate::confine::Sandbox;
 use crate::gate::{CallEnd, Gate};
+use crate::hooking::Stance;
+use crate::hooks::{Child, Hook, Said};
 use crate::host::CallHost;
 use crate::hub::Hub;
 use crate::in_work;
 use crate::instructions;
 use crate::late::Late;
+use crate::parts::{FindProvider, RuleFile};
 use crate::prepare;
 use crate::processes::Processes;
 use crate::purse::{MoneyLimit, Purse, Request};
-use crate::readings::Readings;
 use crate::redacted;
 use crate::sampling::{Asking, Held, Sampling};
-use crate::workspace::{Memory, PutBack, Taken, Workspace};
-
-/// Finds the provider of a model; an error says what is missing.
-pub type FindProvider = dyn Fn(&ModelId) -> Result<Arc<dyn Provider>, String> + Send + Sync;
+use crate::workspace::{PutBack, Taken, Workspace};
 
 pub(crate) type Submitted = (Submission, oneshot::Sender<Result<Seq, Refused>>);
 
@@ -79,6 +77,10 @@ pub(crate) struct Live {
     /// What is told of its children.
     pub(crate) told_by_children: mpsc::Sender<Told>,
     pub(crate) of_children: mpsc::Receiver<Told>,
+    /// The hooks that are in force.
+    pub(crate) hooks_in_force: Arc<Vec<Hook>>,
+    /// What holds for those of its end, once a turn has begun.
+    pub(crate) stance: Option<Stance>,
     /// Where its commands are recorded.
     pub(crate) audit: Option<Audit>,
     /// Where there is a place to remember its files.
@@ -157,8 +159,11 @@ impl Live {
         let mut records = Vec::with_capacity(facts.len());
         for mut event in facts {
             redacted::redact(&self.gate.redactor, &mut event);
-            if let Event::Turn(TurnEvent::Started { .. } | TurnEvent::Compacting { .. }) = event {
+            if let Event::Turn(TurnEvent::Started { settings, .. } | TurnEvent::Compacting { settings, .. }) =
+                &event
+            {
                 turn = Some(TurnId(seq));
+                self.stance = Some(Stance::of(settings));
             }
             let ended = matches!(event, Event::Turn(TurnEvent::Ended { .. }));
             ends |= ended;
@@ -205,6 +210,7 @@ impl Live {
                 Effect::Restore { item, pairs, files, conflicts, .. } => {
                     self.restore(item, pairs, files, conflicts);
                 }
+                Effect::Hook { item, point } => self.hook(item, point),
                 Effect::Run { call } => {
                     if let Some(permit) = self.state.permit(call) {
                         self.run(permit);
@@ -230,7 +236,7 @@ impl Live {
         turn.call(*item).is_none_or(|call| writes(call) && (call.granted || call.judged_again || !follows))
     }
 
-    fn cancel_for(&mut self, item: ItemId) -> Cancel {
+    pub(crate) fn cancel_for(&mut self, item: ItemId) -> Cancel {
         let cancel = Cancel::new();
         self.cancels.insert(item, cancel.clone());
         cancel
@@ -270,9 +276,11 @@ impl Live {
             .filter_map(|call| turn.call(*call))
             .map(|call| {
                 let brought = call.child.as_ref().and_then(|child| child.brought.clone());
-                (call.item, call.call.clone(), brought)
+                let settled = turn.step.is_settled_before(call.item);
+                (call.item, call.call.clone(), Stands { settled, granted: call.granted }, brought)
             })
             .collect();
+        let hooks = self.hooks(item);
         let circumstances = self.circumstances().unwrap_or_else(|| Err("no turn is under way".to_owned()));
         let cancel = self.cancel_for(item);
         let (gate, authoriser) = (self.gate.clone(), self.authoriser.clone());
@@ -280,8 +288,8 @@ impl Live {
         self.effects.spawn(async move {
             let judging = async {
                 let circumstances = circumstances?;
-                let mut facts = Vec::with_capacity(calls.len());
-                for (item, call, brought) in calls {
+                let (mut facts, mut besides) = (Vec::with_capacity(calls.len()), Vec::new());
+                for (item, call, standing, brought) in calls {
                     if let Some(brought) = brought {
                         let verdict = authoriser.of_brought(&call, &brought, &circumstances, &gate.root);
                         facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped: None }));
@@ -297,9 +305,12 @@ impl Live {
                         known: known.clone(),
                         hosts: Hosts::default(),
                     };
-                    let Judged { verdict, helped } = authoriser.verdict(&call, &circumstances, &cx).await?;
+                    let judged = authoriser.verdict((&call, standing), &circumstances, &hooks, &cx).await?;
+                    let Judged { verdict, helped, facts: said } = judged;
                     facts.push(Event::Call(CallEvent::Authorized { item, verdict, helped }));
+                    besides.extend(said);
                 }
+                facts.extend(besides);
                 Ok(facts)
             };
             let outcome = tokio::select! {
@@ -354,6 +365,7 @@ impl Live {
             told_of: Mutex::default(),
             standing: self.standing(),
             brought: Mutex::default(),
+            child: Mutex::default(),
         })
     }
 
@@ -433,31 +445,51 @@ impl Live {
         let cancel = self.cancel_for(item);
         let host = self.host(permit.marker().to_owned());
         let gate = self.gate.clone();
-        let tool = permit.call().name.clone();
+        let call = permit.call().clone();
         let circumstances = self.circumstances().and_then(Result::ok);
+        let tool = call.name.as_str();
         let (hidden, hosts) = circumstances
-            .map(|circumstances| (circumstances.hidden(tool.as_str()), circumstances.hosts(tool.as_str())))
+            .as_ref()
+            .map(|circumstances| (circumstances.hidden(tool), circumstances.hosts(tool)))
             .unwrap_or_default();
         let known = self.known();
         let (workspace, family) = (self.workspace.clone(), self.family.clone());
+        let hooks = self.hooks(item);
         self.effects.spawn(async move {
             let ended = match permit.brought().is_some() {
                 true => gate.bring(permit, workspace, family.as_deref()).await,
-                false => gate.run(permit, host.clone(), (hidden, known, hosts), cancel).await,
+                false => gate.run(permit, host.clone(), (hidden, known, hosts), cancel.clone()).await,
             };
-            let CallEnd { result, whole, wrote, touched, known, images, todo, timing, fault } = ended;
+            let CallEnd { mut result, whole, wrote, touched, known, images, todo, timing, fault } = ended;
+            let child = host.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut of_child = match child {
+                Some((session, agent, last_message)) if !cancel.is_cancelled() => {
+                    let child = Child { session, agent: &agent, last_message: &last_message, again: false };
+                    hooks.after_child(child, &mut result, &cancel).await
+                }
+                _ => Said::default(),
+            };
+            let brought = host.brought.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(brought) = brought.filter(|_| fault.is_none()) {
+                // The call is not over: what its child changed is judged first.
+                let brought = Brought { text: result.text, error: result.error, ..brought };
+                let facts = [Event::Child(ChildEvent::Brought { item, brought })];
+                let facts = facts.into_iter().chain(of_child.notes()).chain(of_child.stop());
+                return End::of(item, facts.collect());
+            }
+            // Before the files are remembered, so that what they change is the call's.
+            let said = match circumstances {
+                Some(circumstances) if !cancel.is_cancelled() => {
+                    hooks.after(&gate, (item, &call), &circumstances, &mut result, &cancel).await
+                }
+                _ => Said::default(),
+            };
             let after = match remember {
                 Some(workspace) => taken(workspace).await.map(|taken| Some(taken.id)),
                 None => Ok(None),
             };
             let fault = fault.or(after.as_ref().err().cloned());
             let after = after.ok().flatten();
-            let brought = host.brought.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(brought) = brought.filter(|_| fault.is_none()) {
-                // The call is not over: what its child changed is judged first.
-                let brought = Brought { text: result.text, error: result.error, ..brought };
-                return End::of(item, vec![Event::Child(ChildEvent::Brought { item, brought })]);
-            }
             let ended = CallEvent::Ended { item, result, whole, wrote, known, timing: Some(timing), after };
             let mut facts = vec![Event::Call(ended)];
             let warnings = std::mem::take(&mut *host.warnings.lock().unwrap_or_else(PoisonError::into_inner));
@@ -467,6 +499,9 @@ impl Live {
             facts.extend(warnings.into_iter().map(|text| Event::Note(NoteEvent::Warned { text })));
             let told = std::mem::take(&mut *host.told_of.lock().unwrap_or_else(PoisonError::into_inner));
             facts.extend(told.into_iter().map(|item| Event::Process(ProcessEvent::Told { item })));
+            for mut said in [of_child, said] {
+                facts.extend(said.notes().into_iter().chain(said.stop()));
+            }
             facts.extend(fault.map(|error| Event::Item(ItemEvent::Failed { item, error })));
             End { touched, todo, ..End::of(item, facts) }
         });
@@ -707,65 +742,4 @@ pub fn now() -> UnixMillis {
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What a live session is made of, besides its journal.
-#[derive(Clone)]
-pub struct Parts {
-    /// The tools there are.
-    pub tools: Arc<dyn ToolSource>,
-    /// Finds the provider of a model.
-    pub providers: Arc<FindProvider>,
-    /// What samples cost, and where that is recorded.
-    pub purse: Purse,
-    /// The environment of every command.
-    pub environment: Arc<Vec<(OsString, OsString)>>,
-    /// Bounds of every call.
-    pub limits: codetether_tool::Limits,
-    /// Bytes that the tools' schemas may take together before those that are not core are shown late.
-    pub tool_room: usize,
-    /// Takes known secrets out of what tools return.
-    pub redactor: Arc<codetether_secret::Redactor>,
-    /// The user's home folder, for rules and paths that speak of it.
-    pub home: Option<PathBuf>,
-    /// The user's own file of instructions; need not exist.
-    pub instructions: Option<PathBuf>,
-    /// How commands are confined, in turns whose settings want it.
-    pub confine: Option<Confine>,
-    /// Where commands are recorded, if they are.
-    pub audit: Option<Audit>,
-    /// Where files are remembered, so that changes can be taken back.
-    pub memory: Option<Memory>,
-    /// Where rules go that were allowed for good; without it they last as long as the session.
-    pub rule_file: Option<RuleFile>,
-    /// What children are made of, where there may be any.
-    pub children: Option<Children>,
-}
-
-/// The file that rules are written to when a call was allowed for good.
-#[derive(Clone)]
-pub struct RuleFile {
-    /// What a person is told of it.
-    pub path: String,
-    /// Adds them.
-    pub add: Arc<AddRules>,
-}
-
-/// Adds rules that allow; an error says what went wrong.
-pub type AddRules = dyn Fn(&[String]) -> Result<(), String> + Send + Sync;
-
-impl Parts {
-    pub(crate) fn gate(&self, root: Arc<Root>, blobs: BlobStore, readings: Arc<Readings>) -> Gate {
-        let redactor = self.redactor.clone();
-        let instructions = self.instructions.clone();
-        let tools = self.tools.clone();
-        let (limits, tool_room) = (self.limits, self.tool_room);
-        Gate { tools, root, limits, blobs, redactor, readings, tool_room, instructions }
-    }
-
-    /// The names of the tools there are.
-    #[must_use]
-    pub fn tool_names(&self) -> Vec<ToolName> {
-        self.tools.manifest().into_iter().map(|spec| spec.name).collect()
-    }
 }

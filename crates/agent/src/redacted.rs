@@ -29,6 +29,11 @@ pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
         Event::Context(
             ContextEvent::Added { message: said, .. } | ContextEvent::Shown { message: said, .. },
         ) => message(redactor, said),
+        Event::Turn(TurnEvent::Hooked { blocked, context, .. }) => {
+            blocked.iter_mut().chain(context).for_each(|said| {
+                text(redactor, said);
+            });
+        }
         Event::Sample(SampleEvent::Ended { outcome, message: said, structured, .. }) => {
             if let SampleOutcome::Failed { failure } = outcome {
                 text(redactor, &mut failure.message);

@@ -14,7 +14,8 @@ use codetether_session::EpochInfo;
 use tokio::task::JoinHandle;
 
 use crate::hub::Hub;
-use crate::live::{End, FindProvider, millis, now};
+use crate::live::{End, millis, now};
+use crate::parts::FindProvider;
 use crate::prepare;
 use crate::purse::{Bill, Grant, Purse, Request, Told};
 use crate::wrapped;

@@ -139,6 +139,7 @@ impl Place {
                 confine: None,
                 audit: None,
                 memory: None,
+                hooks: Arc::default(),
                 rule_file: None,
                 children: None,
             },
@@ -173,6 +174,7 @@ fn settings(mode: Mode) -> TurnSettings {
         compaction: None,
         agent: None,
         supplement: None,
+        hooks: Vec::new(),
     }
 }
 

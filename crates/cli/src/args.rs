@@ -14,6 +14,7 @@ use crate::commands::audit::AuditCommand;
 use crate::commands::auth::AuthCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::defined::DefinedCommand;
+use crate::commands::hooks::HooksCommand;
 use crate::commands::models::ModelsCommand;
 use crate::commands::permissions::PermissionsCommand;
 use crate::commands::route::RouteCommand;
@@ -42,7 +43,7 @@ pub(crate) enum Command {
     /// Text of the model goes to standard output, everything else to standard error.
     ///
     /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 (kept for answers that do not fit a schema) ·
-    /// 7 refused by permission · 130 interrupted.
+    /// 7 refused by permission or a hook · 130 interrupted.
     Run(Box<RunArgs>),
     /// Talk with an agent at the terminal, a line at a time. The same as no command at all.
     ///
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// of rules and the file that they are in do not matter.
     #[command(subcommand)]
     Permissions(PermissionsCommand),
+    /// Say which hooks there are: your own commands that have a say while the agent works.
+    #[command(subcommand)]
+    Hooks(HooksCommand),
     /// Say whether a project's own files have power here; without a subcommand, how it stands with this folder.
     ///
     /// What a project's own files (settings, agents, skills, hooks and the like in `.codetether`) could do beyond

@@ -6,6 +6,7 @@ mod completions;
 pub(crate) mod config;
 pub(crate) mod defined;
 mod doctor;
+pub(crate) mod hooks;
 mod man;
 pub(crate) mod models;
 pub(crate) mod permissions;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Skills(command) => defined::run(Kind::Skills, command),
         Command::Commands(command) => defined::run(Kind::Commands, command),
         Command::Permissions(command) => permissions::run(command),
+        Command::Hooks(command) => hooks::run(command),
         Command::Trust(args) => trust::run(args),
         Command::Sandbox(command) => sandbox::dispatch(command),
         Command::Structured(command) => structured::run(command),

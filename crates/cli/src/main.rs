@@ -10,6 +10,7 @@ mod commands;
 mod defined;
 mod exit;
 mod facts;
+mod hooks;
 mod keys;
 mod lines;
 mod models;

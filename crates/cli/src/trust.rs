@@ -124,13 +124,22 @@ impl Project {
             let _ = writeln!(text, "the settings among them set");
         }
         for (key, value) in self.files.powers() {
-            match value.as_array() {
-                Some(items) => {
+            match (value.as_array(), value.as_table()) {
+                (Some(items), _) => {
                     for item in items {
                         let _ = writeln!(text, "  {key}: {}", shown(&item.to_string()));
                     }
                 }
-                None => drop(writeln!(text, "  {key} = {}", shown(&value.to_string()))),
+                // Such as hooks: each on a line of its own.
+                (_, Some(table)) => {
+                    for (name, value) in table {
+                        let one = std::slice::from_ref(value);
+                        for item in value.as_array().map_or(one, Vec::as_slice) {
+                            let _ = writeln!(text, "  {key}.{}: {}", shown(name), shown(&item.to_string()));
+                        }
+                    }
+                }
+                _ => drop(writeln!(text, "  {key} = {}", shown(&value.to_string()))),
             }
         }
         text

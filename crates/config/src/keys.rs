@@ -59,6 +59,8 @@ pub enum Shape {
     Table(&'static [Key]),
     /// Tables of these keys by name.
     Tables(&'static [Key]),
+    /// Lists of tables of these keys by name; those of all layers add up.
+    Lists(&'static [Key]),
 }
 
 /// A table whose keys are known; [`keys!`] implements it.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Table, Value, keys, table_field};
-use crate::{Dollars, Model, Models, Names, Seconds, Size};
+use crate::{Dollars, Hooks, Model, Models, Names, Seconds, Size};
 
 /// What may happen without asking, where nothing is set and commands are confined in namespaces.
 pub(crate) const MODE: Mode = Mode::AutoEdit;
@@ -89,6 +89,10 @@ keys! {
         /// Permission rules that deny; they outrank all others. Those of all layers count.
         #[key(default = Vec::new(), unset = "none", project = Narrow)]
         pub deny: Vec<String>,
+        /// Commands that have a say at a point of the work, such as `[[hooks.PreToolUse]]`; those of all layers run, in the
+        /// order of the layers. [hooks.md](hooks.md) has the points, and what a hook is told and can answer.
+        #[key(default = Hooks::default(), unset = "none", project = SetWhenTrusted)]
+        pub hooks: Hooks,
         /// How failed requests are tried again.
         #[key(default = Table::defaults(), project = SetWhenTrusted)]
         pub retry: RetryLayer,

@@ -9,6 +9,7 @@
 pub mod defined;
 mod duration;
 mod edit;
+mod hooks;
 mod keys;
 mod layer;
 mod load;
@@ -22,6 +23,7 @@ mod values;
 
 pub use duration::Seconds;
 pub use edit::{EditError, SettingsFile, parse_key};
+pub use hooks::{Hook, Hooks, SourcedHook};
 pub use keys::{Key, ProjectMay, Shape};
 pub use layer::{
     Bypass, ContextLayer, Folder, Layer, Limits, ModelSettings, Provider, RetryLayer, SandboxLayer,

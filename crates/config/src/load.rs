@@ -11,7 +11,7 @@ use crate::keys::{Key, Shape, Table, Taken};
 use crate::problem::{self, Problem, Problems, Shown, near};
 use crate::read::{KeyPath, LayerName, Named, Origin, Source, read};
 use crate::settings::{LeftOut, SourcedRule, Why, as_toml};
-use crate::{ConfigError, Folder, Layer, Provider, Settings};
+use crate::{ConfigError, Folder, Hooks, Layer, Provider, Settings, SourcedHook};
 
 /// The folder of a project's own files, relative to its root.
 pub const PROJECT_DIR: &str = ".codetether";
@@ -94,12 +94,14 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     }
     merging.lay_over(flags(&sources.flags, &mut problems));
     problems.none_or()?;
-    let Merging { mut layer, rules, origins, left_out, read } = merging;
+    let Merging { mut layer, rules, hooks, origins, left_out, read } = merging;
     for provider in layer.providers.values_mut() {
         let set = std::mem::replace(provider, Provider::defaults());
         provider.lay_over(set);
     }
-    Ok(Settings::new(layer, rules, origins, left_out, read))
+    let mut settings = Settings::new(layer, rules, origins, left_out, read);
+    settings.hooks = hooks;
+    Ok(settings)
 }
 
 /// Checks one file of settings: as a project's own if it lies where those do, else as a user's.
@@ -143,6 +145,7 @@ pub(crate) fn powers_of(file: &Path, bytes: &[u8]) -> Vec<(&'static str, toml::V
 struct Merging {
     layer: Layer,
     rules: Vec<SourcedRule>,
+    hooks: Vec<SourcedHook>,
     origins: BTreeMap<KeyPath, Origin>,
     left_out: Vec<LeftOut>,
     read: Vec<(LayerName, PathBuf)>,
@@ -153,6 +156,7 @@ impl Merging {
         let Source { layer, origins } = source;
         let own = Folder { allow: layer.allow.clone(), ask: layer.ask.clone(), deny: layer.deny.clone() };
         self.rules_of(&own, &origins);
+        self.hooks_of(&layer.hooks, &origins, None);
         self.layer.lay_over(layer);
         self.origins.extend(origins);
     }
@@ -173,6 +177,17 @@ impl Merging {
         }
     }
 
+    /// Adds hooks, whose places are by point and position.
+    fn hooks_of(&mut self, hooks: &Hooks, origins: &BTreeMap<KeyPath, Origin>, left_out: Option<Why>) {
+        for (point, hooks) in &hooks.0 {
+            for (at, hook) in hooks.iter().enumerate() {
+                let place = ["hooks".to_owned(), point.as_str().to_owned(), at.to_string()];
+                let origin = origins.get(&place[..]).cloned().unwrap_or_else(Origin::default_value);
+                self.hooks.push(hook.sourced(*point, origin, left_out));
+            }
+        }
+    }
+
     fn project(&mut self, source: Source, trusted: bool) {
         let Source { mut layer, origins } = source;
         let mut rules =
@@ -181,6 +196,7 @@ impl Merging {
             rules.allow.clear();
         }
         self.rules_of(&rules, &origins);
+        self.hooks_of(&layer.hooks, &origins, (!trusted).then_some(Why::Untrusted));
         layer.providers.clear();
         let outcomes = self.layer.take_from_project(layer, trusted);
         for (key, taken) in outcomes {

@@ -252,9 +252,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `retry` once you trust it
     ");
 }
 
@@ -458,6 +458,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("allow", "[\"read\"]"),
         ("ask", "[\"read\"]"),
         ("deny", "[\"read\"]"),
+        ("hooks.Stop", "[{ command = \"a\" }]"),
         ("retry.max_tries", "1"),
         ("retry.base_ms", "1"),
         ("retry.max_time", "1"),
@@ -503,6 +504,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
                 Shape::Tables(keys) if name == "models" => names(keys, "models.\"x/y\".", all),
                 Shape::Tables(keys) => names(keys, &format!("{name}.x."), all),
                 Shape::Texts => all.push(format!("{name}.A")),
+                Shape::Lists(_) => all.push(format!("{name}.Stop")),
                 Shape::Value(_) | Shape::Rules => all.push(name),
             }
         }
@@ -532,6 +534,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             providers,
             models,
             vault,
+            hooks,
             ..
         } = place.load();
         let rules = List::ALL.map(|list| rules(&place.load(), list));
@@ -541,7 +544,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             (effort, temperature),
             max_output,
             (max_steps, fallback, limits, sandbox, (undo, context, web)),
-            (max_time_ms, tools, retry, providers, (models, vault), rules),
+            (max_time_ms, tools, retry, providers, (models, vault, hooks), rules),
         )
     };
     let base = Place::new();

@@ -308,6 +308,13 @@ impl Reader<'_> {
         self.problem(Some(key.span()), format!("unknown key `{}`", brief(&path.join("."))), Some(help));
     }
 
+    /// A name that is none of those that there are.
+    pub(crate) fn unknown_name(&mut self, name: &Spanned<DeString<'_>>, help: String) {
+        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        path.push(name.get_ref().as_ref());
+        self.problem(Some(name.span()), format!("unknown key `{}`", brief(&path.join("."))), Some(help));
+    }
+
     /// Names that are the user's own choice, within bounds.
     fn check_names(&mut self, layer: &Layer) {
         for name in layer.folders.keys().filter(|name| !PathBuf::from(name).is_absolute()) {
@@ -362,7 +369,7 @@ impl Reader<'_> {
         self.push(span, message.to_owned(), None);
     }
 
-    fn problem(&mut self, span: Option<Range<usize>>, message: String, help: Option<String>) {
+    pub(crate) fn problem(&mut self, span: Option<Range<usize>>, message: String, help: Option<String>) {
         let line = span.as_ref().map(|span| self.lines.of(self.text, span.start));
         if line.is_some_and(|line| self.broken.contains(&line)) {
             return;

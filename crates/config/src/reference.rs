@@ -89,8 +89,13 @@ fn defaults(schema: &mut Schema, keys: &[Key], table: &toml::Table) {
 
 /// The defaults of tables by name, found by their keys.
 fn defaults_of(keys: &[Key]) -> toml::Table {
-    let provider = std::ptr::eq(keys, crate::Provider::KEYS);
-    let written = provider.then(|| toml::Table::try_from(crate::Provider::defaults()).ok()).flatten();
+    let written = if std::ptr::eq(keys, crate::Provider::KEYS) {
+        toml::Table::try_from(crate::Provider::defaults()).ok()
+    } else if std::ptr::eq(keys, crate::Hook::KEYS) {
+        toml::Table::try_from(crate::Hook::defaults()).ok()
+    } else {
+        None
+    };
     written.unwrap_or_default()
 }
 
@@ -137,6 +142,14 @@ fn keys(page: &mut String, before: &str, keys: &[Key], defaults: &toml::Table, t
             }
             Shape::Texts => {
                 let _ = write!(page, "### `{name}.NAME`\n\n{doc}\n\n{}\n\n", value("Text"));
+            }
+            Shape::Lists(inner) => {
+                let _ = write!(
+                    page,
+                    "### `[[{name}.POINT]]`\n\n{doc}\n\n{}\n\n",
+                    value("Lists of tables by name")
+                );
+                self::keys(page, &format!("{name}.POINT."), inner, &defaults_of(inner), may);
             }
             Shape::Table(inner) => {
                 let _ = write!(page, "### `[{name}]`\n\n{doc}\n\n");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use codetether_event::{
-    Confinement, Effort, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName, TurnSettings,
+    Confinement, Effort, HookPoint, Manner, Mode, ModelId, ResponseFormat, Retry, Temperature, ToolName,
+    TurnSettings,
 };
 use codetether_permission::List;
 
@@ -12,7 +13,9 @@ use crate::defined::{Agent, BUILD, Level};
 use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
-use crate::{ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, UndoLayer, WebLayer};
+use crate::{
+    ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, SourcedHook, UndoLayer, WebLayer,
+};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Settings {
     pub tools: Option<Vec<ToolName>>,
     /// The permission rules of all layers, the lowest layer's first, with where each is from.
     pub rules: Vec<SourcedRule>,
+    /// The hooks of all layers, the lowest layer's first, with where each is from and whether it is in force.
+    pub hooks: Vec<SourcedHook>,
     /// How failed requests are tried again.
     pub retry: Retry,
     /// Endpoints by name.
@@ -161,6 +166,7 @@ impl Settings {
             web: layer.web.clone(),
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
+            hooks: Vec::new(),
             retry: Retry {
                 max_tries: layer.retry.max_tries.unwrap_or(retry.max_tries),
                 base_ms: layer.retry.base_ms.map_or(retry.base_ms, u64::from),
@@ -180,6 +186,14 @@ impl Settings {
     #[must_use]
     pub fn list(&self, list: List) -> Vec<String> {
         self.rules.iter().filter(|rule| rule.list == list).map(|rule| rule.rule.clone()).collect()
+    }
+
+    /// The points at which hooks are in force.
+    #[must_use]
+    pub fn hook_points(&self) -> Vec<HookPoint> {
+        let in_force =
+            |point: &HookPoint| self.hooks.iter().any(|hook| hook.point == *point && hook.left_out.is_none());
+        HookPoint::ALL.into_iter().filter(in_force).collect()
     }
 
     /// What may happen without asking, where commands are confined so.
@@ -257,6 +271,7 @@ impl Settings {
             compaction: None,
             agent: self.agent.clone(),
             supplement: None,
+            hooks: self.hook_points(),
             replayed: false,
         }
     }
@@ -333,7 +348,10 @@ impl Settings {
                         path.pop();
                     }
                 }
-                Shape::Texts => {
+                Shape::Lists(_) if inner.is_none_or(toml::Table::is_empty) => {
+                    entries.push(self.entry(path, None, key.unset));
+                }
+                Shape::Texts | Shape::Lists(_) => {
                     for (name, value) in inner.into_iter().flatten() {
                         path.push(name.clone());
                         entries.push(self.entry(path, Some(value.clone()), None));
@@ -357,6 +375,11 @@ impl Settings {
             (Some(list), _) => {
                 let of_list = self.rules.iter().filter(|rule| rule.list == list);
                 of_list.map(|rule| rule.origin.clone()).collect()
+            }
+            (None, Some(toml::Value::Array(_))) if path.first().is_some_and(|first| first == "hooks") => {
+                let point = path.last().map(String::as_str).unwrap_or_default();
+                let of_point = |hook: &&SourcedHook| hook.point.as_str() == point && hook.left_out.is_none();
+                self.hooks.iter().filter(of_point).map(|hook| hook.origin.clone()).collect()
             }
             (None, Some(toml::Value::Array(items)))
                 if path.first().is_some_and(|first| first == "folders") =>

@@ -128,6 +128,8 @@ pub enum ContextSource {
     Summary,
     /// Processes in the background that ended by themselves, or are lost.
     Process,
+    /// What hooks have to say.
+    Hook,
 }
 
 fn is_native(way: &Way) -> bool {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, ChildEvent, ContextEvent, EgressEvent, FilesEvent, Input,
-    ItemId, KnownFile, Message, ModelId, Money, Parent, Principal, ProcessEvent, Question, RawJson, Rung,
-    Seq, SessionId, Sight, SnapshotId, Structured, ToolName, ToolResult, TurnSettings, Usage,
+    Answer, AskId, Attempt, Audience, BlobId, ChildEvent, ContextEvent, EgressEvent, FilesEvent, HookPoint,
+    Input, ItemId, KnownFile, Message, ModelId, Money, Parent, Principal, ProcessEvent, Question, RawJson,
+    Rung, Seq, SessionId, Sight, SnapshotId, Structured, ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -220,6 +220,20 @@ pub enum TurnEvent {
         /// How the one before failed.
         failure: ProviderFailure,
     },
+    /// The hooks of a point have run.
+    #[serde(rename = "turn.hooked")]
+    Hooked {
+        /// The item.
+        item: ItemId,
+        /// The point.
+        point: HookPoint,
+        /// Why one of them is against what comes next, and which one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blocked: Option<String>,
+        /// What they want the model to know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<String>,
+    },
     /// The turn is to stop: nothing new starts, and what is under way is cancelled.
     #[serde(rename = "turn.interrupted")]
     Interrupted {
@@ -248,6 +262,8 @@ pub enum InterruptReason {
     Abandoned,
     /// Something of ours failed.
     Fault(String),
+    /// A hook ended it; which one and why, in words.
+    Hook(String),
 }
 
 /// How a turn ended.
@@ -277,6 +293,11 @@ pub enum Outcome {
     Failed {
         /// What.
         error: String,
+    },
+    /// A hook ended it, or did not let the prompt pass.
+    Blocked {
+        /// Which one and why, in words.
+        reason: String,
     },
 }
 
@@ -335,6 +356,11 @@ pub enum Work {
     Cancel {
         /// What.
         items: Vec<ItemId>,
+    },
+    /// Running the hooks of a point.
+    Hook {
+        /// The point.
+        point: HookPoint,
     },
 }
 

@@ -12,6 +12,7 @@ mod egress;
 mod events;
 mod files;
 mod format;
+mod hooks;
 mod ids;
 mod known;
 mod message;
@@ -35,6 +36,7 @@ pub use events::{
 };
 pub use files::{FilesEvent, OnConflict, Restore, Which};
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
+pub use hooks::HookPoint;
 pub use ids::{
     AskId, Attempt, BlobId, ContentId, ItemId, ModelId, OpId, Seq, SessionId, SnapshotId, ToolName, TurnId,
     UnixMillis, undated,

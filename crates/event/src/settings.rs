@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobId, ModelId, Money, ResponseFormat, ToolName};
+use crate::{BlobId, HookPoint, ModelId, Money, ResponseFormat, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -188,6 +188,9 @@ pub struct TurnSettings {
     /// What the system prompt says after its own text: the agent's prompt, and the skills that there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplement: Option<BlobId>,
+    /// The points at which hooks are in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookPoint>,
 }
 
 /// When the context gives way to less: outputs fold, then older messages become a summary.

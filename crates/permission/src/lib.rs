@@ -11,12 +11,14 @@ mod command_pattern;
 mod file_words;
 mod hazards;
 mod judge;
+mod matcher;
 mod place;
 mod readers;
 mod rule;
 mod shell;
 
 pub use judge::{By, Decision, Judgement, Part, Rules, Stance, What, judge};
+pub use matcher::Matcher;
 pub use place::Place;
 pub use rule::{Rule, RuleError};
 

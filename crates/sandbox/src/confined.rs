@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::environment::ours;
 use crate::run::{Ends, Line, Marker, Spec, Status};
-use crate::{Error, Job, Kept, Report, Running, terminal};
+use crate::{Error, Job, Kept, Report, Running, Streams, terminal};
 
 /// Most notes that are kept of one command.
 const NOTES: usize = 20;
@@ -36,9 +37,14 @@ struct Told {
 
 /// Starts the command in the sandbox, and returns our ends of what it reads and writes; of a terminal's, see
 /// [`Confined::terminal`].
-pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Confined, Option<Line>), Error> {
+pub(crate) fn spawn(
+    kept: Arc<Kept>,
+    spec: &mut Spec,
+    program: &str,
+) -> Result<(Confined, Option<Line>), Error> {
     let failed = |source| Error::Start { program: program.to_owned(), source };
     let (reader, writer) = io::pipe().map_err(failed)?;
+    let writer = OwnedFd::from(writer);
     let nothing =
         codetether_files::open_read("/dev/null").map_err(|error| failed(io::Error::other(error)))?;
     let mut env = ours();
@@ -46,10 +52,19 @@ pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Conf
     if at_terminal {
         env.push(("TERM".into(), terminal::KIND.into()));
     }
-    let (fed, feed) = match &spec.ends {
-        Ends::Fed(_) => io::pipe().map(|(fed, feed)| (Some(fed), Some(feed.into()))).map_err(failed)?,
-        Ends::Nothing | Ends::Terminal(_) => (None, None),
-    };
+    let (mut fed, mut feed, mut errors) = (None, None, None);
+    match &spec.ends {
+        Ends::Fed(_) => {
+            let (ours, theirs) = io::pipe().map(|(fed, feed)| (feed, fed)).map_err(failed)?;
+            (fed, feed) = (Some(OwnedFd::from(theirs)), Some(ours.into()));
+        }
+        Ends::Apart(_) => {
+            if let Ends::Apart(Streams { input, errors: theirs }) = std::mem::take(&mut spec.ends) {
+                (fed, errors) = (Some(input), Some(theirs));
+            }
+        }
+        Ends::Nothing | Ends::Terminal(_) => {}
+    }
     if let Some(Marker { name, value }) = &spec.marker {
         env.push((name.into(), value.into()));
     }
@@ -57,7 +72,7 @@ pub(crate) fn spawn(kept: Arc<Kept>, spec: &Spec, program: &str) -> Result<(Conf
     let confine = |cause: String| Error::Confine { program: program.to_owned(), cause };
     let input = fed.as_ref().map_or(nothing.as_fd(), AsFd::as_fd);
     let running = kept
-        .spawn(&job, [input, writer.as_fd(), writer.as_fd()])
+        .spawn(&job, [input, writer.as_fd(), errors.as_ref().unwrap_or(&writer).as_fd()])
         .map_err(|fault| confine(fault.to_string()))?;
     let confined = Confined { running: Arc::new(running), kept, told: Arc::default() };
     let line = (!at_terminal).then(|| Line { from: reader.into(), to: feed, is_terminal: false });

@@ -12,6 +12,7 @@ mod output;
 pub mod proxy;
 mod run;
 mod screen;
+mod streams;
 mod terminal;
 
 pub use decode::Decoder;
@@ -28,3 +29,4 @@ pub use marked::kill_marked;
 pub use output::Ended;
 pub use run::{Ends, Filter, Marker, Spec, Status, Typed, Typing, run};
 pub use screen::Screen;
+pub use streams::{Errors, Streams};

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::confined::{self, Confined};
 use crate::output::Output;
-use crate::{Ended, Error, Kept, kill_marked, terminal};
+use crate::{Ended, Error, Kept, Streams, kill_marked, terminal};
 
 /// How long a command that is told to stop may tidy up before it is killed.
 const GRACE: Duration = Duration::from_millis(250);
@@ -88,6 +88,8 @@ pub enum Ends {
     Nothing,
     /// The same, but it is given what comes from here.
     Fed(Typing),
+    /// It reads this, and its standard error does not go into its output.
+    Apart(Streams),
     /// A terminal of its own, at which this is typed; without anything, the end of input is.
     Terminal(Option<Typing>),
 }
@@ -155,7 +157,7 @@ pub async fn run(
     let start = Instant::now();
     let (mut group, line) = match spec.confined.take() {
         Some(kept) => {
-            let (confined, line) = confined::spawn(kept, &spec, &program)?;
+            let (confined, line) = confined::spawn(kept, &mut spec, &program)?;
             let line = match line {
                 Some(line) => line,
                 None => confined.terminal(&program).await?,
@@ -163,7 +165,7 @@ pub async fn run(
             (Work::Confined(confined), line)
         }
         None => {
-            let (group, line) = spawn(&spec, &program)?;
+            let (group, line) = spawn(&mut spec, &program)?;
             (Work::Bare(group), line)
         }
     };
@@ -259,7 +261,7 @@ pub async fn run(
 }
 
 /// Starts the command as the leader of a group of its own, and returns our ends of what it reads and writes.
-fn spawn(spec: &Spec, program: &str) -> Result<(Group, Line), Error> {
+fn spawn(spec: &mut Spec, program: &str) -> Result<(Group, Line), Error> {
     let failed = |source| Error::Start { program: program.to_owned(), source };
     let name = spec.argv.first().ok_or(Error::Empty)?;
     let path = find(name, spec).ok_or_else(|| Error::NotFound { program: program.to_owned() })?;
@@ -267,8 +269,14 @@ fn spawn(spec: &Spec, program: &str) -> Result<(Group, Line), Error> {
         return spawn_at_terminal(spec, path, program);
     }
     let (reader, writer) = io::pipe().map_err(failed)?;
-    let (input, to) = match &spec.ends {
-        Ends::Fed(_) => {
+    let mut errors = Stdio::from(writer.try_clone().map_err(failed)?);
+    let (input, to) = match std::mem::take(&mut spec.ends) {
+        Ends::Apart(Streams { input, errors: theirs }) => {
+            errors = Stdio::from(theirs);
+            (Stdio::from(input), None)
+        }
+        Ends::Fed(typing) => {
+            spec.ends = Ends::Fed(typing);
             let (fed, feed) = io::pipe().map_err(failed)?;
             (Stdio::from(fed), Some(feed.into()))
         }
@@ -280,8 +288,7 @@ fn spawn(spec: &Spec, program: &str) -> Result<(Group, Line), Error> {
     // The group stays in our session, since `posix_spawn` as it is used here starts no session: a program that opens
     // `/dev/tty` by itself (`ssh`, `sudo`) finds the terminal. Reading there stops it until its time is up.
     let mut command = prepared(spec, path);
-    let output = writer.try_clone().map_err(failed)?;
-    command.stdin(input).stdout(output).stderr(writer).process_group(0);
+    command.stdin(input).stdout(writer).stderr(errors).process_group(0);
     let group = started(command, spec, program)?;
     Ok((group, Line { from: reader.into(), to, is_terminal: false }))
 }
@@ -551,7 +558,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_reaped_does_not_hold_us() {
         let dir = tempfile::tempdir().unwrap();
-        let spec = Spec {
+        let mut spec = Spec {
             argv: ["sleep", "600"].map(OsString::from).to_vec(),
             dir: dir.path().to_owned(),
             env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
@@ -564,7 +571,7 @@ mod tests {
             ends: Ends::Nothing,
             filter: None,
         };
-        let (mut group, _line) = spawn(&spec, "sleep").unwrap();
+        let (mut group, _line) = spawn(&mut spec, "sleep").unwrap();
         assert_eq!(group.reap(Duration::from_millis(20)).await.unwrap(), None);
         group.signal(Signal::KILL);
         exited(group.leader).await.unwrap();

@@ -1,8 +1,8 @@
 //! What `decide` can name: the next move, and the effects that a runner carries out.
 
 use codetether_event::{
-    Brought, CallEvent, Effort, Event, FilesEvent, ItemEvent, ItemId, ModelId, OnConflict, ResponseFormat,
-    SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way, Work,
+    Brought, CallEvent, Effort, Event, FilesEvent, HookPoint, ItemEvent, ItemId, ModelId, OnConflict,
+    ResponseFormat, SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way, Work,
 };
 
 use crate::{Pair, Phase, State};
@@ -81,6 +81,13 @@ pub enum Effect {
         /// What becomes of files that the user has changed since.
         conflicts: OnConflict,
     },
+    /// Run the hooks of a point.
+    Hook {
+        /// Its item.
+        item: ItemId,
+        /// The point.
+        point: HookPoint,
+    },
     /// Run a call that may run.
     Run {
         /// The call.
@@ -105,6 +112,7 @@ impl Effect {
             | Self::Authorize { item, .. }
             | Self::Snapshot { item }
             | Self::Restore { item, .. }
+            | Self::Hook { item, .. }
             | Self::Cancel { item, .. } => *item,
             Self::Run { call } => *call,
         }
@@ -127,6 +135,9 @@ impl State {
             }
             Effect::Sample { item, retry_of, model, .. } => {
                 Event::Sample(SampleEvent::Started { item: *item, retry_of: *retry_of, model: model.clone() })
+            }
+            Effect::Hook { item, point } => {
+                Event::Item(ItemEvent::Begun { item: *item, what: Work::Hook { point: *point } })
             }
             Effect::Snapshot { item } => Event::Item(ItemEvent::Begun { item: *item, what: Work::Snapshot }),
             Effect::Restore { item, before, .. } => {

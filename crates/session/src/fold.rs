@@ -4,13 +4,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, CallEvent, Cause, ContentPart, ContextEvent, ContextSource,
-    EgressEvent, Event, FilesEvent, ItemEvent, ItemId, Message, Principal, ProviderFailureKind, Reading,
-    Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, Sight, StopReason,
+    EgressEvent, Event, FilesEvent, HookPoint, ItemEvent, ItemId, Message, Principal, ProviderFailureKind,
+    Reading, Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, Sight, StopReason,
     Structured, ToolResult, TurnEvent, TurnId, TurnSettings, UnixMillis, Verdict, Way, Work,
 };
 
 use crate::context::{Compacting, Kind};
-use crate::{Call, Context, EpochInfo, FailedSample, Knock, OpenAsk, Phase, Refusal, State, Step, Turn};
+use crate::{
+    Call, Context, EpochInfo, FailedSample, Hooking, Knock, OpenAsk, Phase, Refusal, State, Step, Turn,
+};
 
 /// The tool that shows a result again.
 const RECALL: &str = "recall";
@@ -60,11 +62,13 @@ impl State {
                 }
                 self.root.clone_from(root);
                 self.audience = None;
+                self.greeted = false;
                 self.files.adopted();
                 if let Some(turn) = &mut self.turn {
                     turn.preparing = None;
                     turn.authorizing = None;
                     turn.snapshotting = None;
+                    turn.hooks.running = None;
                     turn.step.before = None;
                     turn.cancelled = false;
                     // What waited has ended with its owner.
@@ -114,6 +118,13 @@ impl State {
                     }
                 }
             }
+            TurnEvent::Hooked { item, point, blocked, context } => {
+                let Some(turn) = &mut self.turn else { return };
+                if turn.hooks.end(*item, *point, blocked.as_ref(), context.as_ref()) {
+                    self.greeted |= *point == HookPoint::SessionStart;
+                    turn.keep_back_refused();
+                }
+            }
             TurnEvent::Interrupted { reason } => {
                 if let Some(turn) = &mut self.turn {
                     turn.interrupted.get_or_insert_with(|| reason.clone());
@@ -130,6 +141,9 @@ impl State {
                 turn.close_step(&mut self.context);
                 self.context.asked = false;
                 self.context.give_up_summing();
+                turn.keep_back_unheard();
+                // What the model never heard is said again.
+                self.greeted &= turn.hooks.context.is_empty();
                 self.context.take_in(&mut turn.pending, turn.id.0);
             }
         }
@@ -150,6 +164,7 @@ impl State {
             ItemEvent::Begun { item, what: Work::Authorize { calls } } => {
                 turn.authorizing = Some((*item, calls.clone()));
             }
+            ItemEvent::Begun { item, what: Work::Hook { point } } => turn.hooks.begin(*item, *point),
             ItemEvent::Begun { what: Work::Cancel { .. }, .. } => turn.cancelled = true,
             ItemEvent::Failed { item, error } => {
                 if turn.preparing == Some(*item) {
@@ -157,6 +172,7 @@ impl State {
                 }
                 turn.authorizing.take_if(|(judging, _)| judging == item);
                 turn.snapshotting.take_if(|taking| taking == item);
+                turn.hooks.fail(*item);
                 if turn.interrupted.is_none() {
                     turn.fault.get_or_insert_with(|| error.clone());
                 }
@@ -192,6 +208,7 @@ impl State {
                 let room = self.room();
                 self.context.compact(Compacting { at: seq, keep: *keep, goal, room }, stop.as_ref());
                 self.as_it_is_now(summed);
+                self.turn.iter_mut().for_each(|turn| turn.hooks.compacted());
             }
             ContextEvent::CompactionAsked { .. } => self.context.asked = true,
             ContextEvent::Shown { message, known, .. } => {
@@ -242,6 +259,11 @@ impl State {
                     ContextSource::Environment | ContextSource::Restored | ContextSource::Process => {}
                     ContextSource::Summary => turn.answered = None,
                     ContextSource::NoProgress => turn.nudged = true,
+                    ContextSource::Hook => {
+                        if turn.hooks.told() {
+                            turn.answered = None;
+                        }
+                    }
                     ContextSource::Misfit => {
                         turn.misfit = None;
                         turn.misfits = turn.misfits.saturating_add(1);
@@ -270,6 +292,7 @@ impl State {
                 let Some(turn) = &mut self.turn else { return };
                 turn.sampling = Some(*item);
                 turn.answered = None;
+                turn.hooks.asked();
                 if self.context.summing.is_some() {
                     return;
                 }
@@ -519,6 +542,22 @@ impl Turn {
             repeat: None,
             nudged: false,
             refused: Vec::new(),
+            hooks: Hooking::default(),
+        }
+    }
+
+    /// A prompt that a hook is against reaches no model.
+    fn keep_back_refused(&mut self) {
+        if self.hooks.refused.is_some() {
+            self.pending.clear();
+        }
+    }
+
+    /// Nor does one that none of those that are to judge it has passed.
+    fn keep_back_unheard(&mut self) {
+        let point = HookPoint::UserPromptSubmit;
+        if self.settings.hooks.contains(&point) && !self.hooks.is_done(point) {
+            self.pending.clear();
         }
     }
 

@@ -8,6 +8,7 @@ mod denied;
 mod egress;
 mod end;
 mod fault;
+mod hooks;
 mod interrupt;
 mod max_steps;
 mod max_time;
@@ -47,13 +48,16 @@ const POLICIES: &[Policy] = &[
     compact::summed,       // a summary that was asked for takes the place of what it sums up
     steering::policy,      // an answer does not end the turn while the user has said more
     misfit::policy,        // one that does not fit its schema goes back, twice at most
-    end::policy,           // an answer without calls ends it
+    hooks::stop,           // one without calls ends the turn, unless a hook is against it
+    end::policy,           // it ends
+    hooks::begin,          // a turn begins: a hook may keep the prompt from the model
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps
     compact::policy,       // where the context nears the window, it gives way
     compact::done,         // a turn that only compacts ends when it has
     prepare::policy,       // the prefix for this model and these tools
     process::policy,       // the model hears which processes have ended
+    hooks::told,           // what hooks want the model to know
     sample::policy,        // the next step
 ];
 

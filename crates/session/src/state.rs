@@ -9,7 +9,7 @@ use codetether_event::{
 };
 
 use crate::child::Child;
-use crate::{Context, Files, Processes};
+use crate::{Context, Files, Hooking, Processes};
 
 /// Everything that the next move depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct State {
     pub processes: Processes,
     /// How the last turn ended.
     pub last: Option<Outcome>,
+    /// Whether the hooks of the session's start have run since it was opened or taken up.
+    pub greeted: bool,
     /// Operations that were taken in already.
     pub(crate) seen: HashSet<OpId>,
     /// Whether a newer build wrote something that this one does not know.
@@ -74,6 +76,7 @@ impl Default for State {
             windows: BTreeMap::new(),
             processes: Processes::default(),
             last: None,
+            greeted: false,
             seen: HashSet::new(),
             read_only: false,
         }
@@ -181,6 +184,8 @@ pub struct Turn {
     pub nudged: bool,
     /// Calls that permission refused.
     pub refused: Vec<Refusal>,
+    /// How far its hooks have come.
+    pub hooks: Hooking,
 }
 
 impl Turn {
@@ -202,7 +207,9 @@ impl Turn {
     /// The items under way that end by a fact of their own.
     pub fn open(&self) -> impl Iterator<Item = ItemId> {
         let authorizing = self.authorizing.as_ref().map(|(item, _)| *item);
-        let work = [self.preparing, authorizing, self.snapshotting, self.sampling].into_iter().flatten();
+        let hooking = self.hooks.running.map(|(item, _)| item);
+        let work =
+            [self.preparing, authorizing, self.snapshotting, self.sampling, hooking].into_iter().flatten();
         work.chain(self.step.calls.iter().filter(|call| call.phase == Phase::Running).map(|call| call.item))
     }
 }

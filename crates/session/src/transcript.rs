@@ -77,6 +77,7 @@ impl Transcript {
             compaction: None,
             agent: None,
             supplement: None,
+            hooks: Vec::new(),
         }
     }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use codetether_event::{
     Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Cause, ChildEvent, Choice,
     Compaction, Confinement, ContentId, ContentPart, ContextEvent, EgressEvent, Event, FilesEvent, Grant,
-    Input, ItemEvent, ItemId, KnownFile, Message, Mode, ModelId, OnConflict, Op, OpId, Outcome, Principal,
-    ProcessEvent, ProcessStatus, ProviderFailure, ProviderFailureKind, Question, Reading, Record,
-    ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId,
-    SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName, ToolResult, TurnSettings,
-    UnixMillis, Usage, Verdict, Way, Which,
+    HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile, Message, Mode, ModelId, OnConflict, Op,
+    OpId, Outcome, Principal, ProcessEvent, ProcessStatus, ProviderFailure, ProviderFailureKind, Question,
+    Reading, Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq,
+    SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName,
+    ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -172,6 +172,7 @@ impl World {
             compaction: (self.choose(2) == 0).then_some(Compaction { window: 30, share: 50 }),
             agent: None,
             supplement: None,
+            hooks: HookPoint::ALL.into_iter().filter(|_| self.choose(3) == 0).collect(),
         }
     }
 
@@ -224,6 +225,17 @@ impl World {
             Effect::Snapshot { item } => match self.snapshot() {
                 None => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
                 Some(id) => vec![Event::Files(FilesEvent::Snapshot { item, id })],
+            },
+            Effect::Hook { item, point } => match self.choose(6) {
+                0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                n => {
+                    let blocked = (n == 1).then(|| "no".to_owned());
+                    let context = (n == 2).then(|| "look".to_owned());
+                    let mut facts = vec![Event::Turn(TurnEvent::Hooked { item, point, blocked, context })];
+                    let stops = TurnEvent::Interrupted { reason: InterruptReason::Hook("no".into()) };
+                    facts.extend((n == 5).then_some(Event::Turn(stops)));
+                    facts
+                }
             },
             Effect::Restore { item, .. } => match self.snapshot() {
                 None => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],

@@ -27,7 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::models::Found;
 use crate::run::cassettes;
 use crate::trust::Project;
-use crate::{facts, keys, models, place, sandbox, settings};
+use crate::{facts, hooks, keys, models, place, sandbox, settings};
 
 /// Which session is worked in.
 pub(crate) enum Target {
@@ -164,6 +164,7 @@ pub(crate) fn opening(
         confine,
         audit: place::audit(&settings.sandbox)?,
         memory: Some(place::memory(&settings.undo)?),
+        hooks: Arc::new(hooks::in_force(settings)),
         rule_file: permissions::rule_file(&venue.root),
         children: Some(children(settings, turn.confinement)),
     };

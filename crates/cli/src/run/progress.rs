@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ChildEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, InterruptReason, ItemId,
-    Message, ModelId, NoteEvent, Outcome, Piece, ProcessEvent, ProcessStatus, Reading, SampleEvent,
+    CallEvent, ChildEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, HookPoint, InterruptReason,
+    ItemId, Message, ModelId, NoteEvent, Outcome, Piece, ProcessEvent, ProcessStatus, Reading, SampleEvent,
     SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
 };
 use serde_json::Value;
@@ -149,6 +149,9 @@ impl Progress {
                 }
                 Event::Turn(TurnEvent::Interrupted { reason: InterruptReason::CostLimit(problem) }) => {
                     self.say(problem);
+                }
+                Event::Turn(TurnEvent::Hooked { point: HookPoint::Stop, blocked: Some(blocked), .. }) => {
+                    self.say(&format!("the turn goes on for {}", printer::plain(blocked)));
                 }
                 // What waits is asked about.
                 Event::Egress(EgressEvent::Denied { target, why, rule, waits: false, .. }) => {

@@ -130,7 +130,9 @@ impl Run<'_> {
         progress.hold(false);
         progress.clear();
         match seen {
-            Seen::Ended(outcome) => self.finish(&outcome, view, output, signals, &mut progress).await,
+            Seen::Ended(outcome) => {
+                self.finish(&outcome, (view, output), signals, (&mut progress, subscription)).await
+            }
             Seen::Left => Ok(Exit::Interrupted),
             Seen::Unprinted => {
                 self.post(Op::Interrupt);
@@ -175,15 +177,22 @@ impl Run<'_> {
     async fn finish(
         self,
         outcome: &Outcome,
-        view: View,
-        mut output: Output,
+        (view, mut output): (View, Output),
         signals: &mut Signals,
-        progress: &mut Progress,
+        (progress, mut subscription): (&mut Progress, Subscription),
     ) -> Result<Exit, Failure> {
         let Self { args, hosted, model, named, started, figures, mut window, .. } = self;
         let id = hosted.id();
         let exit = exit_of(outcome, &figures);
-        let closed = hosted.close().await;
+        // Hooks of the session's end may take their time.
+        let closed = tokio::select! {
+            closed = hosted.close() => closed,
+            () = signals.next() => return Ok(Exit::Interrupted),
+        };
+        // What was said while it was let go.
+        while let Ok(Some(frame)) = subscription.next().await {
+            progress.see(&frame);
+        }
         let kept = args.output_last_message.as_ref().map_or(Ok(()), |path| {
             codetether_files::write_atomic(path, figures.answer().as_bytes(), &WriteOptions::default())
         });
@@ -242,6 +251,11 @@ pub(crate) fn verdict(
             ),
         )),
         Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
+        Outcome::Blocked { reason } => Err(Failure::with_help(
+            exit,
+            format!("held back: {}", printer::plain(reason)),
+            "`codetether hooks list` says where the hook is from",
+        )),
     }
 }
 
@@ -289,6 +303,7 @@ pub(crate) fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
         Outcome::ProviderFailed { .. } => Exit::Provider,
         Outcome::Misfit { .. } => Exit::Misfit,
         Outcome::Failed { .. } => Exit::Failed,
+        Outcome::Blocked { .. } => Exit::Refused,
     }
 }
 

@@ -440,3 +440,41 @@ fn without_a_command_there_is_a_chat_at_a_terminal_and_else_the_help() {
     assert_eq!(chat.code, 2);
     assert!(chat.stderr.contains("`chat` needs a terminal"), "{}", chat.stderr);
 }
+
+#[test]
+fn agents_and_commands_that_files_define_are_there_and_a_summary_when_it_is_asked_for() {
+    let long = "what was found out, at length. ".repeat(3_000);
+    let bench = Bench::new([
+        Reply::text(&long).no_usage(),
+        Reply::text("reviewed").no_usage(),
+        Reply::text("the third").no_usage(),
+        Reply::text("They found it out.").no_usage(),
+        Reply::text("the last").no_usage(),
+    ]);
+    let own = bench.home.config().join("codetether/commands/review.md");
+    codetether_files::create_dir_all(own.parent().unwrap()).unwrap();
+    codetether_files::write_atomic(own, b"Review $1 with care.\n", &<_>::default()).unwrap();
+    let mut terminal = chat(&bench, &[]);
+    let mut does = |typed: &str, expected: &str| {
+        terminal.type_keys(&format!("{typed}\r"));
+        terminal.expect(expected);
+        terminal.expect(PROMPT);
+    };
+    does("/compact", "nothing has been said");
+    does("look", "at length");
+    does("/agent nobody", "nobody");
+    does("/agent plan", "agent plan from here on");
+    does("/review main.py", "reviewed");
+    does("/agent build", "agent build from here on");
+    does("/reviews x", "there is no command");
+    does("and now", "the third");
+    does("/compact", "gave way");
+    does("go on", "the last");
+    terminal.type_keys(CTRL_D);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(said(&bench, 1), ["look", "Review main.py with care."]);
+    let offered = |request: usize| bench.server.json(request)["tools"].to_string();
+    assert!(!offered(1).contains("\"write\"") && offered(2).contains("\"write\""));
+    assert!(!bench.server.json(4).to_string().contains("at length. what"), "it gave way");
+    assert!(bench.server.json(4).to_string().contains("They found it out."));
+}

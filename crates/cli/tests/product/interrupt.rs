@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::bench::{Bench, Run};
 
-fn signal(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// Waits until the journal holds an event of this kind.
-fn wait_for(bench: &Bench, kind: &str) {
+pub(crate) fn wait_for(bench: &Bench, kind: &str) {
     let needle = format!("\"type\":\"{kind}\"");
     let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while std::time::Instant::now() < limit {

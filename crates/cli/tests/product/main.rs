@@ -21,6 +21,7 @@ mod egress;
 mod exporting;
 mod form;
 mod guide;
+mod hooks;
 mod injection;
 mod interrupt;
 mod kill;

@@ -56,10 +56,17 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         return None;
     }
     let (keep, messages) = droppable(state, turn)?;
+    if let Some(hooks) = super::hooks::compact(state, turn) {
+        return Some(hooks);
+    }
     if too_long || !is_text {
         return fact(ContextEvent::Compacted { keep, messages: whole(messages), tokens });
     }
-    fact(ContextEvent::Added { message: Message::user(ASKED), source: ContextSource::Summary })
+    let asked = match &turn.hooks.compaction {
+        None => ASKED.to_owned(),
+        Some(more) => format!("{ASKED}\n{more}"),
+    };
+    fact(ContextEvent::Added { message: Message::user(asked), source: ContextSource::Summary })
 }
 
 /// What was asked for is there, or cannot be had.

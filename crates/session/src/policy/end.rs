@@ -8,7 +8,11 @@ use super::append;
 use crate::{Next, State, Turn};
 
 pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
-    let stop = turn.answered.as_ref()?;
+    append(vec![ended(turn.answered.as_ref()?)])
+}
+
+/// The end of a turn whose last answer stopped so.
+pub(super) fn ended(stop: &StopReason) -> Event {
     let outcome = match stop {
         StopReason::EndTurn | StopReason::ToolUse | StopReason::Other(_) => Outcome::Completed,
         StopReason::MaxOutput => Outcome::LimitReached { limit: LimitKind::Output },
@@ -21,7 +25,7 @@ pub(super) fn policy(_: &State, turn: &Turn) -> Option<Next> {
             },
         },
     };
-    append(vec![Event::Turn(TurnEvent::Ended { outcome })])
+    Event::Turn(TurnEvent::Ended { outcome })
 }
 
 #[cfg(test)]

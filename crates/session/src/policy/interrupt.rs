@@ -32,6 +32,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         InterruptReason::Asked(_) | InterruptReason::Abandoned => Outcome::Interrupted,
         InterruptReason::TimeLimit => Outcome::LimitReached { limit: LimitKind::Time },
         InterruptReason::CostLimit(_) => Outcome::LimitReached { limit: LimitKind::Cost },
+        InterruptReason::Hook(reason) => Outcome::Blocked { reason: reason.clone() },
         InterruptReason::Fault(error) => Outcome::Failed { error: error.clone() },
     };
     append(vec![Event::Turn(TurnEvent::Ended { outcome })])

@@ -79,7 +79,8 @@ fn lines(entry: &Entry, with_origin: bool) -> String {
 
 /// Whether each item of the list has an origin of its own.
 fn is_rules(entry: &Entry) -> bool {
-    entry.path.last().is_some_and(|name| matches!(name.as_str(), "allow" | "ask" | "deny"))
+    let is_hooks = entry.path.first().is_some_and(|name| name == "hooks");
+    is_hooks || entry.path.last().is_some_and(|name| matches!(name.as_str(), "allow" | "ask" | "deny"))
 }
 
 fn object(entry: &Entry) -> serde_json::Value {

@@ -158,5 +158,6 @@ fn ended(outcome: &Outcome) -> Option<Part> {
             format!("the turn ended: the answer does not fit its schema: {problem}")
         }
         Outcome::Failed { error } => format!("the turn ended: {error}"),
+        Outcome::Blocked { reason } => format!("a hook held the turn back: {reason}"),
     }))
 }

@@ -198,6 +198,7 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
         confine: None,
         audit: None,
         memory: Some(place::memory(&UndoLayer::default())?),
+        hooks: Arc::default(),
         rule_file: None,
         children: None,
     };
