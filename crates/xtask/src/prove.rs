@@ -22,6 +22,9 @@ pub(crate) struct Extent {
     /// Kills of the real binary at random points of a turn.
     #[arg(long, default_value_t = 1_000)]
     kills: u32,
+    /// Turns of one session, with processes and children.
+    #[arg(long, default_value_t = 2_000)]
+    turns: u32,
     /// Cases of each property test.
     #[arg(long, default_value_t = 20_000)]
     cases: u32,
@@ -59,6 +62,7 @@ pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     }
     tests.env("CODETETHER_PROVE", "1");
     tests.env("CODETETHER_KILLS", extent.kills.to_string());
+    tests.env("CODETETHER_TURNS", extent.turns.to_string());
     tests.env("PROPTEST_CASES", extent.cases.to_string());
     eprintln!("{} kills, {} cases a property", extent.kills, extent.cases);
     process::run(&mut tests)?;

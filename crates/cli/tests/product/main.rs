@@ -41,6 +41,7 @@ mod scripting;
 mod session;
 mod settings;
 mod sight;
+mod soak;
 mod strict;
 mod structured;
 mod terminal;

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 
 /// A conversation, line by line.
-struct Talk {
+pub(crate) struct Talk {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl Talk {
-    fn start(bench: &Bench, args: &[&str]) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &[&str]) -> Self {
         let mut command =
             bench.run_command(&[&["--input-format", "jsonl", "--format", "jsonl"], args].concat());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -25,8 +25,12 @@ impl Talk {
         Self { child, input, output }
     }
 
-    fn say(&mut self, line: &Value) {
+    pub(crate) fn say(&mut self, line: &Value) {
         self.say_raw(&line.to_string());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn say_raw(&mut self, line: &str) {
@@ -39,7 +43,7 @@ impl Talk {
     }
 
     /// The next record of this type; and what came before it.
-    fn until(&mut self, kind: &str) -> (Value, Vec<Value>) {
+    pub(crate) fn until(&mut self, kind: &str) -> (Value, Vec<Value>) {
         let mut before = Vec::new();
         loop {
             let line = self.hear().unwrap_or_else(|| panic!("there is no `{kind}` among {before:#?}"));
@@ -60,7 +64,7 @@ impl Talk {
     }
 
     /// Closes the input; exit code, the rest of the output, standard error.
-    fn end(mut self) -> (i32, Vec<Value>, String) {
+    pub(crate) fn end(mut self) -> (i32, Vec<Value>, String) {
         drop(self.input.take());
         let mut rest = Vec::new();
         while let Some(line) = self.hear() {
@@ -73,7 +77,7 @@ impl Talk {
     }
 }
 
-fn prompt(text: &str) -> Value {
+pub(crate) fn prompt(text: &str) -> Value {
     json!({ "type": "prompt", "text": text })
 }
 
