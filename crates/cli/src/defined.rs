@@ -1,14 +1,14 @@
 //! What is defined in markdown, at the edge of the program: where it is looked for, what of it holds in a run, and what is
 //! said of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use codetether_builtin::{Builtin, SkillFiles, SkillFolder};
 use codetether_config::Settings;
 use codetether_config::defined::{
     self, Agent, BUILD, Command, CommandError, Defined, FindError, Places, Skill,
 };
-use codetether_event::{Confinement, TurnSettings};
+use codetether_event::{Confinement, ToolName, TurnSettings};
 use codetether_tool::ToolSource;
 
 use crate::exit::{Exit, Failure};
@@ -101,6 +101,32 @@ pub(crate) fn chosen(
         settings.model = Some(model.id());
     }
     Ok(agent)
+}
+
+/// What a child is that is to be an agent of the user's or the project's: told of its part as any child is, then by its own
+/// prompt. Read when it is asked for; what a project defines has to be trusted then.
+pub(crate) fn child(root: &Path, name: &str) -> Result<codetether_agent::Agent, String> {
+    let general = codetether_agent::built_in("general")?;
+    let (project, own) = (Project::at(root), Own::here());
+    let agent = defined::agent(own.places(&project), name).map_err(|error| match error {
+        FindError::Unknown { .. } => {
+            let others = defined::agents(own.places(&project)).all;
+            let others = others.into_iter().map(|agent| agent.name).filter(|name| name != "explore");
+            let names: Vec<String> =
+                ["explore".to_owned(), "general".to_owned()].into_iter().chain(others).collect();
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("there is no agent `{name}`; there is {}", names.join(", "))
+        }
+        FindError::Broken(error) => error.to_string(),
+    })?;
+    Ok(codetether_agent::Agent {
+        name: agent.name,
+        instructions: format!("{}\n\n{}", general.instructions, agent.prompt).trim_end().to_owned(),
+        mode: agent.mode,
+        tools: agent.tools.map(|tools| tools.into_iter().map(ToolName::new).collect()),
+        model: agent.model.map(|model| model.id()),
+        max_steps: agent.steps,
+    })
 }
 
 /// An agent narrows what the user allows, and never widens it.

@@ -166,7 +166,7 @@ pub(crate) fn opening(
         memory: Some(place::memory(&settings.undo)?),
         hooks: Arc::new(hooks::in_force(settings)),
         rule_file: permissions::rule_file(&venue.root),
-        children: Some(children(settings, turn.confinement)),
+        children: Some(children(settings, turn.confinement, &venue.root)),
     };
     let opening = Opening {
         layout: venue.layout.clone(),
@@ -212,8 +212,9 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// What children are made of: in a worktree they are confined as the settings say, and read what it borrows.
-fn children(settings: &Settings, confinement: Confinement) -> Children {
-    let settings = settings.clone();
+fn children(settings: &Settings, confinement: Confinement, root: &Path) -> Children {
+    let (settings, root) = (settings.clone(), root.to_owned());
+    let agents = move |name: &str| codetether_agent::built_in(name).or_else(|_| defined::child(&root, name));
     let confine = move |root: &Path, readable: &[PathBuf]| {
         let mut confine = sandbox::confine(&settings, root, confinement)?;
         if let Some(confine) = &mut confine {
@@ -226,7 +227,7 @@ fn children(settings: &Settings, confinement: Confinement) -> Children {
         }
         Ok(confine)
     };
-    Children { agents: Arc::new(codetether_agent::built_in), confine: Arc::new(confine) }
+    Children { agents: Arc::new(agents), confine: Arc::new(confine) }
 }
 
 /// Prices by the table and the settings; records in the user's ledger, or in one of its own what a replay would cost.

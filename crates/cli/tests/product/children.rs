@@ -366,7 +366,8 @@ fn who_only_reads_changes_nothing_and_cannot_be_made_to_write() {
     assert!(told.iter().any(|told| told == "I could not"), "{told:?}");
     assert!(told.iter().any(|told| told.contains("agent `explore` only reads")), "{told:?}");
     assert!(
-        told.iter().any(|told| told.contains("there is no agent `nobody`; there is `explore`, `general`")),
+        told.iter().any(|told| told
+            .contains("there is no agent `nobody`; there is `explore`, `general`, `build`, `plan`")),
         "{told:?}"
     );
     let planning = by_word([(
@@ -560,4 +561,30 @@ fn a_hundred_children_end_without_loss() {
     assert_eq!(results(last), wanted, "in the order of the calls");
     assert_eq!(of_kind(&events(&bench, 0), "child.ended").len(), 100);
     assert_eq!(sessions(&bench).len(), 101);
+}
+
+#[test]
+fn a_child_can_be_an_agent_of_the_users() {
+    let bench = by_word([
+        ("PARENT", vec![delegate(json!({"prompt": "CHILD", "agent": "reviewer"})), Reply::text("done")]),
+        (
+            "CHILD",
+            vec![Reply::call("write", json!({"path": "made.txt", "content": "x"})), Reply::text("looked")],
+        ),
+    ]);
+    let own = bench.home.config().join("codetether/agents/reviewer.md");
+    codetether_files::create_dir_all(own.parent().unwrap()).unwrap();
+    let text = "---\ndescription: Reviews\ntools: [read, grep]\n---\nLook for what is missing.\n";
+    codetether_files::write_atomic(own, text.as_bytes(), &<_>::default()).unwrap();
+    ok(bench.run(&["PARENT"]));
+    assert!(!bench.path("made.txt").exists());
+    let child = bench.server.json(1);
+    let offered: Vec<&str> = child["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["function"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(offered, ["read", "grep"]);
+    assert!(child.to_string().contains("Look for what is missing."));
 }
