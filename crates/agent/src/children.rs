@@ -109,10 +109,12 @@ pub(crate) struct Standing {
 
 impl Family {
     pub(crate) fn of(opening: &Opening) -> Option<Arc<Self>> {
+        let hooks = opening.parts.hooks.iter().filter(|hook| hook.point.is_of_children());
+        let parts = Parts { hooks: Arc::new(hooks.cloned().collect()), ..opening.parts.clone() };
         Some(Arc::new(Self {
             layout: opening.layout.clone(),
             journals: opening.journals.clone(),
-            parts: opening.parts.clone(),
+            parts,
             children: opening.parts.children.clone()?,
             build: opening.build.clone(),
             running: std::array::from_fn(|_| Semaphore::new(AT_ONCE)),
@@ -288,6 +290,9 @@ impl Standing {
         let narrower = agent.mode.map_or(settings.mode, |mode| mode.min(settings.mode));
         settings.mode = if spec.writes { narrower } else { Mode::Plan };
         settings.snapshots &= spec.writes;
+        // It is told of its own part, by its prompt, and knows nothing of its parent's.
+        (settings.agent, settings.supplement) = (Some(agent.name.clone()), None);
+        settings.hooks.retain(|point| point.is_of_children());
         settings.format = spec.format.clone();
         if let Some(model) = &agent.model {
             settings.model = model.clone();

@@ -29,6 +29,13 @@ pub enum HookPoint {
 }
 
 impl HookPoint {
+    /// Whether its hooks run in children, too. The beginning and the end of a session, what the user says, and when the
+    /// work is done are the parent's alone; a child's end has a point of its own.
+    #[must_use]
+    pub fn is_of_children(self) -> bool {
+        !matches!(self, Self::SessionStart | Self::UserPromptSubmit | Self::Stop | Self::SessionEnd)
+    }
+
     /// All of them, in the order in which they come.
     pub const ALL: [Self; 9] = [
         Self::SessionStart,

@@ -588,3 +588,32 @@ fn a_child_can_be_an_agent_of_the_users() {
     assert_eq!(offered, ["read", "grep"]);
     assert!(child.to_string().contains("Look for what is missing."));
 }
+
+#[test]
+fn a_child_of_an_agent_with_skills_and_hooks_is_told_of_its_own_part_alone() {
+    let bench = by_word([
+        ("PARENT", vec![delegate(json!({"prompt": "CHILD", "agent": "explore"})), Reply::text("done")]),
+        ("CHILD", vec![Reply::calls([("list", json!({"path": "."}))]), Reply::text("looked")]),
+    ]);
+    let own = |path: &str, text: &str| {
+        let path = bench.home.config().join("codetether").join(path);
+        codetether_files::create_dir_all(path.parent().unwrap()).unwrap();
+        codetether_files::write_atomic(path, text.as_bytes(), &<_>::default()).unwrap();
+    };
+    own("agents/lead.md", "---\ndescription: Leads\n---\nYou LEAD others.\n");
+    own("skills/tidy/SKILL.md", "---\ndescription: TIDIES up\n---\nTidy.\n");
+    let points =
+        ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "ChildStop", "SessionEnd"];
+    let hook = |point: &&str| format!("[[hooks.{point}]]\ncommand = \"echo {point} >> ran\"\n");
+    own("config.toml", &points.iter().map(hook).collect::<String>());
+    ok(bench.run(&["--agent", "lead", "PARENT"]));
+    let system = |request: usize| bench.server.json(request)["messages"][0].to_string();
+    assert!(system(0).contains("LEAD") && system(0).contains("TIDIES"));
+    assert!(!system(1).contains("LEAD"), "{}", system(1));
+    // The hooks of the child's call could not write: it only reads.
+    let ran = bench.read("ran");
+    let ran: Vec<&str> = ran.lines().collect();
+    let parents =
+        ["SessionStart", "UserPromptSubmit", "PreToolUse", "ChildStop", "PostToolUse", "Stop", "SessionEnd"];
+    assert_eq!(ran, parents);
+}
