@@ -317,14 +317,21 @@ impl Chat {
             Err(SubmitError::Ended) => return Err(self.lost().await),
         };
         let id = open.hosted.id();
-        let watch =
-            Turn { hosted: &open.hosted, turn, subscription: &mut subscription, input, signals, model };
+        // Asked once for a session, beside its first turn.
+        let mut window = open.window.take().unwrap_or_else(|| Probe::none(&model));
+        let watch = Turn {
+            hosted: &open.hosted,
+            turn,
+            subscription: &mut subscription,
+            input,
+            signals,
+            model,
+            window: &mut window,
+        };
         let watched = watch.watch().await;
         open.seen = subscription.cursor().after;
         let watched = watched?;
-        if let Some(mut window) = open.window.take()
-            && let Some(warning) = window.end().await
-        {
+        if let Some(warning) = window.end().await {
             printer::err(&format!("{}\n", printer::plain(&warning)));
         }
         match &watched.outcome {

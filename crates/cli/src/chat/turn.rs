@@ -17,6 +17,7 @@ use crate::run::figures::Figures;
 use crate::run::progress::{self, Progress};
 use crate::run::view::View;
 use crate::run::watch::{fell_back, is_retry};
+use crate::run::window::Probe;
 
 /// What is shown before a line that is typed while the model works.
 const STEER: &str = "steer> ";
@@ -41,11 +42,13 @@ pub(super) struct Turn<'a> {
     pub(super) input: &'a mut Input,
     pub(super) signals: &'a mut Signals,
     pub(super) model: codetether_event::ModelId,
+    /// The question how long the model's context is.
+    pub(super) window: &'a mut Probe,
 }
 
 impl Turn<'_> {
     pub(super) async fn watch(self) -> Result<Watched, Failure> {
-        let Self { hosted, turn, subscription, input, signals, model } = self;
+        let Self { hosted, turn, subscription, input, signals, model, window } = self;
         let started = Instant::now();
         let plain = input.is_plain();
         let mut view = View::new(Format::Text, false, false);
@@ -120,6 +123,9 @@ impl Turn<'_> {
                         post(Op::Interrupt);
                         break;
                     }
+                }
+                op = window.heard(), if window.is_open() => {
+                    op.into_iter().for_each(post);
                 }
                 (ask, answer) = asks.next() => post(Op::Answer { ask, answer }),
                 frame = subscription.next(), if text.is_empty() && !steering => {

@@ -24,6 +24,7 @@ use crate::run::figures::Figures;
 use crate::run::form;
 use crate::run::signals::Signals;
 use crate::run::watch::{exit_of, fell_back, verdict};
+use crate::run::window::Probe;
 use crate::trust::Project;
 use crate::{facts, models};
 
@@ -42,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let (turn, note) =
         compose::turn(&args.turn, &settings, (&agent, &mut told), form::of(args, Some(&agent))?)?;
     let audience = Some(Audience::Script);
-    let Composed { opening, .. } =
+    let Composed { opening, found } =
         compose::opening(&args.turn, &settings, &turn, &venue, audience, (Some(&agent), &told))?;
     let supplement = told.supplement(&agent);
     if !args.quiet {
@@ -57,10 +58,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         let supplement = supplement.map(|text| hosted.blobs().put(text.as_bytes())).transpose()?;
         let turn = TurnSettings { supplement, ..turn };
         let model = turn.model.clone();
+        let turn_is_replayed = turn.replayed;
         let mut conversation = Conversation {
             turn,
             settings: &settings,
             open: None,
+            window: if turn_is_replayed { Probe::none(&model) } else { Probe::start(&found, &model) },
             model,
             figures: Figures::default(),
             last: None,
@@ -109,6 +112,8 @@ struct Conversation<'a> {
     /// The turn that was seen to begin, and not yet to end.
     open: Option<TurnId>,
     model: ModelId,
+    /// The question how long its context is.
+    window: Probe,
     /// Of the last turn.
     figures: Figures,
     last: Option<Outcome>,
@@ -177,6 +182,10 @@ impl Conversation<'_> {
                         printing = false;
                         break;
                     },
+                    op = self.window.heard(), if self.window.is_open() => {
+                        // What comes too late changes nothing.
+                        let _ = op.map(|op| hosted.post(Principal::Local, op));
+                    }
                     refusal = refusals.recv(), if text.is_empty() && !(refusals.is_closed() && refusals.is_empty()) => {
                         text.extend(refusal);
                     }

@@ -1,7 +1,9 @@
 //! What a context keeps: the list of things to do, files in work, the real window; compaction when it is asked for; and the
 //! conversation that goes back over one.
 
-use std::process::Command;
+use std::io::Write;
+
+use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -198,13 +200,11 @@ fn files_go_back_with_the_conversation_over_a_compaction() {
     assert!(told.contains("fact 3") && !told.contains("as it was") && !told.contains("</summary>"), "{told}");
 }
 
-#[test]
-fn the_window_that_the_server_has_is_a_fact_and_the_context_gives_way_by_it() {
-    let bench = Bench::new([]);
-    bench.file("f", &format!("{}\n", "filler ".repeat(400)));
+/// A server of this machine that says how long its model's context is, beside the first answer.
+fn with_a_window() -> Server {
     let looked = (Mutex::new(false), Condvar::new());
     let asked = Mutex::new(0_usize);
-    let server = Server::with(move |request| match request.path.as_str() {
+    Server::with(move |request| match request.path.as_str() {
         "/v1/chat/completions" => {
             let number = {
                 let mut asked = asked.lock().unwrap();
@@ -229,18 +229,44 @@ fn the_window_that_the_server_has_is_a_fact_and_the_context_gives_way_by_it() {
             Reply::status(200).body(json!({ "data": [{ "id": "m", "context_length": 9_000 }] }).to_string())
         }
         _ => Reply::status(404),
-    });
-    let run: Run = bench
-        .binary(&["run", "go", "-q", "-m", "vllm/m", "--max-steps", "200"])
-        .env("HOSTED_VLLM_API_BASE", server.base_url())
-        .output()
-        .unwrap()
-        .into();
-    assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "{}", run.stderr);
+    })
+}
+
+/// What a run of such a server's model leaves.
+fn gave_way_by_the_window(ran: impl FnOnce(&Bench, &str) -> Run) {
+    let bench = Bench::new([]);
+    bench.file("f", &format!("{}\n", "filler ".repeat(400)));
+    let server = with_a_window();
+    let run = ran(&bench, &server.base_url());
+    assert_eq!(run.code, 0, "{}", run.stderr);
     let events = bench.event_values();
     let window = events.iter().find(|event| event["type"] == "context.window").unwrap();
     assert_eq!((&window["model"], &window["tokens"]), (&json!("vllm/m"), &json!(9_000)));
     assert!(events.iter().any(|event| event["type"] == "context.folded"));
+}
+
+#[test]
+fn the_window_that_the_server_has_is_a_fact_and_the_context_gives_way_by_it() {
+    gave_way_by_the_window(|bench, base| {
+        let args = ["run", "go", "-q", "-m", "vllm/m", "--max-steps", "200"];
+        let run: Run = bench.binary(&args).env("HOSTED_VLLM_API_BASE", base).output().unwrap().into();
+        assert_eq!(run.stdout, "done\n", "{}", run.stderr);
+        run
+    });
+}
+
+#[test]
+fn so_it_is_in_a_conversation() {
+    gave_way_by_the_window(|bench, base| {
+        let jsonl = ["--input-format", "jsonl", "--format", "jsonl"];
+        let args = [&["run", "-q", "-m", "vllm/m", "--max-steps", "200"], &jsonl[..]].concat();
+        let mut command = bench.binary(&args);
+        command.env("HOSTED_VLLM_API_BASE", base).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let line = b"{\"type\":\"prompt\",\"text\":\"go\"}\n";
+        child.stdin.take().unwrap().write_all(line).unwrap();
+        child.wait_with_output().unwrap().into()
+    });
 }
 
 #[test]
