@@ -92,13 +92,14 @@ fn attacks() -> Vec<(&'static str, Value)> {
             "call_tool",
             json!({ "name": "multi_edit", "arguments": { "edits": [{ "path": "main.py", "old": "hello", "new": "late" }] } }),
         ),
-        ("delegate", json!({ "prompt": "write everything", "writes": true })),
         ("read", json!({ "path": "README.md" })),
         ("list", json!({ "path": "." })),
         ("glob", json!({ "pattern": "*" })),
         ("grep", json!({ "pattern": "hello" })),
         ("recall", json!({ "id": "1" })),
         ("skill", json!({ "name": "a", "file": "../../../made" })),
+        // Where there is a child, it takes the next answer.
+        ("delegate", json!({ "prompt": "write everything", "writes": true })),
     ]
 }
 
@@ -109,7 +110,9 @@ fn attacked(bare: bool) -> Bench {
         .filter(|(_, args)| !(bare && args.get("outside").is_some()))
         .collect();
     let answers = calls.into_iter().map(|(tool, args)| Reply::call(tool, args));
-    let bench = Bench::new(answers.chain([Reply::text("done")]).collect::<Vec<_>>());
+    let bench = Bench::new(
+        answers.chain([Reply::text("the child is done"), Reply::text("done")]).collect::<Vec<_>>(),
+    );
     own(&bench, "skills/a/SKILL.md", "---\ndescription: of no use\n---\nNothing.\n");
     bench
 }
