@@ -68,6 +68,13 @@ pub(crate) fn err(text: &str) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
+/// `1 step`, `12 steps`.
+pub(crate) fn count(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// The text for a person's eyes: what could move a terminal's cursor, change its state or reverse the reading order
 /// is spelled out; new lines and tabs stay.
 pub(crate) fn plain(text: &str) -> String {

@@ -20,8 +20,11 @@ pub(super) fn told(session: Session) -> Result<After, Failure> {
     let about = if usage.estimated { "about " } else { "" };
     let cost = cost.map_or_else(|| "price unknown".to_owned(), |cost| format!("{about}{cost}"));
     printer::err(&format!(
-        "{samples} requests · {about}{} tokens in ({} cached), {} out · {cost}\n",
-        usage.input, usage.cache_read, usage.output
+        "{} · {about}{} tokens in ({} cached), {} out · {cost}\n",
+        printer::count(samples, "request"),
+        usage.input,
+        usage.cache_read,
+        usage.output
     ));
     Ok(After::GoOn)
 }

@@ -202,11 +202,11 @@ fn delete(layout: &Layout, id: SessionId, yes: bool) -> Result<Exit, Failure> {
 fn repair(layout: &Layout, id: SessionId) -> Result<Exit, Failure> {
     let repaired = codetether_journal::repair::<Event>(layout, id)?;
     let text = match repaired.copy {
-        None => format!("the journal is sound: {} records\n", repaired.records),
+        None => format!("the journal is sound: {}\n", printer::count(repaired.records, "record")),
         Some(copy) => format!(
-            "{} records are kept, {} lines were dropped; the journal as it was is {}\n",
-            repaired.records,
-            repaired.dropped,
+            "kept {}, dropped {}; the journal as it was is {}\n",
+            printer::count(repaired.records, "record"),
+            printer::count(repaired.dropped, "line"),
             copy.display()
         ),
     };

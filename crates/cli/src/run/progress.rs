@@ -12,7 +12,7 @@ use codetether_event::{
 };
 use serde_json::Value;
 
-use crate::printer;
+use crate::printer::{self, count};
 use crate::run::figures::Figures;
 use crate::run::summing::Summing;
 use crate::run::todo;
@@ -132,7 +132,7 @@ impl Progress {
                     }
                 }
                 Event::Context(ContextEvent::Folded { outputs, tokens, .. }) => {
-                    self.say(&format!("left {outputs} older outputs out, at about {tokens} tokens"));
+                    self.say(&format!("left {} out, at about {tokens} tokens", count(*outputs, "older output")));
                 }
                 Event::Context(ContextEvent::Shown { known, .. }) => {
                     let files: Vec<&str> = known.iter().map(|file| file.path.as_str()).collect();
@@ -191,7 +191,7 @@ impl Progress {
                 let what =
                     self.children.remove(session).unwrap_or_else(|| format!("child {}", short(*session)));
                 let mark = if *outcome == Outcome::Completed { "✓" } else { "✗" };
-                self.line(&format!("{mark} {what} {steps} steps"));
+                self.line(&format!("{mark} {what} {}", count(*steps, "step")));
             }
             ChildEvent::Asked { .. } | ChildEvent::Settled { .. } | ChildEvent::Brought { .. } => {}
         }
@@ -302,9 +302,9 @@ impl Progress {
         let cost = figures.cost.map_or_else(|| "price unknown".into(), |cost| cost.to_string());
         let hit = usage.cache_read.saturating_mul(100) / usage.input.max(1);
         printer::err(&format!(
-            "{} steps · {} calls · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {} · session {}\n",
-            figures.steps,
-            figures.calls,
+            "{} · {} · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {} · session {}\n",
+            count(figures.steps, "step"),
+            count(figures.calls, "call"),
             usage.input,
             usage.cache_read,
             usage.output,

@@ -2,6 +2,8 @@
 
 use codetether_event::{ContextEvent, ContextSource, Event, Money, SampleEvent, Usage};
 
+use crate::printer;
+
 /// The requests for a summary, failed ones among them.
 #[derive(Debug, Default)]
 pub(crate) struct Summing(Option<Spent>);
@@ -32,7 +34,8 @@ impl Summing {
             }
             Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => {
                 let cost = self.0.take().map_or_else(|| "without a summary".to_owned(), |spent| spent.told());
-                return Some(format!("{messages} older messages gave way, at about {tokens} tokens; {cost}"));
+                let messages = printer::count(*messages, "older message");
+                return Some(format!("{messages} gave way, at about {tokens} tokens; {cost}"));
             }
             Event::Turn(codetether_event::TurnEvent::Ended { .. }) => self.0 = None,
             _ => {}

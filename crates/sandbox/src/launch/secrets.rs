@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, openat, statat};
 
@@ -100,51 +101,130 @@ pub(crate) fn mask(policy: &Policy, host: &Host, survey: &mut Survey) {
     }
 }
 
-/// What in these places only its owner or group may read: what the user is not to see unless it is root, who sees
-/// everything. Everyone else is kept out by the permissions of the files.
-pub(crate) fn private(system: &[PathBuf]) -> Vec<Mask> {
-    let mut masks = Vec::new();
-    for top in system.iter().filter(|top| top.starts_with("/etc") || top.starts_with("/opt")) {
-        mask_private(top, &mut masks);
-    }
-    masks
+/// A hunt for what in these places only its owner or group may read: what the user is not to see unless it is root, who
+/// sees everything. Everyone else is kept out by the permissions of the files. Several threads can [`join`](Self::join).
+#[derive(Default)]
+pub(crate) struct Hunt {
+    trail: Mutex<Trail>,
 }
 
-fn mask_private(top: &Path, masks: &mut Vec<Mask>) {
-    // A call for most folders, and one that says that this was all.
-    let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
-    let mut folders = vec![(top.to_owned(), 0)];
-    let mut seen = 0;
-    while let Some((folder, depth)) = folders.pop() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(opened) = openat(CWD, &folder, flags, Mode::empty()) else { continue };
-        let mut entries = RawDir::new(&opened, &mut buffer);
-        while let Some(Ok(entry)) = entries.next() {
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+/// What a hunt has found, and where it still has to look.
+#[derive(Default)]
+struct Trail {
+    /// Each with its depth, and whether all of what is below counts.
+    folders: Vec<Folder>,
+    /// How many are being looked at, in which there may be more.
+    under_way: usize,
+    seen: usize,
+    masks: Vec<Mask>,
+}
+
+struct Folder {
+    path: PathBuf,
+    depth: usize,
+    /// Whether the hunt goes all the way down.
+    whole: bool,
+}
+
+/// Counts a folder as looked at, however that ended.
+struct UnderWay<'a>(&'a Hunt);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.trail().under_way -= 1;
+    }
+}
+
+impl Hunt {
+    /// A hunt through the system's settings.
+    pub(crate) fn new(system: &[PathBuf]) -> Self {
+        let tops = system.iter().filter(|top| top.starts_with("/etc") || top.starts_with("/opt"));
+        Self::below(tops.map(|top| (top.clone(), top.starts_with("/etc"))))
+    }
+
+    fn below(tops: impl Iterator<Item = (PathBuf, bool)>) -> Self {
+        let folders = tops.map(|(path, whole)| Folder { path, depth: 0, whole }).collect();
+        Self { trail: Mutex::new(Trail { folders, ..Trail::default() }) }
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hunts until there is nothing left to look at for anyone.
+    pub(crate) fn join(&self) {
+        // A call for most folders, and one that says that this was all.
+        let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
+        loop {
+            let mut trail = self.trail();
+            let Some(folder) = trail.folders.pop() else {
+                if trail.under_way == 0 {
+                    return;
+                }
+                drop(trail);
+                std::thread::yield_now();
                 continue;
+            };
+            trail.under_way += 1;
+            drop(trail);
+            let under_way = UnderWay(self);
+            let found = look(&folder, &mut buffer);
+            let mut trail = self.trail();
+            trail.seen += found.seen;
+            let too_many = trail.seen > MOST;
+            let folders = found.folders.into_iter();
+            if too_many {
+                trail.masks.extend(folders.map(|folder| private(folder.path, true)));
+            } else {
+                trail.folders.extend(folders);
             }
-            seen += 1;
-            // Most of what is in `/etc` are links, and the kind is known without a look at each.
-            if entry.file_type() == FileType::Symlink {
-                continue;
-            }
-            let Ok(stat) = statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            let kind = FileType::from_raw_mode(stat.st_mode);
-            if kind == FileType::Symlink {
-                continue;
-            }
-            let is_folder = kind == FileType::Directory;
-            let path = || folder.join(OsStr::from_bytes(name.to_bytes()));
-            let needed = if is_folder { 0o005 } else { 0o004 };
-            if stat.st_mode & needed != needed || seen > MOST {
-                let why = "only the system itself may read it";
-                masks.push(Mask { path: path(), folder: is_folder, why: why.into() });
-            } else if is_folder && (depth < 2 || top.starts_with("/etc")) {
-                folders.push((path(), depth + 1));
-            }
+            trail.masks.extend(found.masks);
+            drop(trail);
+            drop(under_way);
         }
     }
+
+    /// What it found.
+    pub(crate) fn into_masks(self) -> Vec<Mask> {
+        self.trail.into_inner().unwrap_or_else(PoisonError::into_inner).masks
+    }
+}
+
+fn private(path: PathBuf, folder: bool) -> Mask {
+    Mask { path, folder, why: "only the system itself may read it".into() }
+}
+
+/// Looks at what is in a folder.
+fn look(folder: &Folder, buffer: &mut [MaybeUninit<u8>]) -> Trail {
+    let mut found = Trail::default();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(opened) = openat(CWD, &folder.path, flags, Mode::empty()) else { return found };
+    let mut entries = RawDir::new(&opened, buffer);
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        found.seen += 1;
+        // Most of what is in `/etc` are links, and the kind is known without a look at each.
+        if entry.file_type() == FileType::Symlink {
+            continue;
+        }
+        let Ok(stat) = statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Symlink {
+            continue;
+        }
+        let is_folder = kind == FileType::Directory;
+        let path = || folder.path.join(OsStr::from_bytes(name.to_bytes()));
+        let needed = if is_folder { 0o005 } else { 0o004 };
+        if stat.st_mode & needed != needed || found.seen > MOST {
+            found.masks.push(private(path(), is_folder));
+        } else if is_folder && (folder.whole || folder.depth < 2) {
+            found.folders.push(Folder { path: path(), depth: folder.depth + 1, whole: folder.whole });
+        }
+    }
+    found
 }
 
 /// Whether a file in a workspace is a secret.
@@ -194,8 +274,12 @@ mod tests {
         // More than one call gives of one folder.
         (0..2_000)
             .for_each(|n| std::fs::create_dir(top.join(format!("folder-with-a-long-name-{n}"))).unwrap());
-        let mut masks = Vec::new();
-        mask_private(top, &mut masks);
+        let hunt = Hunt::below([(top.to_owned(), true)].into_iter());
+        std::thread::scope(|scope| {
+            scope.spawn(|| hunt.join());
+            hunt.join();
+        });
+        let masks = hunt.into_masks();
         let mut found: Vec<_> =
             masks.iter().map(|mask| (mask.path.strip_prefix(top).unwrap(), mask.folder)).collect();
         found.sort();

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::layout::Layers;
 use super::policy::Policy;
 use super::repository::Wanted;
+use super::secrets::Hunt;
 use super::{caches, gitsettings, secrets, walk};
 
 /// Something that stays as it is.
@@ -160,13 +161,21 @@ impl Survey {
             walk::guard(policy, &mut survey);
             then(&mut survey);
         };
-        let private = if host.user.is_root() {
-            beside(|| secrets::private(&system), rest)
+        if host.user.is_root() {
+            let hunt = Hunt::new(&system);
+            let is_whole = beside(
+                || hunt.join(),
+                || {
+                    rest();
+                    hunt.join();
+                },
+            );
+            let hunt = if is_whole { hunt } else { Hunt::new(&system) };
+            hunt.join();
+            survey.masks.extend(hunt.into_masks());
         } else {
             rest();
-            Vec::new()
-        };
-        survey.masks.extend(private);
+        }
         survey
     }
 
@@ -196,14 +205,13 @@ impl Survey {
     }
 }
 
-/// Does something long on a thread of its own while the rest is done. That thread has ended when this returns: the process
-/// has one again, as forking wants.
-fn beside<T: Send>(long: impl Fn() -> T + Sync, rest: impl FnOnce()) -> T {
+/// Does something, with help from a thread of its own where there is one to be had. That thread has ended when this
+/// returns: the process has one again, as forking wants. Whether the help did not break down.
+fn beside(help: impl Fn() + Sync, work: impl FnOnce()) -> bool {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, &long);
-        rest();
-        // Where there was no thread to be had, or it broke down, it is done now.
-        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(&long)
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, &help);
+        work();
+        thread.ok().is_none_or(|thread| thread.join().is_ok())
     })
 }
 
@@ -214,24 +222,17 @@ fn memory() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Mutex;
     use std::thread;
 
     use super::*;
 
     #[test]
-    fn what_is_done_beside_is_done_on_another_thread_and_once_more_where_that_broke_down() {
-        let (ours, mut rest) = (thread::current().id(), 0);
-        let tries = AtomicUsize::new(0);
-        let other = beside(|| thread::current().id(), || rest += 1);
-        let again = beside(
-            || {
-                assert_ne!(tries.fetch_add(1, Ordering::Relaxed), 0, "the first try breaks down");
-                thread::current().id()
-            },
-            || rest += 1,
-        );
-        assert_ne!(other, ours);
-        assert_eq!((again, rest), (ours, 2));
+    fn help_comes_from_another_thread_and_its_breakdown_is_known() {
+        let helpers = Mutex::new(Vec::new());
+        let mut worked = false;
+        assert!(beside(|| helpers.lock().unwrap().push(thread::current().id()), || worked = true));
+        assert!(worked && !helpers.into_inner().unwrap().contains(&thread::current().id()));
+        assert!(!beside(|| panic!("the help breaks down"), || ()));
     }
 }

@@ -45,8 +45,10 @@ fn told(record: &Record, is_step: bool) -> Option<String> {
         Event::Child(ChildEvent::Ended { session, outcome, steps, usage, .. }) => {
             let outcome = serde_json::to_string(outcome).unwrap_or_default();
             format!(
-                "child of session {session} ended after {steps} steps ({} tokens in, {} out): {outcome}",
-                usage.input, usage.output
+                "child of session {session} ended after {} ({} tokens in, {} out): {outcome}",
+                printer::count(*steps, "step"),
+                usage.input,
+                usage.output
             )
         }
         Event::Session(SessionEvent::Adopted { root, build, .. }) => format!("taken up in {root} ({build})"),

@@ -26,8 +26,7 @@ pub(crate) fn end(session: SessionId, records: &[Record], step: &str) -> Result<
         let (message, help) = match (steps.first(), steps.last()) {
             (Some(first), Some(last)) => (
                 format!(
-                    "session {session} has no step `{step}`: its {} steps go from {} to {}",
-                    steps.len(),
+                    "session {session} has no step `{step}`: its steps go from {} to {}",
                     first.id,
                     last.id
                 ),

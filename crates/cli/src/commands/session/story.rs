@@ -6,6 +6,8 @@ use codetether_event::{
     SampleOutcome, SessionEvent, TurnEvent,
 };
 
+use crate::printer;
+
 /// A session told.
 #[derive(Debug, Default)]
 pub(super) struct Story {
@@ -64,7 +66,7 @@ pub(super) fn tell(records: &[Record]) -> Story {
                 parts.push(Part::Remark(format!("the conversation went back to before record {to}")));
             }
             Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => parts.push(Part::Remark(
-                format!("{messages} older messages gave way to a summary, at about {tokens} tokens"),
+                format!("{} gave way to a summary, at about {tokens} tokens", printer::count(*messages, "older message")),
             )),
             Event::Sample(SampleEvent::Ended { outcome, message, .. }) => {
                 if let Some(message) = message {

@@ -89,7 +89,7 @@ pub(super) fn abandon(past: &Past) -> Result<Exit, Failure> {
     for path in &given_up.left {
         printer::out(&format!("left as it is  {}\n", printer::plain(&path.display().to_string())))?;
     }
-    printer::err(&format!("given up: {} files were left as they are\n", given_up.left.len()));
+    printer::err(&format!("given up; left as it is: {}\n", printer::count(given_up.left.len(), "file")));
     Ok(Exit::Done)
 }
 
@@ -113,8 +113,8 @@ fn conflicts(plan: &mut Plan, how: How) -> Result<OnConflict, Failure> {
             return Err(Failure::with_help(
                 Exit::Failed,
                 format!(
-                    "{} files were changed since by someone else, so nothing was changed",
-                    conflicts.len()
+                    "someone else changed {} since, so nothing was changed",
+                    printer::count(conflicts.len(), "file")
                 ),
                 "say what becomes of them: `--conflicts keep` leaves them as they are, `overwrite` puts them back too \
                  (`codetether redo` has yours again), `both` puts them back and keeps yours beside them",
