@@ -136,7 +136,7 @@ impl Hooks {
         let mut said = self.run(point, &input, |_| true, cancel).await?;
         let mut facts = said.notes();
         let stop = said.stop();
-        let against = matches!(point, HookPoint::UserPromptSubmit | HookPoint::Stop);
+        let against = matches!(point, HookPoint::UserPromptSubmit | HookPoint::PreCompact | HookPoint::Stop);
         // A prompt that ends the turn does not reach the model either.
         let ends = said.stops.take().filter(|_| point == HookPoint::UserPromptSubmit);
         let blocked = said.blocked.take().filter(|_| against).or(ends);
@@ -264,6 +264,7 @@ impl Said {
                 | HookPoint::PermissionRequest
                 | HookPoint::PostToolUse
                 | HookPoint::UserPromptSubmit
+                | HookPoint::PreCompact
                 | HookPoint::Stop
                 | HookPoint::ChildStop,
                 Some(Decision::Block),
@@ -271,9 +272,6 @@ impl Said {
             (HookPoint::SessionStart | HookPoint::SessionEnd, Some(Decision::Block)) => {
                 self.warnings.push(format!("{named} is against it, which it cannot hold back: {reason}"));
             }
-            (HookPoint::PreCompact, Some(Decision::Block)) => self.warnings.push(format!(
-                "{named} is against it, which does not hold where the conversation would no longer fit: {reason}"
-            )),
             (HookPoint::PreToolUse, Some(Decision::Ask)) => self.asks = Some(by()),
             (HookPoint::PermissionRequest, Some(Decision::Allow)) => match hook.power {
                 Power::AllowsAsks => self.allows = Some(by()),

@@ -103,7 +103,7 @@ pub struct Plan {
     notes: Vec<String>,
     wanted: Vec<Wanted>,
     /// Held for as long as the plan lives.
-    _slot: Option<caches::Slot>,
+    slot: Option<caches::Slot>,
     _private: Option<Private>,
 }
 
@@ -196,7 +196,7 @@ impl Plan {
             way_out: policy.net != Net::Off,
             notes: survey.notes,
             wanted,
-            _slot: slot,
+            slot,
             _private: private,
         })
     }
@@ -221,7 +221,7 @@ impl Plan {
             way_out: false,
             notes: Vec::new(),
             wanted: Vec::new(),
-            _slot: None,
+            slot: None,
             _private: None,
         }
     }
@@ -321,7 +321,14 @@ impl Plan {
     /// The process that supervises, in new namespaces where there are any.
     fn fork(&self) -> Result<Side, Fault> {
         match self.way {
-            Way::Namespaces => sys::fork(NAMESPACES).map_err(Fault::namespaces),
+            Way::Namespaces => {
+                let side = sys::fork(NAMESPACES).map_err(Fault::namespaces)?;
+                // While the root is made inside, on another processor.
+                if let (Side::Parent(_), Some(slot)) = (&side, &self.slot) {
+                    slot.tidy();
+                }
+                Ok(side)
+            }
             Way::Landlock | Way::Unconfined => sys::fork(0).doing(|| "starting a process"),
         }
     }

@@ -17,6 +17,8 @@ pub struct Hooking {
     pub(crate) refused: Option<String>,
     /// Why the turn should not end yet.
     pub(crate) goes_on: Option<String>,
+    /// Why older messages should stay.
+    pub(crate) keeps: Option<String>,
     /// What the model is to be told before the next sample.
     pub(crate) context: Vec<String>,
     /// What it is to be told where it sums up.
@@ -54,6 +56,7 @@ impl Hooking {
         match point {
             HookPoint::UserPromptSubmit => self.refused = blocked.cloned(),
             HookPoint::Stop => self.goes_on = blocked.cloned(),
+            HookPoint::PreCompact => self.keeps = blocked.cloned(),
             _ => {}
         }
         match point {
@@ -81,6 +84,6 @@ impl Hooking {
     /// Older messages gave way: the next time is another one.
     pub(crate) fn compacted(&mut self) {
         self.done.remove(&HookPoint::PreCompact);
-        self.compaction = None;
+        (self.compaction, self.keeps) = (None, None);
     }
 }

@@ -132,7 +132,10 @@ impl Progress {
                     }
                 }
                 Event::Context(ContextEvent::Folded { outputs, tokens, .. }) => {
-                    self.say(&format!("left {} out, at about {tokens} tokens", count(*outputs, "older output")));
+                    self.say(&format!(
+                        "left {} out, at about {tokens} tokens",
+                        count(*outputs, "older output")
+                    ));
                 }
                 Event::Context(ContextEvent::Shown { known, .. }) => {
                     let files: Vec<&str> = known.iter().map(|file| file.path.as_str()).collect();

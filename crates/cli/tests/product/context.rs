@@ -64,6 +64,20 @@ fn worked(more: impl IntoIterator<Item = Reply>) -> Bench {
 }
 
 #[test]
+fn a_summary_that_someone_asks_for_is_held_back_by_a_hook() {
+    let bench = Bench::new([Reply::text("filler ".repeat(900)), Reply::text("and more ".repeat(900))]);
+    bench.user_settings("[[hooks.PreCompact]]\ncommand = \"echo it is all needed >&2; exit 2\"\n");
+    for args in [&["tell me much"][..], &["--last", "and more"]] {
+        let run = bench.run(args);
+        assert_eq!(run.code, 0, "{}", run.shown());
+    }
+    let held = compact(&bench, &["last"]);
+    assert_eq!(held.code, 7, "{}", held.shown());
+    assert!(held.stderr.contains("it is all needed"), "{}", held.shown());
+    assert_eq!(bench.server.requests().len(), 2, "no summary was asked for");
+}
+
+#[test]
 fn a_list_of_things_to_do_is_shown_when_it_changes_and_kept() {
     let bench = Bench::new([
         todo(&[("look", "in_progress"), ("mend", "pending")]),

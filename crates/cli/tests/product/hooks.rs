@@ -325,7 +325,7 @@ fn a_summary_is_asked_for_with_what_hooks_add() {
         Reply::text(format!("read {n}")).and_call("read", json!({ "path": format!("f{n}") })).no_usage()
     };
     let bench = Bench::new((0..40).map(read).chain([Reply::text("done").no_usage()]));
-    let add = r#"cat > told; echo '{"decision": "block", "hookSpecificOutput": {"additionalContext": "keep the numbers"}}'"#;
+    let add = r#"cat > told; echo '{"hookSpecificOutput": {"additionalContext": "keep the numbers"}}'"#;
     let window = "[models.\"openai/scripted\"]\nwindow = 12000\n";
     bench.user_settings(&format!("{}{window}", hook("PreCompact", "", add)));
     for n in 0..40 {
@@ -337,11 +337,6 @@ fn a_summary_is_asked_for_with_what_hooks_add() {
         body.contains("Make no calls") && body.contains("keep the numbers\\n</hook>")
     });
     assert!(asked.count() > 0, "{}\n{}", run.shown(), bench.events());
-    assert!(
-        run.stderr.contains("does not hold where the conversation would no longer fit"),
-        "{}",
-        run.stderr
-    );
     insta::assert_snapshot!(told(&bench, "told"), @r#"
     {
       "session_id": "[uuid]",

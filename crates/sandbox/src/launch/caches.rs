@@ -35,8 +35,26 @@ const ROOT: &str = "root";
 /// The file that says since which start of the machine the layers of a slot are there.
 const BOOT: &str = "boot";
 
-/// The lock on a layer: held as long as it is open.
-pub(crate) type Slot = File;
+/// The folders that the kernel works in for a layer, of which one is in use: the other one is tidied up meanwhile.
+const WORKS: [&str; 2] = ["work", "work.other"];
+
+/// The kernel's folder in such a one.
+const KERNELS: &str = "work";
+
+/// Layers that are taken.
+pub(crate) struct Slot {
+    /// Held as long as it is open.
+    _lock: File,
+    /// What the kernel worked in before.
+    stale: Vec<PathBuf>,
+}
+
+impl Slot {
+    /// Makes what is not in use ready for the next time.
+    pub(crate) fn tidy(&self) {
+        self.stale.iter().for_each(|work| tidy(work));
+    }
+}
 
 /// Finds the caches that are there.
 pub(crate) fn find(policy: &Policy, host: &Host, survey: &mut Survey) {
@@ -69,10 +87,10 @@ pub(crate) fn layer(policy: &Policy, host: &Host, survey: &mut Survey, purpose: 
     }
     let all = host.cache.as_ref()?;
     let own = all.join(name_of(&policy.root));
-    let (dir, lock) = match purpose {
+    let (dir, mut slot) = match purpose {
         Purpose::Look => (own.join("0"), None),
         Purpose::Run => match claim(all, &own, &policy.root) {
-            Ok((dir, lock)) => (dir, Some(lock)),
+            Ok((dir, lock)) => (dir, Some(Slot { _lock: lock, stale: Vec::new() })),
             Err(cause) => {
                 survey.notes.push(format!("package caches are read-only: {cause}"));
                 return None;
@@ -81,20 +99,27 @@ pub(crate) fn layer(policy: &Policy, host: &Host, survey: &mut Survey, purpose: 
     };
     for (path, layers) in &mut survey.caches {
         let here = dir.join(name_of(path));
-        let made = Layers { upper: here.join("upper"), work: here.join("work") };
-        match if purpose == Purpose::Run { make(&made) } else { Ok(()) } {
-            Ok(()) => *layers = Some(made),
+        let upper = here.join("upper");
+        let Some(slot) = &mut slot else {
+            *layers = Some(Layers { upper, work: here.join(WORKS[0]) });
+            continue;
+        };
+        match make(&here, &upper) {
+            Ok((work, stale)) => {
+                *layers = Some(Layers { upper, work });
+                slot.stale.extend(stale);
+            }
             Err(error) => survey.notes.push(format!("`{}` is read-only: {error}", path.display())),
         }
     }
-    lock
+    slot
 }
 
 fn name_of(path: &Path) -> String {
     blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }
 
-fn claim(all: &Path, own: &Path, root: &Path) -> Result<(PathBuf, Slot), String> {
+fn claim(all: &Path, own: &Path, root: &Path) -> Result<(PathBuf, File), String> {
     if !own.is_dir() {
         // A new workspace pays for those that are gone.
         forget_gone(all);
@@ -116,7 +141,7 @@ fn forget_gone(all: &Path) {
             continue;
         }
         for slot in folders(&folder) {
-            folders(&slot).iter().for_each(|layers| open_work(&layers.join("work")));
+            folders(&slot).iter().for_each(|layers| open_works(layers));
         }
         // What is in use or someone else's stays.
         let _ = codetether_files::remove_dir_all(&folder);
@@ -133,7 +158,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn take_slot(own: &Path) -> Result<(PathBuf, Slot), String> {
+fn take_slot(own: &Path) -> Result<(PathBuf, File), String> {
     for slot in 0..SLOTS {
         let dir = own.join(slot.to_string());
         codetether_files::create_dir_private(&dir).map_err(|error| error.to_string())?;
@@ -147,34 +172,47 @@ fn take_slot(own: &Path) -> Result<(PathBuf, Slot), String> {
     Err(format!("{SLOTS} sandboxes of this workspace run already"))
 }
 
-/// Makes a layer ready to be mounted once more.
-fn make(layers: &Layers) -> Result<(), codetether_files::Error> {
-    if layers.work.is_dir() {
-        // Layers are mounted without being synced at their end, which would wait for the whole disk. The kernel leaves a
-        // note of that behind, and mounts none that has one: a loss of power could have spoiled it. Those are removed
-        // when the machine has started anew; any other is whole.
-        open_work(&layers.work);
-        let note = [
-            ("work/incompat/volatile/dirty", AtFlags::empty()),
-            ("work/incompat/volatile", AtFlags::REMOVEDIR),
-            ("work/incompat", AtFlags::REMOVEDIR),
-        ];
-        for (part, flags) in note {
-            // There is none after a sandbox that failed early.
-            let _ = rustix::fs::unlinkat(CWD, layers.work.join(part), flags);
-        }
-        return Ok(());
+/// Makes a layer ready to be mounted once more. Gives what the kernel is to work in, and what it worked in before.
+fn make(here: &Path, upper: &Path) -> Result<(PathBuf, Vec<PathBuf>), codetether_files::Error> {
+    let works = WORKS.map(|name| here.join(name));
+    let is_fresh = |work: &PathBuf| !work.join(KERNELS).exists();
+    let fresh = works.iter().position(is_fresh).unwrap_or_else(|| {
+        tidy(&works[0]);
+        0
+    });
+    codetether_files::create_dir_private(upper)?;
+    codetether_files::create_dir_private(&works[fresh])?;
+    let stale = works.iter().enumerate().filter(|(n, work)| *n != fresh && !is_fresh(work));
+    Ok((works[fresh].clone(), stale.map(|(_, work)| work.clone()).collect()))
+}
+
+/// Layers are mounted without being synced at their end, which would wait for the whole disk. The kernel leaves a note of
+/// that behind, and mounts none that has one: a loss of power could have spoiled it. Those are removed when the machine has
+/// started anew; any other is whole. What else is in the way the kernel removes itself.
+fn tidy(work: &Path) {
+    open_work(work);
+    let note = [
+        ("incompat/volatile/dirty", AtFlags::empty()),
+        ("incompat/volatile", AtFlags::REMOVEDIR),
+        ("incompat", AtFlags::REMOVEDIR),
+        ("", AtFlags::REMOVEDIR),
+    ];
+    for (part, flags) in note {
+        // There is none after a sandbox that failed early.
+        let _ = rustix::fs::unlinkat(CWD, work.join(KERNELS).join(part), flags);
     }
-    codetether_files::create_dir_private(&layers.upper)?;
-    codetether_files::create_dir_private(&layers.work)
 }
 
 /// The kernel's own folders are closed to everyone, who may only look into them or remove them where they are opened.
 fn open_work(work: &Path) {
-    for folder in ["work", "work/incompat", "work/incompat/volatile"] {
+    for folder in ["", "incompat", "incompat/volatile"] {
         // It is not there before the first mount.
-        let _ = rustix::fs::chmod(work.join(folder), Mode::RWXU);
+        let _ = rustix::fs::chmod(work.join(KERNELS).join(folder), Mode::RWXU);
     }
+}
+
+fn open_works(layers: &Path) {
+    WORKS.iter().for_each(|name| open_work(&layers.join(name)));
 }
 
 /// Removes the layers of a slot when the machine has started anew since they were written.
@@ -186,7 +224,7 @@ fn renew(slot: &Path) -> Result<(), codetether_files::Error> {
         return Ok(());
     }
     for layers in folders(slot) {
-        open_work(&layers.join("work"));
+        open_works(&layers);
         codetether_files::remove_dir_all(&layers)?;
     }
     codetether_files::write_atomic(&file, &boot, &codetether_files::WriteOptions::default())

@@ -59,6 +59,12 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     if let Some(hooks) = super::hooks::compact(state, turn) {
         return Some(hooks);
     }
+    if let (Some(reason), false) = (&turn.hooks.keeps, too_long) {
+        // Until a request no longer fits, this turn does without.
+        let outcome = Outcome::Blocked { reason: reason.clone() };
+        let ended = Event::Turn(TurnEvent::Ended { outcome });
+        return if turn.compacting { append(vec![ended]) } else { None };
+    }
     if too_long || !is_text {
         return fact(ContextEvent::Compacted { keep, messages: whole(messages), tokens });
     }

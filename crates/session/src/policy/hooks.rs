@@ -252,8 +252,7 @@ mod tests {
             t.end_call(0, &"x".repeat(2_500));
             t.settle();
             if matches!(t.decide(), Next::Start(effects) if matches!(effects[..], [Effect::Hook { .. }])) {
-                // It does not hold: nobody asked for the summary.
-                hook(&mut t, HookPoint::PreCompact, Some("no"), Some("keep the names"));
+                hook(&mut t, HookPoint::PreCompact, None, Some("keep the names"));
                 assert!(texts(&t).last().unwrap().ends_with("\nkeep the names"), "{:?}", texts(&t));
                 t.sample();
                 t.answer_text("so far", StopReason::EndTurn).settle();
@@ -264,6 +263,34 @@ mod tests {
                 t.epoch();
             }
         }
+    }
+
+    #[test]
+    fn older_messages_stay_where_a_hook_is_against_it_until_a_request_no_longer_fits() {
+        let mut t = with(&[HookPoint::PreCompact]);
+        t.settings_mut().compaction = Some(Compaction { window: 4_000, share: 80 });
+        t.prompt("find the bug");
+        t.start();
+        t.epoch();
+        let mut asked = 0;
+        for n in 0..24 {
+            t.calls(&[("read", &format!("{{\"path\":\"file{n}\"}}"))]).allow(0, false).run(0);
+            t.end_call(0, &"x".repeat(2_500));
+            t.settle();
+            match t.decide() {
+                Next::Start(effects) if matches!(effects[..], [Effect::Hook { .. }]) => {
+                    hook(&mut t, HookPoint::PreCompact, Some("it is all needed"), None);
+                    asked += 1;
+                }
+                Next::Start(effects) if matches!(effects[..], [Effect::Prepare { .. }]) => {
+                    t.start();
+                    t.epoch();
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(asked, 1, "it had its say for this turn");
+        assert!(texts(&t).iter().all(|text| !text.contains("gives way to your summary")));
     }
 
     #[test]

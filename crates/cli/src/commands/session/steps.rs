@@ -27,8 +27,7 @@ pub(crate) fn end(session: SessionId, records: &[Record], step: &str) -> Result<
             (Some(first), Some(last)) => (
                 format!(
                     "session {session} has no step `{step}`: its steps go from {} to {}",
-                    first.id,
-                    last.id
+                    first.id, last.id
                 ),
                 format!("`codetether session show {session}` tells them all"),
             ),

@@ -65,9 +65,12 @@ pub(super) fn tell(records: &[Record]) -> Story {
             Event::Context(ContextEvent::Rewound { to }) => {
                 parts.push(Part::Remark(format!("the conversation went back to before record {to}")));
             }
-            Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => parts.push(Part::Remark(
-                format!("{} gave way to a summary, at about {tokens} tokens", printer::count(*messages, "older message")),
-            )),
+            Event::Context(ContextEvent::Compacted { messages, tokens, .. }) => {
+                parts.push(Part::Remark(format!(
+                    "{} gave way to a summary, at about {tokens} tokens",
+                    printer::count(*messages, "older message")
+                )))
+            }
             Event::Sample(SampleEvent::Ended { outcome, message, .. }) => {
                 if let Some(message) = message {
                     answered(parts, record, message, &mut names);
