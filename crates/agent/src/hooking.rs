@@ -77,6 +77,7 @@ impl Live {
                 let said = turn
                     .pending
                     .iter()
+                    .skip(turn.hooks.passed())
                     .map(|input| Message { role: Role::User, parts: input.parts.clone() }.text());
                 json!({ "prompt": said.collect::<Vec<_>>().join("\n") })
             }

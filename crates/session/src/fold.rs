@@ -122,7 +122,9 @@ impl State {
                 let Some(turn) = &mut self.turn else { return };
                 if turn.hooks.end(*item, *point, blocked.as_ref(), context.as_ref()) {
                     self.greeted |= *point == HookPoint::SessionStart;
-                    turn.keep_back_refused();
+                    if *point == HookPoint::UserPromptSubmit {
+                        turn.judge(blocked.as_ref());
+                    }
                 }
             }
             TurnEvent::Interrupted { reason } => {
@@ -164,7 +166,9 @@ impl State {
             ItemEvent::Begun { item, what: Work::Authorize { calls } } => {
                 turn.authorizing = Some((*item, calls.clone()));
             }
-            ItemEvent::Begun { item, what: Work::Hook { point } } => turn.hooks.begin(*item, *point),
+            ItemEvent::Begun { item, what: Work::Hook { point } } => {
+                turn.hooks.begin(*item, *point, turn.pending.len())
+            }
             ItemEvent::Begun { what: Work::Cancel { .. }, .. } => turn.cancelled = true,
             ItemEvent::Failed { item, error } => {
                 if turn.preparing == Some(*item) {
@@ -297,6 +301,7 @@ impl State {
                     return;
                 }
                 self.context.take_in(&mut turn.pending, turn.id.0);
+                turn.hooks.heard();
                 self.context.mark(seq, false);
                 if retry_of.is_none() {
                     turn.steps = turn.steps.saturating_add(1);
@@ -546,18 +551,20 @@ impl Turn {
         }
     }
 
-    /// A prompt that a hook is against reaches no model.
-    fn keep_back_refused(&mut self) {
-        if self.hooks.refused.is_some() {
-            self.pending.clear();
+    /// A prompt that a hook is against reaches no model. The turn that it begins ends; another one is left out.
+    fn judge(&mut self, blocked: Option<&String>) {
+        let begins = self.steps == 0 && self.hooks.passed() == 0;
+        let judged = self.hooks.judged(blocked.is_some());
+        if blocked.is_some() {
+            self.pending.drain(judged.start.min(self.pending.len())..judged.end.min(self.pending.len()));
+            self.hooks.refused = blocked.filter(|_| begins && self.pending.is_empty()).cloned();
         }
     }
 
     /// Nor does one that none of those that are to judge it has passed.
     fn keep_back_unheard(&mut self) {
-        let point = HookPoint::UserPromptSubmit;
-        if self.settings.hooks.contains(&point) && !self.hooks.is_done(point) {
-            self.pending.clear();
+        if self.settings.hooks.contains(&HookPoint::UserPromptSubmit) {
+            self.pending.truncate(self.hooks.passed());
         }
     }
 

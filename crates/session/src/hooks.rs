@@ -1,6 +1,7 @@
 //! How far the hooks of a turn have come, and what they said that has not been acted upon.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use codetether_event::{HookPoint, ItemId};
 
@@ -13,6 +14,10 @@ pub struct Hooking {
     pub stops: u32,
     /// The points whose hooks have had their say; those that come again are taken out when they may.
     done: BTreeSet<HookPoint>,
+    /// How many of the prompts that wait for the next sample those that judge prompts have passed.
+    passed: usize,
+    /// How many they are looking at, those among them.
+    judged: usize,
     /// Why the prompt does not reach the model.
     pub(crate) refused: Option<String>,
     /// Why the turn should not end yet.
@@ -32,8 +37,29 @@ impl Hooking {
         self.done.contains(&point)
     }
 
-    pub(crate) fn begin(&mut self, item: ItemId, point: HookPoint) {
+    /// How many of the prompts that wait they have passed.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
+    pub(crate) fn begin(&mut self, item: ItemId, point: HookPoint, pending: usize) {
         self.running = Some((item, point));
+        self.judged = pending;
+    }
+
+    /// The prompts that waited reach the model.
+    pub(crate) fn heard(&mut self) {
+        self.passed = 0;
+    }
+
+    /// Those that were judged last: taken out where a hook is against them.
+    pub(crate) fn judged(&mut self, against: bool) -> Range<usize> {
+        let judged = self.passed..self.judged.max(self.passed);
+        if !against {
+            self.passed = judged.end;
+        }
+        judged
     }
 
     /// It ended without a word: it failed, or its owner did.
@@ -54,7 +80,6 @@ impl Hooking {
         }
         self.done.insert(point);
         match point {
-            HookPoint::UserPromptSubmit => self.refused = blocked.cloned(),
             HookPoint::Stop => self.goes_on = blocked.cloned(),
             HookPoint::PreCompact => self.keeps = blocked.cloned(),
             _ => {}

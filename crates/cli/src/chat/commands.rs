@@ -36,19 +36,19 @@ pub(super) const COMMANDS: &[Row] = &[
     Row {
         name: "model",
         takes: "[PROVIDER/MODEL]",
-        about: "ask another model from here on; without a name, say which one",
+        about: "ask another model from here on, or say which one",
         run: |chat, name| Box::pin(choose_model(chat, name)),
     },
     Row {
         name: "mode",
-        takes: "[plan|ask|auto-edit|bypass]",
-        about: "what may happen without asking; without a name, say which mode",
+        takes: "[MODE]",
+        about: "what may happen without asking: plan, ask, auto-edit, bypass",
         run: |chat, name| Box::pin(choose_mode(chat, name)),
     },
     Row {
         name: "agent",
         takes: "[NAME]",
-        about: "let another agent do it from here on; without a name, say which one",
+        about: "let another agent do it from here on, or say which",
         run: |chat, name| Box::pin(choose_agent(chat, name)),
     },
     Row {
@@ -90,7 +90,7 @@ pub(super) const COMMANDS: &[Row] = &[
     Row {
         name: "resume",
         takes: "[ID]",
-        about: "go on with an earlier session; without an id, list this folder's",
+        about: "go on with an earlier session, or list this folder's",
         run: |chat, id| Box::pin(resume(chat, id)),
     },
     Row {
@@ -114,8 +114,9 @@ pub(super) const COMMANDS: &[Row] = &[
 ];
 
 const KEYS: &str = "\
-Enter sends · Alt-Enter, or a backslash at the end, begins another line · Tab completes commands and, after `@`, paths
-Ctrl-R searches what was typed before · Ctrl-C stops a turn, and twice at an empty prompt leaves · Ctrl-D leaves
+Enter sends · Alt-Enter, or a backslash at the end, begins another line
+Tab completes commands and, after `@`, paths · Ctrl-R searches what was typed
+Ctrl-C stops a turn, and twice at an empty prompt leaves · Ctrl-D leaves
 what you type while the model works is taken in at its next step
 ";
 
@@ -160,7 +161,7 @@ fn unknown(name: &str) -> Failure {
 async fn help() -> Result<After, Failure> {
     let mut text = String::new();
     for Row { name, takes, about, .. } in COMMANDS {
-        text.push_str(&format!("  {:<34} {about}\n", format!("/{name} {takes}").trim_end()));
+        text.push_str(&format!("  {:<24} {about}\n", format!("/{name} {takes}").trim_end()));
     }
     printer::err(&(text + KEYS));
     Ok(After::GoOn)

@@ -37,14 +37,20 @@ pub(super) fn remember() -> Result<(), Failure> {
 /// The modes as they were.
 pub(super) fn restore() {
     let Some(original) = ORIGINAL.get() else { return };
-    // The editor's thread may be on its way into its own modes; what it sets after this would stay.
-    for _ in 0..PATIENCE {
-        if !EDITING.load(Ordering::SeqCst) || is_raw() {
-            break;
+    let put_back = || tcsetattr(std::io::stdin(), OptionalActions::Now, original).is_ok() && !is_raw();
+    // The editor's thread may be on its way into its own modes, and what it sets after this would stay; a signal may come
+    // between. So it is looked at whether it holds.
+    let holds = (0..PATIENCE).any(|_| {
+        let due = !EDITING.load(Ordering::SeqCst) || is_raw();
+        let holds = due && put_back();
+        if !holds {
+            std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        holds
+    });
+    if !holds {
+        put_back();
     }
-    let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, original);
     if EDITING.load(Ordering::SeqCst) || MARKS_PASTES.swap(false, Ordering::SeqCst) {
         printer::err(PASTE_OFF);
     }

@@ -183,7 +183,7 @@ impl Turn<'_> {
         if !plain {
             terminal::lines();
         }
-        progress.end(&watched.figures, started.elapsed());
+        progress.end(&watched.figures, started.elapsed(), false);
         printer::err(&watched.figures.refusals());
         Ok(watched)
     }

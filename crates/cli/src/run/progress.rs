@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     writing: Option<Writing>,
     /// Why the last request failed; said once, however often it is tried again.
     problem: Option<String>,
+    /// Whether the model was asked in this turn.
+    begun: bool,
     /// What summaries cost.
     summing: Summing,
     frame: usize,
@@ -62,6 +64,7 @@ impl Progress {
             children: HashMap::new(),
             writing: None,
             problem: None,
+            begun: false,
             summing: Summing::default(),
             frame: 0,
             drawn: false,
@@ -96,7 +99,9 @@ impl Progress {
         }
         match frame {
             Frame::Record(record) => match &record.event {
+                Event::Turn(TurnEvent::Started { .. }) => self.begun = false,
                 Event::Sample(SampleEvent::Started { retry_of, .. }) => {
+                    self.begun = true;
                     let what = if retry_of.is_some() { "trying again" } else { "thinking" };
                     self.waiting = Some((what.into(), Instant::now()));
                     self.writing = None;
@@ -155,6 +160,14 @@ impl Progress {
                 }
                 Event::Turn(TurnEvent::Hooked { point: HookPoint::Stop, blocked: Some(blocked), .. }) => {
                     self.say(&format!("the turn goes on for {}", printer::plain(blocked)));
+                }
+                // Where the turn ends for it, its end says so.
+                Event::Turn(TurnEvent::Hooked {
+                    point: HookPoint::UserPromptSubmit,
+                    blocked: Some(blocked),
+                    ..
+                }) if self.begun => {
+                    self.say(&format!("held back from the model: {}", printer::plain(blocked)));
                 }
                 // What waits is asked about.
                 Event::Egress(EgressEvent::Denied { target, why, rule, waits: false, .. }) => {
@@ -296,23 +309,24 @@ impl Progress {
         }
     }
 
-    pub(crate) fn end(&self, figures: &Figures, took: Duration) {
+    /// The figures of the turn, and where it can be looked at or gone on with, where that is not on the screen.
+    pub(crate) fn end(&self, figures: &Figures, took: Duration, names_session: bool) {
         if !self.terminal {
             return;
         }
         let usage = figures.usage;
         let about = if usage.estimated { "about " } else { "" };
         let cost = figures.cost.map_or_else(|| "price unknown".into(), |cost| cost.to_string());
+        let session = if names_session { format!(" · session {}", self.session) } else { String::new() };
         let hit = usage.cache_read.saturating_mul(100) / usage.input.max(1);
         printer::err(&format!(
-            "{} · {} · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {} · session {}\n",
+            "{} · {} · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {}{session}\n",
             count(figures.steps, "step"),
             count(figures.calls, "call"),
             usage.input,
             usage.cache_read,
             usage.output,
             seconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-            self.session,
         ));
     }
 }

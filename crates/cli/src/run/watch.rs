@@ -217,7 +217,7 @@ impl Run<'_> {
         if let Some(ended) = figures.left_running() {
             progress.say(&ended);
         }
-        progress.end(&figures, started.elapsed());
+        progress.end(&figures, started.elapsed(), true);
         if !args.quiet || exit == Exit::Refused {
             printer::err(&figures.refusals());
         }

@@ -20,8 +20,9 @@ pub(super) fn begin(state: &State, turn: &Turn) -> Option<Next> {
     if !state.greeted && in_force(turn, HookPoint::SessionStart) {
         return start(state, HookPoint::SessionStart);
     }
-    // A turn for a summary alone has no prompt.
-    if turn.compacting { None } else { due(state, turn, HookPoint::UserPromptSubmit) }
+    let unjudged = turn.pending.len() > turn.hooks.passed();
+    let point = HookPoint::UserPromptSubmit;
+    if unjudged && in_force(turn, point) { start(state, point) } else { None }
 }
 
 /// What they want the model to know stands before what it is asked.
@@ -140,6 +141,35 @@ mod tests {
         t.epoch();
         t.sample();
         assert_eq!(texts(&t), ["hello"]);
+    }
+
+    #[test]
+    fn what_is_said_during_a_turn_is_judged_like_a_prompt_and_held_back_alone() {
+        let point = HookPoint::UserPromptSubmit;
+        let mut t = with(&[point]);
+        t.prompt("go");
+        hook(&mut t, point, None, None);
+        t.start();
+        t.epoch();
+        t.sample();
+        t.steer("the secret plan");
+        t.answer_text("done", StopReason::EndTurn).settle();
+        hook(&mut t, point, Some("no plans"), None);
+        assert_eq!(t.state().last, Some(Outcome::Completed), "the turn is not to blame");
+        t.prompt("more");
+        hook(&mut t, point, None, None);
+        t.sample();
+        t.steer("and this");
+        t.answer_text("done", StopReason::EndTurn).settle();
+        // What comes meanwhile is judged by itself.
+        let effects = t.start();
+        t.steer("and that");
+        let [Effect::Hook { item, .. }] = effects[..] else { panic!("{effects:?}") };
+        t.append(vec![Event::Turn(TurnEvent::Hooked { item, point, blocked: None, context: None })]);
+        assert_eq!(t.state().turn.as_ref().unwrap().hooks.passed(), 1);
+        hook(&mut t, point, Some("not that"), Some("mind the gap"));
+        t.sample();
+        assert_eq!(texts(&t), ["go", "done", "more", "done", "mind the gap", "and this"]);
     }
 
     #[test]

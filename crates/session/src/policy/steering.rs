@@ -8,10 +8,12 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     if !unseen {
         return None;
     }
-    super::max_steps::policy(state, turn)
+    super::hooks::begin(state, turn)
+        .or_else(|| super::max_steps::policy(state, turn))
         .or_else(|| super::compact::policy(state, turn))
         .or_else(|| super::prepare::policy(state, turn))
         .or_else(|| super::process::policy(state, turn))
+        .or_else(|| super::hooks::told(state, turn))
         .or_else(|| super::sample::policy(state, turn))
 }
 

@@ -133,6 +133,18 @@ fn schema(properties: usize) -> Value {
     })
 }
 
+/// A short value of a schema without references.
+fn some(schema: &Value) -> Value {
+    match (&schema["enum"], schema["type"].as_str()) {
+        (Value::Array(values), _) => values[0].clone(),
+        (_, Some("integer" | "number")) => json!(1),
+        (_, Some("boolean")) => json!(true),
+        (_, Some("array")) => json!([]),
+        (_, Some("object")) => json!({}),
+        _ => json!("word"),
+    }
+}
+
 /// The longest that reading and checking one call's arguments takes, of a call of each built-in tool.
 fn slowest_check() -> Duration {
     let text = "fn main() {}\n".repeat(80);
@@ -151,11 +163,14 @@ fn slowest_check() -> Duration {
     ) {
         let schema = &tool.spec().schema;
         let properties = schema["properties"].as_object().unwrap();
-        let arguments: Map<String, Value> = known
+        let mut arguments: Map<String, Value> = known
             .iter()
             .filter(|(name, _)| properties.contains_key(*name))
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            arguments.entry(name).or_insert_with(|| some(&properties[name]));
+        }
         let validator = Validator::new(schema).unwrap();
         let text = Value::Object(arguments).to_string();
         read_arguments(&text, &validator).unwrap();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use codetether_agent::{Cursor, Frame, Hosted, Opening, Parts, Purse, SubmitError};
 use codetether_builtin::{Builtin, Shell};
 use codetether_config::UndoLayer;
-use codetether_event::{ContextEvent, Event, FilesEvent, ItemEvent, OnConflict, Op, Principal, Restore, Seq};
+use codetether_event::{
+    ContextEvent, Event, FilesEvent, ItemEvent, OnConflict, Op, Principal, Restore, Seq, Which,
+};
 use codetether_journal::Journals;
 use codetether_tool::Limits;
 use codetether_undo::{Choice, Plan, Undo};
@@ -214,6 +216,10 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
 /// Asks the session, and says what came of it after this record.
 pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<Exit, Failure> {
     let cursor = Cursor { after, open: Vec::new() };
+    let opposite = match &op {
+        Op::Restore(Restore { what: Which::Redo, .. }) => "undo",
+        _ => "redo",
+    };
     let mut subscription = hosted.subscribe(cursor);
     match hosted.submit(Principal::Local, op).await {
         Ok(_) => {}
@@ -228,7 +234,10 @@ pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<E
                     0 => String::new(),
                     n => format!("; {n} stayed as they are"),
                 };
-                printer::err(&format!("{} changed{kept}; `codetether redo` turns it round\n", changed.len()));
+                printer::err(&format!(
+                    "{} changed{kept}; `codetether {opposite}` turns it round\n",
+                    changed.len()
+                ));
                 return Ok(Exit::Done);
             }
             Event::Context(ContextEvent::Rewound { to }) => {

@@ -44,6 +44,8 @@ pub(super) fn run(past: &Past, args: &ChangesArgs) -> Result<Exit, Failure> {
     let undone = past.files().undone.len();
     if undone > 0 && !args.json {
         printer::err(&format!("note: {undone} undone; `codetether redo` does the last one again\n"));
+    } else if changes.is_empty() && !args.json {
+        printer::err("note: this session has changed no files\n");
     }
     printer::out(&text)?;
     Ok(Exit::Done)
