@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 10] = [
     &["session", "files", "secret", "permission", "net", "schema"],
     &[
         "journal", "ledger", "http", "config", "sandbox", "provider", "tool", "undo", "prompt", "route",
-        "keys",
+        "weights", "keys",
     ],
     &["builtin", "local", "wasm", "lsp", "worktree", "telemetry"],
     &["agent"],

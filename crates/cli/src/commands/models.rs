@@ -1,4 +1,7 @@
-//! `codetether models …`: what is known of models, and what the endpoints that are set up offer of them.
+//! `codetether models …`: what is known of models, what the endpoints that are set up offer of them, and the files of
+//! those on this machine.
+
+pub(crate) mod files;
 
 use clap::Subcommand;
 use codetether_config::{Layer, Model, Settings};
@@ -26,11 +29,14 @@ pub(crate) enum ModelsCommand {
         /// Also those that are known but not offered, and those of endpoints that are not set up.
         #[arg(long)]
         all: bool,
+        /// Those whose files are on this machine, and those that are known and can be fetched.
+        #[arg(long, conflicts_with_all = ["provider", "offline", "all"])]
+        local: bool,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Show what is known of a model, who says so, and whether its endpoint offers it.
+    /// Show what is known of a model, who says so, and whether its endpoint offers it; of `local/NAME`, what its file says.
     Show {
         /// The model, as `provider/model`.
         #[arg(value_name = "PROVIDER/MODEL", value_parser = args::model)]
@@ -42,17 +48,47 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Fetch a model's file, to be asked on this machine as `local/NAME`.
+    ///
+    /// Sources are tried in order; what has come is kept and gone on with. Its SHA-256 is checked where it is known, and
+    /// kept to be checked later where it is not.
+    Pull(files::PullArgs),
+    /// Take a copy of a GGUF file of this machine.
+    Import(files::ImportArgs),
+    /// Hash the files of models again, and say whether they are as they came.
+    Verify {
+        /// Only this one.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Remove a model's file, and what was fetched of it.
+    Remove {
+        /// Which.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 pub(crate) fn run(command: ModelsCommand) -> Result<Exit, Failure> {
-    let root = crate::run::folder(None)?;
-    let settings = settings::load(&Project::at(&root), Vec::new(), Layer::default())?;
     match command {
-        ModelsCommand::List { provider, offline, all, json } => {
-            list(&settings, &Wish { provider, offline, all, json })
+        ModelsCommand::Pull(args) => files::pull(&args),
+        ModelsCommand::Import(args) => files::import(&args),
+        ModelsCommand::Verify { name } => files::verify(name.as_deref()),
+        ModelsCommand::Remove { name } => files::remove(&name),
+        ModelsCommand::List { local: true, json, .. } => files::list(json),
+        ModelsCommand::List { provider, offline, all, json, local: false } => {
+            list(&settings()?, &Wish { provider, offline, all, json })
         }
-        ModelsCommand::Show { model, offline, json } => show(&settings, &model.id(), offline, json),
+        ModelsCommand::Show { model, offline, json } => match model.id() {
+            id if id.provider() == "local" => files::show(id.model(), json),
+            id => show(&settings()?, &id, offline, json),
+        },
     }
+}
+
+fn settings() -> Result<Settings, Failure> {
+    let root = crate::run::folder(None)?;
+    Ok(settings::load(&Project::at(&root), Vec::new(), Layer::default())?)
 }
 
 /// What is to be listed, and how.

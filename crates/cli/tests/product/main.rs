@@ -51,4 +51,5 @@ mod undo;
 mod usage;
 mod vendors;
 mod web;
+mod weights;
 mod wires;
