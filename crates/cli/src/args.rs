@@ -12,6 +12,7 @@ use codetether_event::Mode;
 
 use crate::commands::audit::AuditCommand;
 use crate::commands::auth::AuthCommand;
+use crate::commands::bench::BenchCommand;
 use crate::commands::config::ConfigCommand;
 use crate::commands::defined::DefinedCommand;
 use crate::commands::hooks::HooksCommand;
@@ -107,6 +108,9 @@ pub(crate) enum Command {
     /// Look at which size of model a job is for.
     #[command(subcommand)]
     Route(RouteCommand),
+    /// Look at what parts of the program are worth, on recorded results.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Take back what a session changed in its folder: the last step, or what is named.
     ///
     /// Files that you have changed since are not touched without a choice. Commits, branches and the index stay as they

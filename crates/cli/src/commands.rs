@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod bench;
 mod completions;
 pub(crate) mod config;
 pub(crate) mod defined;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Sandbox(command) => sandbox::dispatch(command),
         Command::Structured(command) => structured::run(command),
         Command::Route(command) => route::run(command),
+        Command::Bench(command) => bench::run(command),
         Command::Undo(args) => undo::undo(&args),
         Command::Redo(args) => undo::redo(&args),
         Command::Changes(args) => undo::changes(&args),

@@ -1,9 +1,9 @@
 //! What a job is: its kind, where the program itself set it; else its class, read off the text.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who set a job, and for what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A person or another agent did, by a prompt.

@@ -1,11 +1,11 @@
 //! The decision, in this order: what the user chose, the kind of job, what the small model cannot hold, and the head.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Class, Features, Head, Job, Kind};
 
 /// A size of model. What each is, the user's settings say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// Cheap or local, and quick.
@@ -14,6 +14,18 @@ pub enum Tier {
     Main,
     /// For what the usual one does not do.
     Heavy,
+}
+
+impl Tier {
+    /// Its name in settings and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Main => "main",
+            Self::Heavy => "heavy",
+        }
+    }
 }
 
 /// What decided.

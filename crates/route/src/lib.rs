@@ -10,6 +10,7 @@ mod decide;
 mod features;
 mod head;
 pub mod measure;
+pub mod replay;
 pub mod train;
 
 pub use class::{Class, Kind};

@@ -50,3 +50,44 @@ fn lines_are_answered_in_order() {
     );
     assert!(answers[2]["error"].as_str().unwrap().starts_with("the line is not JSON"));
 }
+
+#[test]
+fn what_routing_would_have_come_to_is_told_from_recorded_results() {
+    let bench = Bench::new([]);
+    let line = |prompt: &str, small: bool| {
+        format!(
+            "{{\"id\":1,\"prompt\":\"{prompt}\",\"tiers\":{{\"small\":{{\"pass\":{small},\"cost\":0.001}},\"main\":{{\"pass\":true,\"cost\":0.1}}}}}}\n"
+        )
+    };
+    let easy = line("rename `a` to `b` in src/lib.rs", true);
+    let hard =
+        line("design a distributed cache across all services, and prove that it cannot deadlock", false);
+    bench.file("tasks.jsonl", &format!("{easy}\n{hard}"));
+    let run = bench.bare(&["bench", "route", "--replay", "tasks.jsonl"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    insta::assert_snapshot!(run.stdout, @"
+    2 tasks: 1 to small, 1 to main
+
+                    passed          cost
+    router          100.0%       $0.1010
+    oracle          100.0%       $0.1010
+    random           75.0%       $0.1010
+    always small     50.0%       $0.0020
+    always main     100.0%       $0.2000
+
+    regret   0.0 points and $0.0000 against the oracle
+    score    APGR 0.750, CPT(50) 0.500, CPT(80) 0.500
+    saving   2.0 times cheaper than always main, at an equal pass rate
+    ");
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.bare(&["bench", "route", "--replay", "tasks.jsonl", "--json"]).stdout)
+            .unwrap();
+    assert_eq!(json["router"]["pass"], 1.0);
+    bench.file("tasks.jsonl", &format!("{easy}{{\"prompt\":\"x\",\"tiers\":{{}}}}\n"));
+    let run = bench.bare(&["bench", "route", "--replay", "tasks.jsonl"]);
+    assert_eq!(run.code, 2, "{}", run.shown());
+    assert!(run.stderr.contains("tasks.jsonl, line 2: it has no result of `small`"), "{}", run.stderr);
+    bench.file("tasks.jsonl", "");
+    let run = bench.bare(&["bench", "route", "--replay", "tasks.jsonl"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.shown());
+}
