@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codetether_event::{
-    Answer, AskEvent, AskId, Audience, Brought, ChildEvent, ContextEvent, ContextSource, Event, Grant, Input,
-    ItemId, Message, Mode, Money, Op, Outcome, Parent, Principal, Reading, Record, Role, SampleEvent,
-    SessionEvent, SessionId, SnapshotId, TurnEvent, TurnSettings, UnixMillis, Usage,
+    Answer, AskEvent, AskId, Audience, Brought, ChildEvent, ContentPart, ContextEvent, ContextSource, Event,
+    Grant, Input, ItemId, Message, Mode, Money, Op, Outcome, Parent, Principal, Reading, Record, Role,
+    SampleEvent, SessionEvent, SessionId, SnapshotId, TurnEvent, TurnSettings, UnixMillis, Usage,
 };
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
@@ -376,9 +376,12 @@ impl Standing {
         };
         let mut running = Running { hosted, ended: false, family: self.family.clone() };
         let mut subscription = running.hosted.subscribe(Cursor::default());
-        let prompt = format!("{}\n\n{}", agent.instructions, spec.prompt);
-        let prompt = if agent.instructions.is_empty() { spec.prompt } else { prompt };
-        let op = Op::Prompt { input: Input::text(prompt), settings: Box::new(settings) };
+        // The task stands last and alone: it is what the session is known by.
+        let mut input = Input::text(spec.prompt);
+        if !agent.instructions.is_empty() {
+            input.parts.insert(0, ContentPart::text(agent.instructions));
+        }
+        let op = Op::Prompt { input, settings: Box::new(settings) };
         if let Err(error) = running.hosted.submit(Principal::Local, op).await {
             return failed(error.to_string());
         }

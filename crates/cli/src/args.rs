@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use codetether_config::Model;
+use codetether_config::{Model, Seconds};
 use codetether_event::Mode;
 
 use crate::commands::audit::AuditCommand;
@@ -43,7 +43,7 @@ pub(crate) enum Command {
     ///
     /// Text of the model goes to standard output, everything else to standard error.
     ///
-    /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 (kept for answers that do not fit a schema) ·
+    /// Exit codes: 0 done · 1 failed · 2 usage · 4 limit reached · 5 provider · 6 the answer does not fit its schema ·
     /// 7 refused by permission or a hook · 130 interrupted.
     Run(Box<RunArgs>),
     /// Talk with an agent at the terminal, a line at a time. The same as no command at all.
@@ -95,8 +95,8 @@ pub(crate) enum Command {
     Hooks(HooksCommand),
     /// Say whether a project's own files have power here; without a subcommand, how it stands with this folder.
     ///
-    /// What a project's own files (settings, agents, skills, hooks and the like in `.codetether`) could do beyond
-    /// narrowing holds only once you trust them: exactly these, in this folder.
+    /// What a project's own files (settings, agents, skills, hooks and the like in `.codetether`; skills and commands in
+    /// `.claude` and `.agents`) could do beyond narrowing holds only once you trust them: exactly these, in this folder.
     #[command(args_conflicts_with_subcommands = true)]
     Trust(TrustArgs),
     /// Run a command in the kernel sandbox.
@@ -124,7 +124,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Say what was spent: tokens and money of all sessions, as recorded.
     Usage(UsageArgs),
-    /// Show what the agent ran: when, how it ended, and what the sandbox denied it.
+    /// Show when commands ran, how they ended, and what the sandbox denied them.
+    ///
+    /// Commands are told by a hash, with the session and call that they belong to: `session show` has the words.
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Check that everything is in place, and say what to do where it is not.
@@ -152,7 +154,7 @@ pub(crate) enum Command {
 #[command(group(ArgGroup::new("which").args(["steps", "step", "to", "all"])))]
 pub(crate) struct UndoArgs {
     /// How many steps, from the last: one where nothing is said. A step is an answer of the model and its calls.
-    #[arg(value_name = "N", value_parser = clap::value_parser!(usize))]
+    #[arg(value_name = "N", value_parser = steps)]
     pub(crate) steps: Option<usize>,
 
     /// This step, or this call, alone.
@@ -344,7 +346,8 @@ pub(crate) enum SessionCommand {
     },
     /// Show what was said and done in a session.
     Show {
-        /// The beginning of its id, or `last` for this folder's last.
+        /// The beginning of its id; this folder's last one where none is given.
+        #[arg(default_value = "last")]
         id: String,
     },
     /// Write a session out: its records as lines of JSON, or what was said and done as one document.
@@ -411,6 +414,23 @@ pub(crate) fn model(text: &str) -> Result<Model, String> {
         true => format!("{error} (write it as `provider/model`, such as `openai/gpt-5`)"),
         false => format!("{error}: {}", crate::models::where_to_ask(text)),
     })
+}
+
+fn steps(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|steps| *steps > 0).ok_or_else(|| {
+        "expected a number of steps, from 1; a step is named with `--step`, a session with `--session`".into()
+    })
+}
+
+/// A number of answers, one at least.
+pub(crate) fn answers(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|answers| *answers > 0).ok_or_else(|| "expected a whole number from 1".into())
+}
+
+/// A time that does not end before it begins.
+pub(crate) fn time(text: &str) -> Result<Seconds, String> {
+    let time: Seconds = text.parse()?;
+    if time.0 == 0 { Err("expected more than nothing, such as `90s`".into()) } else { Ok(time) }
 }
 
 pub(crate) fn mode(text: &str) -> Result<Mode, String> {

@@ -31,13 +31,13 @@ use crate::chat::history::History;
 use crate::chat::signals::{Signal, Signals};
 use crate::chat::turn::{Turn, Watched};
 use crate::commands::session::{About, time};
-use crate::commands::undo::live;
+use crate::commands::undo::live::{self, Typed};
 use crate::commands::version::BUILD;
 use crate::defined::{self, Own, Told};
 use crate::exit::{Exit, Failure};
 use crate::run::compose::{self, Composed, Past, Target, Venue};
 use crate::run::input::{self, Prompt};
-use crate::run::watch::verdict;
+use crate::run::watch::{Asked, verdict};
 use crate::run::window::Probe;
 use crate::trust::Project;
 use crate::{facts, models, printer};
@@ -338,7 +338,8 @@ impl Chat {
             Some(Outcome::Interrupted) => printer::err("stopped\n"),
             Some(outcome) => {
                 let exit = crate::run::watch::exit_of(outcome, &watched.figures);
-                if let Err(failure) = verdict(outcome, exit, &watched.model, &named, id) {
+                let asked = Asked { model: &watched.model, named: &named, id, replayed: self.turn.replayed };
+                if let Err(failure) = verdict(outcome, exit, &watched.figures, &asked) {
                     printer::err(&failure.shown());
                 }
             }
@@ -401,7 +402,7 @@ impl Chat {
         let open = self.opened().await?;
         // What was seen last may be behind what is asked for.
         let after = last(&open.hosted, open.seen).await?;
-        live::carried_out(&open.hosted, after, op).await.map(drop)
+        live::carried_out(&open.hosted, after, op, Typed::InChat).await.map(drop)
     }
 
     /// Changes what holds in the turns to come. Where that cannot hold, nothing is changed.
@@ -427,7 +428,12 @@ impl Chat {
 
     async fn begin_anew(&mut self) -> Result<(), Failure> {
         let args = TurnArgs { dir: Some(self.root.clone()), ..self.elsewhere() };
-        self.go_to(args).await
+        self.go_to(args).await?;
+        printer::err(&format!(
+            "a new session begins in {}; model, mode and agent stay\n",
+            printer::plain(&self.root.display().to_string())
+        ));
+        Ok(())
     }
 
     async fn take_up(&mut self, id: &str) -> Result<(), Failure> {
@@ -436,7 +442,9 @@ impl Chat {
             return Err(Failure::new(Exit::Usage, "that is the session that you are in"));
         }
         let args = TurnArgs { resume: Some(found.to_string()), dir: None, ..self.elsewhere() };
-        self.go_to(args).await
+        self.go_to(args).await?;
+        printer::err(&format!("in {}\n", printer::plain(&self.root.display().to_string())));
+        Ok(())
     }
 
     /// The flags without those that name a session.
@@ -451,7 +459,6 @@ impl Chat {
         let models = facts::named(&entered.settings).iter().map(ToString::to_string).collect();
         words.set(entered.root.clone(), models, defined_names(&Project::at(&entered.root)));
         *self = Self { words, ..entered };
-        printer::err(&format!("in {}\n", printer::plain(&self.root.display().to_string())));
         Ok(())
     }
 

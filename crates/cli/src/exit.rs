@@ -70,6 +70,20 @@ impl Diagnostic for Problem {
     }
 }
 
+/// An error in the use of something, to a person who tries again at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Slip {
+    message: String,
+    help: Option<String>,
+}
+
+impl Diagnostic for Slip {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
@@ -102,9 +116,15 @@ impl Failure {
         self.report.help().map(|help| help.to_string())
     }
 
-    /// The error as it is shown, for those who go on after it.
+    /// The error as it is shown, for those who go on after it. A slip needs no code.
     pub(crate) fn shown(&self) -> String {
-        format!("{:?}\n", self.report)
+        match self.report.downcast_ref::<Problem>() {
+            Some(Problem { exit: Exit::Usage, message, help }) => {
+                let slip = Report::new(Slip { message: message.clone(), help: help.clone() });
+                format!("{slip:?}\n")
+            }
+            _ => format!("{:?}\n", self.report),
+        }
     }
 
     /// Shows the error on standard error.

@@ -181,6 +181,9 @@ fn usual(
 
 /// Where a model that came without its provider could be asked: at those whose keys are set, or else at the best known.
 pub(crate) fn where_to_ask(model: &str) -> String {
+    if VENDORS.iter().any(|vendor| vendor.name == model) {
+        return is_provider(model);
+    }
     let has_key = |vendor: &&Vendor| vendor.keys.iter().any(|name| keys::variable(name).is_some());
     let mut names: Vec<&str> = VENDORS.iter().filter(has_key).map(|vendor| vendor.name).collect();
     if names.is_empty() {
@@ -193,6 +196,13 @@ pub(crate) fn where_to_ask(model: &str) -> String {
     }
     let ways: Vec<String> = names.iter().take(6).map(|name| format!("`{name}/{model}`")).collect();
     format!("write it with its provider, such as {}", ways.join(", "))
+}
+
+/// What to write where a provider was named in the place of a model.
+pub(crate) fn is_provider(name: &str) -> String {
+    format!(
+        "`{name}` is a provider: write `{name}/MODEL`, such as `codetether models list --provider {name}` lists"
+    )
 }
 
 /// The vendors whose model of this name is known, those whose keys are set first.
@@ -336,9 +346,14 @@ fn find(
         let whole = knowing(model.as_str()).into_iter().map(|vendor| format!("`{vendor}/{model}`"));
         let near = near(rows, name).into_iter().map(|near| format!("`{near}/{}`", model.model()));
         let near: Vec<String> = whole.chain(near).take(3).collect();
-        let help = match near.is_empty() {
-            false => format!("did you mean {}?", near.join(" or ")),
-            true => {
+        let there = there(rows, variable);
+        let help = match (near.is_empty(), there.is_empty()) {
+            (false, _) => format!("did you mean {}?", near.join(" or ")),
+            (true, false) => format!(
+                "set up here: {}; `[providers.{name}]` with a `base_url` in the settings makes another known",
+                there.join(", ")
+            ),
+            (true, true) => {
                 let names: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name).collect();
                 format!("{WAYS};\nknown without settings: {}", names.join(", "))
             }
@@ -400,6 +415,20 @@ fn find(
         }),
         _ => Ok(Found { base_url, key, wire, row }),
     }
+}
+
+/// The providers that the settings describe, or whose keys or addresses are in the environment.
+fn there(rows: &BTreeMap<String, Row>, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let set = |vendor: &&Vendor| vendor.keys.iter().chain(vendor.bases).any(|name| variable(name).is_some());
+    let vendors = VENDORS.iter().filter(set).map(|vendor| vendor.name);
+    let mut names: Vec<String> = Vec::new();
+    for name in rows.keys().map(String::as_str).chain(vendors) {
+        let name = format!("`{name}`");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Up to three providers whose names are like this one, the likest first.

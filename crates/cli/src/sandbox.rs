@@ -33,6 +33,8 @@ pub(crate) enum SandboxCommand {
         json: bool,
     },
     /// Say why something would be allowed or denied, and by which rule; without anything, all rules.
+    ///
+    /// Exit codes: 0 allowed, or partly · 7 denied.
     Explain(Box<explain::ExplainArgs>),
 }
 

@@ -173,7 +173,8 @@ impl Project {
         let mut left = keys(Why::Untrusted);
         let others = self.files.others().count();
         if !self.trusted() && others > 0 {
-            left.push(if others == 1 { "1 further file".into() } else { format!("{others} further files") });
+            let file = if left.is_empty() { "file" } else { "further file" };
+            left.push(printer::count(others, file));
         }
         let left = left.join(", ");
         let cure = "`codetether trust` shows it, `codetether trust add` trusts it";

@@ -118,7 +118,18 @@ const INHERITED: &[&str] = &[
     "HOMEBREW_PREFIX",
     "FLUTTER_ROOT",
     "DOCKER_HOST",
-    // the way to the network
+    // the way to the network, beside `PROXIES`
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    // whether anyone is there
+    "CI",
+    "DEBIAN_FRONTEND",
+];
+
+/// Variables that name the proxy on the way to the network: outside they are inherited, inside they lead nowhere.
+pub(crate) const PROXIES: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -127,13 +138,6 @@ const INHERITED: &[&str] = &[
     "https_proxy",
     "all_proxy",
     "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    // whether anyone is there
-    "CI",
-    "DEBIAN_FRONTEND",
 ];
 
 /// Parts of names that speak of a secret. They win over the list above.
@@ -202,7 +206,7 @@ fn speaks_of_secret(upper: &str) -> bool {
 
 fn may_inherit(name: &OsStr, value: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let listed = INHERITED.iter().any(|entry| match entry.strip_suffix('*') {
+    let listed = INHERITED.iter().chain(PROXIES).any(|entry| match entry.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == *entry,
     });

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, ValueHint};
 use codetether_config::{Dollars, Model, Seconds};
 use codetether_event::{Effort, Mode, Temperature};
 
-use super::{mode, model};
+use super::{answers, mode, model, time};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(group(ArgGroup::new("session").args(["resume", "last", "fork"])))]
@@ -71,11 +71,11 @@ pub(crate) struct TurnArgs {
     pub(crate) at: Option<String>,
 
     /// End after this many answers.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = answers)]
     pub(crate) max_steps: Option<u32>,
 
     /// End after this time, such as `90s`, `10m` or `1h30m`.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) max_time: Option<Seconds>,
 
     /// End before this many dollars are spent, such as `0.50`: the most that a request can cost is set aside before it

@@ -33,7 +33,8 @@ pub(crate) enum ExportFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct ForkArgs {
-    /// The beginning of its id, or `last` for this folder's last.
+    /// The beginning of its id; this folder's last one where none is given.
+    #[arg(default_value = "last")]
     pub(crate) id: String,
 
     /// The last step that both share: the past up to its results. All of it where none is given. `session show` tells

@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use codetether_event::{Op, Principal};
+use codetether_event::{Event, Op, Principal};
+use codetether_journal::Indexed;
 
 use crate::args::{mode, model};
 use crate::chat::{Chat, figures};
+use crate::commands::session::About;
 use crate::commands::undo::live;
 use crate::exit::{Exit, Failure};
-use crate::printer;
+use crate::{models, printer};
 
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,12 @@ pub(super) struct Row {
 
 /// All commands, as `/help` lists them.
 pub(super) const COMMANDS: &[Row] = &[
-    Row { name: "help", takes: "", about: "list what can be typed", run: |_, _| Box::pin(help()) },
+    Row {
+        name: "help",
+        takes: "[COMMAND]",
+        about: "list what can be typed, or tell one command",
+        run: |_, name| Box::pin(help(name)),
+    },
     Row {
         name: "model",
         takes: "[PROVIDER/MODEL]",
@@ -101,8 +108,8 @@ pub(super) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "title",
-        takes: "TEXT",
-        about: "give this session a title",
+        takes: "[TEXT]",
+        about: "give this session a title, or say which it has",
         run: |chat, text| Box::pin(title(chat, text)),
     },
     Row {
@@ -158,12 +165,15 @@ fn unknown(name: &str) -> Failure {
     Failure::with_help(Exit::Usage, format!("there is no command `/{name}`"), help)
 }
 
-async fn help() -> Result<After, Failure> {
-    let mut text = String::new();
-    for Row { name, takes, about, .. } in COMMANDS {
-        text.push_str(&format!("  {:<24} {about}\n", format!("/{name} {takes}").trim_end()));
-    }
-    printer::err(&(text + KEYS));
+async fn help(asked: &str) -> Result<After, Failure> {
+    let line = |Row { name, takes, about, .. }: &Row| {
+        format!("  {:<24} {about}\n", format!("/{name} {takes}").trim_end())
+    };
+    let asked = asked.strip_prefix('/').unwrap_or(asked);
+    printer::err(&match asked {
+        "" => COMMANDS.iter().map(line).collect::<String>() + KEYS,
+        asked => COMMANDS.iter().find(|row| row.name == asked).map(line).ok_or_else(|| unknown(asked))?,
+    });
     Ok(After::GoOn)
 }
 
@@ -171,6 +181,9 @@ async fn choose_model(chat: &mut Chat, name: &str) -> Result<After, Failure> {
     if name.is_empty() {
         printer::err(&format!("{}; `/model PROVIDER/MODEL` chooses another\n", chat.turn.model));
         return Ok(After::GoOn);
+    }
+    if models::is_known(&chat.settings, name) {
+        return Err(Failure::new(Exit::Usage, models::is_provider(name)));
     }
     let chosen = model(name).map_err(|problem| Failure::new(Exit::Usage, problem))?;
     chat.change(|args| args.model = Some(chosen)).await?;
@@ -190,7 +203,14 @@ async fn choose_mode(chat: &mut Chat, name: &str) -> Result<After, Failure> {
         .map_err(|problem| Failure::new(Exit::Usage, format!("there is no mode `{name}`: {problem}")))?;
     chat.change(|args| (args.mode, args.yes) = (Some(chosen), false)).await?;
     let sandbox = crate::run::progress::unconfined(chat.turn.confinement);
-    printer::err(&format!("mode {}{sandbox} from here on\n", chat.turn.mode));
+    let holds = chat.turn.mode;
+    let told = match chat.turn.agent.as_deref() {
+        Some(agent) if holds != chosen => {
+            format!("mode {chosen} is kept; agent `{}` narrows it to {holds}{sandbox}", printer::plain(agent))
+        }
+        _ => format!("mode {holds}{sandbox} from here on"),
+    };
+    printer::err(&format!("{told}\n"));
     Ok(After::GoOn)
 }
 
@@ -234,13 +254,17 @@ async fn resume(chat: &mut Chat, id: &str) -> Result<After, Failure> {
 }
 
 async fn title(chat: &mut Chat, text: &str) -> Result<After, Failure> {
+    let session = chat.session()?;
     if text.is_empty() {
-        return Err(Failure::new(Exit::Usage, "`/title` takes the title"));
+        let records = codetether_journal::read::<Event>(session.layout.journal(session.id))?.records;
+        let title = printer::plain(&About::entry(&records).title);
+        printer::err(&format!("{title}; `/title TEXT` gives another\n"));
+        return Ok(After::GoOn);
     }
-    chat.session()?;
     let open = chat.opened().await?;
     let renamed = open.hosted.submit(Principal::Local, Op::Rename { title: text.to_owned() }).await;
     renamed.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    printer::err(&format!("the title is now: {}\n", printer::plain(text)));
     Ok(After::GoOn)
 }
 

@@ -1,4 +1,4 @@
-//! `codetether audit …`: what the agent ran, as it was recorded. Only reads.
+//! `codetether audit …`: the commands that ran, by their hashes, as it was recorded. Only reads.
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use crate::{place, printer};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Show the last commands that the agent ran.
+    /// Show the last commands that ran, by their hashes.
     Tail {
         /// How many.
         #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 10)]
@@ -178,7 +178,7 @@ fn told(entry: &Entry) -> String {
         .map(|what| format!("    denied: {}\n", what.replace('\n', " ")))
         .collect::<String>();
     let line = format!(
-        "{}  {end}  {} ms  {confined}  {}  command {}{}\n{denied}",
+        "{}  {end:<10}  {:>8} ms  {confined:<27}  {}  command {}{}\n{denied}",
         time(UnixMillis(entry.time)),
         entry.ms,
         entry.root.replace(['\n', '\t'], " "),

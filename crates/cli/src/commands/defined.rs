@@ -54,12 +54,23 @@ pub(crate) fn run(kind: Kind, command: DefinedCommand) -> Result<Exit, Failure> 
         DefinedCommand::Show { name, json } => {
             let name = if kind == Kind::Commands { name.trim_start_matches('/') } else { &name };
             let shown = match kind {
-                Kind::Agents => defined::agent(places, name)?.into(),
+                Kind::Agents => agent(places, name)?,
                 Kind::Skills => defined::skill(places, name)?.into(),
                 Kind::Commands => defined::command(places, name)?.into(),
             };
             show(&shown, json)
         }
+    }
+}
+
+fn agent(places: Places<'_>, name: &str) -> Result<Shown, Failure> {
+    match defined::agent(places, name) {
+        Err(_) if name == "general" => Err(Failure::with_help(
+            Exit::Usage,
+            "`general` is no agent to choose: it is what a child is that the model starts without naming an agent",
+            "it may do what its parent may; `codetether agents list` shows the agents to choose from",
+        )),
+        found => Ok(found?.into()),
     }
 }
 
@@ -89,6 +100,16 @@ fn list(kind: Kind, places: Places<'_>, as_json: bool) -> Result<Exit, Failure> 
         .iter()
         .map(|(name, _)| format!("`{}`", printer::plain(name)))
         .collect();
+    if text.is_empty() && left.is_empty() && broken.is_empty() && !as_json {
+        let file = match kind {
+            Kind::Agents => "agents/NAME.md",
+            Kind::Skills => "skills/NAME/SKILL.md",
+            Kind::Commands => "commands/NAME.md",
+        };
+        printer::err(&format!(
+            "note: there are none; one is `{file}` beside your settings or in `.codetether`\n"
+        ));
+    }
     if !left.is_empty() {
         printer::err(&format!(
             "note: the project's own files are not trusted: left out {}; `codetether trust` shows them\n",

@@ -72,8 +72,15 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         Ok(settings) => {
             findings.push(settings_file());
             findings.push(trust(&project));
-            findings.push(known_keys(&settings));
             let (finding, reached) = model(&settings);
+            let needs_none =
+                reached.first().is_some_and(|(_, found)| finding.state == State::Ok && found.key.is_none());
+            findings.push(match known_keys(&settings) {
+                Finding { state: State::Warning, text, .. } if needs_none => {
+                    Finding::ok("keys", format!("{text}; the model needs none"))
+                }
+                keys => keys,
+            });
             findings.push(finding);
             findings.extend(endpoints::reach(reached, args.online)?);
             findings.push(sandbox(&settings));
@@ -222,8 +229,7 @@ fn known_keys(settings: &Settings) -> Finding {
         true => Finding::warning(
             "keys",
             "none in the environment or in `keys.toml`",
-            "`codetether auth login NAME` keeps one; `codetether auth status` looks in Vault and the keyring, too. A model \
-             on this machine needs none",
+            "`codetether auth login NAME` keeps one; `codetether auth status` looks in Vault and the keyring, too",
         ),
     }
 }
@@ -233,7 +239,8 @@ fn model(settings: &Settings) -> (Finding, Vec<(ModelId, models::Found)>) {
     let models::Chosen { model, note } = match models::chosen(settings) {
         Ok(chosen) => chosen,
         Err(failure) => {
-            let cure = "set `model = \"provider/model\"` in the settings, or give `-m`";
+            let cure = "set `model = \"provider/model\"` in the settings, or give `-m`; `codetether models list` tells what \
+                        there is";
             return (Finding::error("model", failure.message(), cure), Vec::new());
         }
     };
@@ -274,7 +281,11 @@ fn data() -> Vec<Finding> {
     let kept = Finding::ok("sessions", format!("kept in {}", dir.display()));
     let Ok(disk) = rustix::fs::statvfs(&dir) else { return vec![kept] };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let text = format!("{} MB free for sessions and snapshots", free / 1_000_000);
+    let size = match free {
+        ..1_000_000_000 => format!("{} MB", free / 1_000_000),
+        _ => format!("{}.{} GB", free / 1_000_000_000, free / 100_000_000 % 10),
+    };
+    let text = format!("{size} free for sessions and snapshots");
     let cure = "make room, or lower `undo.max_size`; `codetether session list` tells what could be deleted";
     let room = match free {
         ..TOO_LITTLE => Finding::error("disk", text, cure),

@@ -174,7 +174,13 @@ fn unknown(settings: &Settings, offers: &Offers, model: &ModelId) -> Failure {
     own.extend(offers.models());
     let near = nearest(model, &own);
     let provider = model.provider();
-    let known = providers(settings, offers);
+    // First those that are set up here.
+    let mut known = models::set_up(settings).unwrap_or_default();
+    for name in providers(settings, offers) {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
     let help = match (near.is_empty(), known.iter().any(|name| name == provider)) {
         (false, _) => models::did_you_mean(&near),
         (true, true) => {
@@ -270,7 +276,7 @@ fn told(asked: &ModelId, known: &Known) -> String {
             let key = format!("`[models.\"{}\"]`", printer::plain(asked.as_str()));
             line(
                 "price",
-                &format!("{PRICE_UNKNOWN} (set `input_price` and `output_price` in {key} of the settings)"),
+                &format!("unknown (set `input_price` and `output_price` in {key} of the settings)"),
             );
         }
     }
@@ -306,7 +312,7 @@ fn rates(rates: &Rates) -> String {
 }
 
 fn number(number: Option<u32>) -> String {
-    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
+    number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
 }
 
 fn tokens(number: Option<u32>) -> String {

@@ -139,6 +139,10 @@ fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
+    if args.command.trim().is_empty() {
+        let help = "give a command, such as `codetether permissions explain 'git push'`";
+        return Err(Failure::with_help(Exit::Usage, "there is nothing to explain", help));
+    }
     let root = folder(args.dir.as_deref())?;
     let flags = Layer {
         mode: args.mode,

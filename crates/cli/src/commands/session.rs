@@ -100,6 +100,9 @@ fn list(
     for session in &sessions {
         text.push_str(&if as_json { format!("{}\n", as_object(session)) } else { line(session) });
     }
+    if text.is_empty() && !as_json {
+        printer::err("note: there is no session yet\n");
+    }
     printer::out(&text)?;
     Ok(Exit::Done)
 }

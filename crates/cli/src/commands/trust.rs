@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
-use codetether_config::PROJECT_DIR;
 use codetether_config::trust::{Decision, TrustStore, Verdict};
 use serde_json::json;
 
@@ -11,6 +10,10 @@ use crate::commands::session::time;
 use crate::exit::{Exit, Failure};
 use crate::trust::{Project, diffs, failed};
 use crate::{place, printer};
+
+/// What there is where nothing is to be trusted.
+const NOTHING: &str =
+    "no files of its own in `.codetether`, and no skills or commands in `.claude` or `.agents`";
 
 #[derive(Debug, Args)]
 pub(crate) struct TrustArgs {
@@ -89,9 +92,7 @@ fn add(dir: Option<&Path>) -> Result<Exit, Failure> {
     let mut project = project(dir)?;
     let folder = printer::plain(&project.files().root().display().to_string());
     if project.files().files().is_empty() && project.files().flaw().is_none() {
-        printer::out(&format!(
-            "there is nothing to trust in `{folder}`: it has no files in `{PROJECT_DIR}`\n"
-        ))?;
+        printer::out(&format!("there is nothing to trust in `{folder}`: it has {NOTHING}\n"))?;
         return Ok(Exit::Done);
     }
     project.decide(Decision::Trusted)?;
@@ -144,7 +145,7 @@ fn state(project: &Project) -> &'static str {
 fn description(project: &Project) -> String {
     let folder = printer::plain(&project.files().root().display().to_string());
     let head = match (project.verdict(), state(project)) {
-        (_, "none") => return format!("`{folder}` has no files of its own in `{PROJECT_DIR}`\n"),
+        (_, "none") => return format!("`{folder}` has {NOTHING}\n"),
         (Verdict::Flawed(flaw), _) => {
             let flaw = printer::plain(&flaw.to_string());
             format!("the files of `{folder}` cannot be trusted: {flaw}\n")

@@ -72,6 +72,7 @@ pub(crate) fn undo(args: &UndoArgs) -> Result<Exit, Failure> {
         return carry_out::rewind(&past, to, args.how.dry_run);
     }
     let calls = select::calls(past.files(), args)?;
+    select::tell_fewer(past.files(), args);
     let wish = Restore {
         what: Which::Undo { calls },
         files: select::files(&past.state.root, &args.files)?,
@@ -109,7 +110,7 @@ pub(crate) mod live {
     use crate::exit::Exit;
     use crate::printer;
 
-    pub(crate) use super::carry_out::carried_out;
+    pub(crate) use super::carry_out::{Typed, carried_out};
 
     pub(crate) fn changes(layout: &Layout, id: SessionId) -> Result<(), Failure> {
         listing::run(&guest(layout, id)?, &ChangesArgs::default()).map(drop)
@@ -117,6 +118,9 @@ pub(crate) mod live {
 
     pub(crate) fn diff(layout: &Layout, id: SessionId) -> Result<(), Failure> {
         let text = super::diff::text(&guest(layout, id)?, &DiffArgs::default())?;
+        if text.is_empty() {
+            printer::err("note: this session has changed no files\n");
+        }
         // What is in files must not move the terminal's cursor.
         printer::out(&printer::plain(&text))
     }
@@ -128,7 +132,9 @@ pub(crate) mod live {
     /// What takes back the last steps that changed files. What the user changed since stays.
     pub(crate) fn undo(layout: &Layout, id: SessionId, steps: usize) -> Result<Op, Failure> {
         let args = UndoArgs { steps: Some(steps), ..UndoArgs::default() };
-        let calls = select::calls(Past::read(layout, id)?.files(), &args)?;
+        let past = Past::read(layout, id)?;
+        let calls = select::calls(past.files(), &args)?;
+        select::tell_fewer(past.files(), &args);
         Ok(keeping(Which::Undo { calls }))
     }
 

@@ -23,7 +23,7 @@ use crate::run::compose::{self, Composed, Venue};
 use crate::run::figures::Figures;
 use crate::run::form;
 use crate::run::signals::Signals;
-use crate::run::watch::{exit_of, fell_back, verdict};
+use crate::run::watch::{Asked, exit_of, fell_back, verdict};
 use crate::run::window::Probe;
 use crate::trust::Project;
 use crate::{facts, models};
@@ -138,7 +138,13 @@ impl Held {
         };
         let Some(outcome) = &conversation.last else { return Ok(Exit::Done) };
         let exit = exit_of(outcome, &conversation.figures);
-        verdict(outcome, exit, &conversation.model, &facts::named(conversation.settings), id)
+        let asked = Asked {
+            model: &conversation.model,
+            named: &facts::named(conversation.settings),
+            id,
+            replayed: conversation.turn.replayed,
+        };
+        verdict(outcome, exit, &conversation.figures, &asked)
     }
 }
 
@@ -250,7 +256,7 @@ impl Conversation<'_> {
         text.push('\n');
         if let Frame::Record(record) = frame {
             match &record.event {
-                Event::Turn(TurnEvent::Started { settings, .. }) => {
+                Event::Turn(TurnEvent::Started { settings, .. } | TurnEvent::Compacting { settings, .. }) => {
                     self.open = record.turn;
                     self.model.clone_from(&settings.model);
                     self.figures = Figures::default();
@@ -317,9 +323,11 @@ async fn feed(
     }
 }
 
-/// Whether a prompt's own settings can hold here: its models are known, and its sandbox is the one that there is.
+/// Whether a turn's own settings can hold here: its models are known, and its sandbox is the one that there is.
 fn fits(op: &Op, turn: &TurnSettings, settings: &Settings) -> Result<(), String> {
-    let Op::Prompt { settings: wanted, .. } = op else { return Ok(()) };
+    let (Op::Prompt { settings: wanted, .. } | Op::Compact { settings: Some(wanted) }) = op else {
+        return Ok(());
+    };
     if wanted.confinement != turn.confinement {
         let reason = "`settings.confinement` must be the one of this run, which the command line and the settings choose";
         return Err(reason.to_owned());

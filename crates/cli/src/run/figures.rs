@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ChildEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, ProcessEvent, Reading,
-    Record, Role, SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
+    CallEvent, ChildEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, ProcessEvent,
+    ProviderFailure, Reading, Record, Role, SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
 };
 use serde_json::Value;
 
@@ -35,6 +35,8 @@ pub(crate) struct Figures {
     samples: u32,
     /// Whether the last request brought no answer.
     unanswered: bool,
+    /// How the provider failed, where it has not answered since.
+    pub(crate) failed: Option<ProviderFailure>,
 }
 
 impl Figures {
@@ -80,6 +82,11 @@ impl Figures {
             }) => {
                 if !self.summing {
                     self.unanswered = matches!(outcome, SampleOutcome::Failed { .. } | SampleOutcome::Lost);
+                }
+                match outcome {
+                    SampleOutcome::Answered { .. } => self.failed = None,
+                    SampleOutcome::Failed { failure } => self.failed = Some(failure.clone()),
+                    SampleOutcome::Interrupted | SampleOutcome::Lost => {}
                 }
                 self.spend(*usage, *cost);
                 self.priced_by = prices.clone().or(self.priced_by.take());

@@ -41,8 +41,12 @@ pub(crate) struct Progress {
     writing: Option<Writing>,
     /// Why the last request failed; said once, however often it is tried again.
     problem: Option<String>,
+    /// The same, as long as it may be what ends the turn, which says it.
+    unsaid: Option<String>,
     /// Whether the model was asked in this turn.
     begun: bool,
+    /// Answers of this turn that did not have the form that was asked for.
+    misfits: u32,
     /// What summaries cost.
     summing: Summing,
     frame: usize,
@@ -64,7 +68,9 @@ impl Progress {
             children: HashMap::new(),
             writing: None,
             problem: None,
+            unsaid: None,
             begun: false,
+            misfits: 0,
             summing: Summing::default(),
             frame: 0,
             drawn: false,
@@ -97,9 +103,18 @@ impl Progress {
         {
             self.say(&gave_way);
         }
+        if let Frame::Record(record) = frame
+            && let Some(problem) = self.unsaid.take()
+            && !matches!(
+                record.event,
+                Event::Turn(TurnEvent::Ended { outcome: Outcome::ProviderFailed { .. } })
+            )
+        {
+            self.say(&format!("the request failed: {problem}"));
+        }
         match frame {
             Frame::Record(record) => match &record.event {
-                Event::Turn(TurnEvent::Started { .. }) => self.begun = false,
+                Event::Turn(TurnEvent::Started { .. }) => (self.begun, self.misfits) = (false, 0),
                 Event::Sample(SampleEvent::Started { retry_of, .. }) => {
                     self.begun = true;
                     let what = if retry_of.is_some() { "trying again" } else { "thinking" };
@@ -111,7 +126,11 @@ impl Progress {
                     self.writing = None;
                     if let SampleOutcome::Failed { failure } = outcome {
                         let problem = printer::plain(&failure.message);
-                        if self.problem.as_ref() != Some(&problem) {
+                        if self.problem.as_ref() == Some(&problem) {
+                            // It was said.
+                        } else if !failure.kind.is_retryable() {
+                            self.unsaid = Some(problem.clone());
+                        } else {
                             self.say(&format!("the request failed: {problem}"));
                         }
                         self.problem = Some(problem);
@@ -237,7 +256,9 @@ impl Progress {
         if let Some(Reading::Misfits { problem }) =
             structured.and_then(|structured| structured.reading.as_ref())
         {
-            self.say(&format!("the answer cannot be used: {}", shortened(problem)));
+            self.misfits += 1;
+            let again = if self.misfits > 1 { format!(" (try {})", self.misfits) } else { String::new() };
+            self.say(&format!("the answer cannot be used{again}: {}", shortened(problem)));
         }
     }
 
@@ -316,11 +337,11 @@ impl Progress {
         }
         let usage = figures.usage;
         let about = if usage.estimated { "about " } else { "" };
-        let cost = figures.cost.map_or_else(|| "price unknown".into(), |cost| cost.to_string());
+        let cost = figures.cost.map_or_else(|| "price unknown".into(), |cost| format!("{about}{cost}"));
         let session = if names_session { format!(" · session {}", self.session) } else { String::new() };
         let hit = usage.cache_read.saturating_mul(100) / usage.input.max(1);
         printer::err(&format!(
-            "{} · {} · {about}{} tokens in ({} cached, {hit} %), {} out · {about}{cost} · {}{session}\n",
+            "{} · {} · {about}{} tokens in ({} cached, {hit} %), {} out · {cost} · {}{session}\n",
             count(figures.steps, "step"),
             count(figures.calls, "call"),
             usage.input,

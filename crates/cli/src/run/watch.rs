@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use codetether_agent::{Frame, Hosted, Subscription};
 use codetether_event::{
-    AskEvent, AskId, AskKind, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal, SampleEvent,
-    SessionId, TurnEvent, TurnId,
+    AskEvent, AskId, AskKind, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal,
+    ProviderFailure, SampleEvent, SessionId, TurnEvent, TurnId,
 };
 use codetether_files::WriteOptions;
 
@@ -223,7 +223,30 @@ impl Run<'_> {
         }
         closed?;
         kept?;
-        verdict(outcome, exit, &model, &named, id)
+        let asked = Asked { model: &model, named: &named, id, replayed: args.turn.replay.is_some() };
+        verdict(outcome, exit, &figures, &asked)
+    }
+}
+
+/// What was asked: for words about what went wrong with it.
+pub(crate) struct Asked<'a> {
+    pub(crate) model: &'a ModelId,
+    /// The models that the user's settings name.
+    pub(crate) named: &'a [ModelId],
+    pub(crate) id: SessionId,
+    /// Whether cassettes answered, and no server.
+    pub(crate) replayed: bool,
+}
+
+impl Asked<'_> {
+    /// What to do about a provider that failed.
+    fn cure(&self, failure: &ProviderFailure) -> String {
+        match self.replayed {
+            true => "only what was recorded is answered: record again with `--record`, into another folder, or leave \
+                     `--replay` out"
+                .to_owned(),
+            false => cure::of(failure, self.model, self.named, self.id),
+        }
     }
 }
 
@@ -231,17 +254,27 @@ impl Run<'_> {
 pub(crate) fn verdict(
     outcome: &Outcome,
     exit: Exit,
-    model: &ModelId,
-    named: &[ModelId],
-    id: SessionId,
+    figures: &Figures,
+    asked: &Asked<'_>,
 ) -> Result<Exit, Failure> {
+    let (model, id) = (asked.model, asked.id);
     match outcome {
         Outcome::Completed | Outcome::Interrupted => Ok(exit),
+        // More time would not have helped.
+        Outcome::LimitReached { limit: LimitKind::Time } if figures.failed.is_some() => {
+            let failure = figures.failed.as_ref();
+            let why = failure.map(|failure| printer::plain(&failure.message)).unwrap_or_default();
+            Err(Failure::with_help(
+                exit,
+                format!("the time limit was reached while the provider of `{model}` failed: {why}"),
+                failure.map(|failure| asked.cure(failure)).unwrap_or_default(),
+            ))
+        }
         Outcome::LimitReached { limit } => Err(limit_failure(*limit, id)),
         Outcome::ProviderFailed { failure } => Err(Failure::with_help(
             exit,
             format!("the provider of `{model}` failed: {}", printer::plain(&failure.message)),
-            cure::of(failure, model, named, id),
+            asked.cure(failure),
         )),
         Outcome::Misfit { problem } => Err(Failure::with_help(
             exit,

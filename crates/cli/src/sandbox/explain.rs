@@ -52,8 +52,13 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         }
     };
     let cure = answer.cure.map(|cure| format!("\n{cure}")).unwrap_or_default();
-    printer::out(&format!("{}: {}{cure}\n", answer.may, answer.why))?;
-    Ok(if answer.may == "nothing" { Exit::Refused } else { Exit::Done })
+    let is_denied = answer.may == "nothing";
+    let may = if is_denied { "denied" } else { answer.may };
+    printer::out(&format!("{may}: {}{cure}\n", answer.why))?;
+    if let Some(what) = &args.what {
+        printer::err(&meant(what));
+    }
+    Ok(if is_denied { Exit::Refused } else { Exit::Done })
 }
 
 /// What the agent's commands may do here, with the flags over it.
@@ -86,6 +91,25 @@ fn about(what: &Path, policy: &Policy, plan: &Plan, words: Words) -> Result<Answ
             })?;
             Ok(plan.explain_path(&path, words))
         }
+    }
+}
+
+/// What may be meant by a word that names nothing here.
+fn meant(what: &Path) -> String {
+    if what.symlink_metadata().is_ok() {
+        return String::new();
+    }
+    let text = what.to_string_lossy();
+    if text.contains('/') {
+        return format!("note: there is no `{}` outside\n", printer::plain(&text));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).any(|dir| dir.join(what).is_file()) {
+        true => format!(
+            "note: that was taken for a host; `codetether sandbox explain -- {}` speaks of the command\n",
+            printer::plain(&text)
+        ),
+        false => String::new(),
     }
 }
 

@@ -191,6 +191,8 @@ fn the_agents_that_are_built_in_offer_what_they_need() {
     plan     Reads only, and ends with a plan of what to change, and where.  (built in)
     --- stderr
     "#);
+    let general = bench.bare(&["agents", "show", "general"]);
+    assert!(general.code == 2 && general.stderr.contains("it is what a child is"), "{}", general.shown());
     insta::assert_snapshot!(bench.bare(&["agents", "show", "explore"]).shown(), @r#"
     exit: 0
     --- stdout
@@ -401,7 +403,7 @@ fn a_projects_agents_count_once_it_is_trusted() {
     exit: 2
     --- stdout
     --- stderr
-    note: `.codetether` is not trusted: left out 2 further files; `codetether trust` shows it, `codetether trust add` trusts it
+    note: `.codetether` is not trusted: left out 2 files; `codetether trust` shows it, `codetether trust add` trusts it
     codetether::usage
 
       × there is no agent `ours`

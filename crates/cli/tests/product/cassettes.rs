@@ -94,6 +94,8 @@ fn a_changed_prompt_ends_a_replay_with_what_differs() {
         ),
         "{told}"
     );
+    assert_eq!(told.matches("request 1 is not that of").count(), 1, "it is said once: {told}");
+    assert!(told.contains("record again with `--record`") && !told.contains("models list"), "{told}");
     let asked = bench.events().matches("sample.started").count();
     assert_eq!((asked, bench.server.requests().len()), (1, 1), "it is not tried again");
 }

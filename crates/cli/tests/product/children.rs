@@ -504,10 +504,12 @@ fn children_are_shown_apart_from_the_sessions_of_a_person() {
         ("MORE", vec![Reply::text("more")]),
     ]);
     ok(bench.run(&["PARENT"]));
+    let usual = bench.server.json(1)["messages"].to_string();
+    assert!(usual.contains("You are a child agent:") && usual.contains("CHILD"), "{usual}");
     assert_eq!(bench.bare(&["session", "list"]).stdout.lines().count(), 1);
     assert_eq!(bench.bare(&["session", "list", "-n", "1"]).stdout.lines().count(), 1);
     let all = bench.bare(&["session", "list", "--children"]).stdout;
-    assert!(all.lines().count() == 2 && all.contains("(child of "), "{all}");
+    assert!(all.lines().count() == 2 && all.contains("  CHILD  (child of "), "{all}");
     let child = sessions(&bench)[1].file_name().unwrap().to_string_lossy().into_owned();
     let shown = bench.bare(&["session", "show", &child]);
     assert!(
@@ -517,6 +519,16 @@ fn children_are_shown_apart_from_the_sessions_of_a_person() {
     );
     let parent = bench.bare(&["session", "show", "last"]);
     assert!(parent.stdout.contains(&format!("starts a child, session {child}")), "{}", parent.stdout);
+    assert!(
+        parent.stdout.contains("out): done\n") && parent.stdout.contains("the turn ended: done"),
+        "{}",
+        parent.stdout
+    );
+    let told = bench.bare(&["session", "export", "--format", "markdown"]).stdout;
+    assert!(told.contains("the child of session") && told.contains("ended after 1 step: done"), "{told}");
+    assert_eq!(told.matches("### model, step ").count(), 2, "a step of calls alone has a head: {told}");
+    let told = bench.bare(&["session", "export", &child, "--format", "markdown"]).stdout;
+    assert!(told.starts_with("# CHILD\n"), "{told}");
 }
 
 #[test]

@@ -225,6 +225,10 @@ fn what_ran_is_recorded_and_shown() {
         all[0]["policy"].is_string() && all[0]["call"].is_string() && !shown.contains("secret\\n"),
         "{shown}"
     );
+    let columns = audit(&["show"]);
+    let ends: Vec<Option<usize>> =
+        columns.lines().filter(|line| line.contains(" ms ")).map(|line| line.find("namespaces")).collect();
+    assert!(ends.len() == 2 && ends[0].is_some() && ends[0] == ends[1], "{columns}");
     let denied = audit(&["show", "--denied", "--session", &session[..8]]);
     assert!(
         denied.lines().count() == 2 && denied.contains("denied: read ") && denied.contains("/secret"),

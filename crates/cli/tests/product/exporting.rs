@@ -266,6 +266,7 @@ fn doctor_says_what_is_wrong_with_its_cure() {
     assert_eq!(code, 1);
     assert_eq!(found["endpoint"]["state"], "error", "{found:#}");
     assert!(found["endpoint"]["cure"].as_str().unwrap().contains("start the server"));
+    assert_eq!(found["keys"]["state"], "ok", "a model on this machine needs none: {found:#}");
 
     bench.user_settings("modle = \"x\"\n");
     let (code, found) = doctor(&bench, &[], &[]);

@@ -54,8 +54,8 @@ fn an_answer_that_never_fits_fails_the_run_with_what_is_wrong() {
     --- stderr
     note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no network. `codetether undo` takes back what they change; `--mode ask` asks before each.
     the answer cannot be used: it does not fit the schema: `files` is missing
-    the answer cannot be used: it does not fit the schema: `/files`: must be of type integer, not a string
-    the answer cannot be used: it does not fit the schema: there is no `file`; did you mean `files`?; `files` is missing
+    the answer cannot be used (try 2): it does not fit the schema: `/files`: must be of type integer, not a string
+    the answer cannot be used (try 3): it does not fit the schema: there is no `file`; did you mean `files`?; `files` is missing
     codetether::misfit
 
       × the answer cannot be used: it does not fit the schema: there is no `file`; did you mean `files`?; `files` is missing

@@ -17,8 +17,8 @@ fn the_models_of_a_provider_are_listed_and_an_unknown_price_is_never_nothing() {
     exit: 0
     --- stdout
     model     window     output  $/M in → out          can
-    own/x      32768          ?  0.5 → 2               tools
-    own/y          ?        100  price unknown
+    own/x      32768    unknown  0.5 → 2               tools
+    own/y    unknown        100  price unknown
     --- stderr
     ");
     let all = bench.bare(&["models", "list", "--json"]);
@@ -58,7 +58,7 @@ fn a_model_is_shown_with_who_says_so() {
     own/y
       window      unknown
       max output  100 tokens
-      price       price unknown (set `input_price` and `output_price` in `[models."own/y"]` of the settings)
+      price       unknown (set `input_price` and `output_price` in `[models."own/y"]` of the settings)
       tools       unknown
       images      unknown
       pdfs        unknown
@@ -141,7 +141,7 @@ fn what_the_endpoints_offer_is_joined_with_what_is_known() {
     let names: Vec<&str> = list.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(names, ["model", "mine/big", "openai/brand-new", "openai/gpt-5"]);
     assert!(
-        list.stdout.contains("openai/brand-new       4096          ?  price unknown\n"),
+        list.stdout.contains("openai/brand-new       4096    unknown  price unknown\n"),
         "{}",
         list.stdout
     );

@@ -205,6 +205,20 @@ fn an_answer_that_the_money_cut_short_names_the_limit_of_money() {
 }
 
 #[test]
+fn a_provider_that_is_down_is_named_where_the_time_is_up() {
+    let busy = Reply::status(503).header("retry-after", "60").body(r#"{"error":{"message":"Down"}}"#);
+    let bench = Bench::new([busy]);
+    let run = bench.run(&["go", "--max-time", "1s"]);
+    assert_eq!(run.code, 4, "{}", run.shown());
+    let told =
+        "the time limit was reached while the provider of `openai/scripted` failed: `openai` answered 503";
+    assert!(run.stderr.contains(told) && !run.stderr.contains("--max-time"), "{}", run.stderr);
+    for (flag, nothing) in [("--max-time", "0"), ("--max-steps", "0")] {
+        assert_eq!(bench.run(&["go", flag, nothing]).code, 2, "{flag}");
+    }
+}
+
+#[test]
 fn an_idle_connection_that_was_closed_is_asked_again_at_once() {
     // A pause would be longer than the run may take.
     let patient = ["-c", "retry.base_ms=600000", "--max-time", "60s"];

@@ -44,6 +44,10 @@ fn a_command_is_explained_part_by_part() {
             mode `auto-edit` allows it
     --- stderr
     ");
+    let run = bench.bare(&["permissions", "explain", "--mode", "ask", "git $X"]);
+    let told = "`$X` before git's command may change what git runs or where";
+    assert!(run.stdout.contains(told), "{}", run.stdout);
+    assert_eq!(bench.bare(&["permissions", "explain", ""]).code, 2, "there is nothing to explain");
     bench.user_settings("[sandbox]\ntier = \"landlock\"\n");
     let run = bench.bare(&["permissions", "explain", "--mode", "auto-edit", "make > log"]);
     insta::assert_snapshot!(run.shown(), @r"

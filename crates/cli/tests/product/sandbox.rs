@@ -483,7 +483,7 @@ fn the_machine_and_the_rules_are_explained() {
         (host.code, host.stdout.as_str()),
         (
             7,
-            "nothing: no host of `sandbox.net` matches it\n`example.com` in `sandbox.net` would let it be reached\n"
+            "denied: no host of `sandbox.net` matches it\n`example.com` in `sandbox.net` would let it be reached\n"
         )
     );
     let host = explain(&["--flags-only", "example.com"]);
@@ -491,9 +491,13 @@ fn the_machine_and_the_rules_are_explained() {
         (host.code, host.stdout.as_str()),
         (
             7,
-            "nothing: `--net off` (the default): no way leads out\n`--net allow:example.com` would let it be reached\n"
+            "denied: `--net off` (the default): no way leads out\n`--net allow:example.com` would let it be reached\n"
         )
     );
+    let told = explain(&["sh"]).stderr;
+    assert!(told.contains("`codetether sandbox explain -- sh` speaks of the command"), "{told}");
+    let told = explain(&["./nowhere"]).stderr;
+    assert!(told.contains("there is no `./nowhere` outside"), "{told}");
     let cargo = explain(&["--net", "allow:cargo", "static.crates.io"]);
     assert!(cargo.code == 0 && cargo.stdout.contains("by the preset `cargo`"), "{}", cargo.stdout);
     assert_eq!(explain(&["--net", "allow:example.com", "example.com:22"]).code, 7);

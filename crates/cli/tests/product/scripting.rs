@@ -159,6 +159,38 @@ fn changes_are_taken_back_and_the_conversation_with_them() {
 }
 
 #[test]
+fn a_conversation_is_summed_up_between_turns() {
+    let long = "what was found out, at length. ".repeat(3_000);
+    let bench = Bench::new([
+        Reply::text(&long).no_usage(),
+        Reply::text("second").no_usage(),
+        Reply::text("third").no_usage(),
+        Reply::text("They found it out.").no_usage(),
+        Reply::text("the last").no_usage(),
+    ]);
+    let mut talk = Talk::start(&bench, &[]);
+    talk.say(&json!({ "type": "compact" }));
+    assert!(talk.refused()["reason"].as_str().unwrap().starts_with("there is nothing to compact"));
+    talk.say(&json!({ "type": "window", "model": "openai/scripted", "tokens": 1 }));
+    assert!(talk.refused()["reason"].as_str().unwrap().starts_with("there is no operation `window`"));
+    for text in ["look", "again", "and now"] {
+        talk.say(&prompt(text));
+        talk.until("turn.ended");
+    }
+    talk.say(&json!({ "type": "compact" }));
+    talk.until("turn.compacting");
+    talk.until("context.compacted");
+    talk.until("turn.ended");
+    talk.say(&prompt("go on"));
+    talk.until("turn.ended");
+    // The last turn may be one for a summary: its end is waited for.
+    let (code, _, stderr) = talk.end();
+    assert_eq!(code, 0, "{stderr}");
+    let last = bench.server.json(4).to_string();
+    assert!(last.contains("They found it out.") && !last.contains("at length. what"), "{last}");
+}
+
+#[test]
 fn a_line_that_cannot_be_taken_in_is_refused_and_the_rest_goes_on() {
     let bench = Bench::new([Reply::stall(), Reply::text("well")]);
     let mut talk = Talk::start(&bench, &[]);
@@ -173,7 +205,7 @@ fn a_line_that_cannot_be_taken_in_is_refused_and_the_rest_goes_on() {
     talk.say(&json!({ "type": "answer", "ask": 3, "answer": { "type": "allow" } }));
     let wanted = [
         (1, Value::Null, "the line is no JSON object"),
-        (3, json!(id), "unknown variant `dance`"),
+        (3, json!(id), "there is no operation `dance`: `type` is one of `prompt`"),
         (4, json!(7), "`id` must be a UUID"),
         (5, json!(id), "no turn is under way"),
         (6, Value::Null, "`text` must be a text, and not empty"),

@@ -33,6 +33,7 @@ fn a_session_is_shown_exported_renamed_and_deleted() {
         "{}",
         shown.shown()
     );
+    assert_eq!(bench.bare(&["session", "show"]).stdout, shown.stdout, "the last one where none is named");
     let exported = bench.bare(&["session", "export", &id]);
     assert_eq!(exported.stdout.lines().count(), bench.journal().lines().count());
     assert!(
@@ -46,6 +47,8 @@ fn a_session_is_shown_exported_renamed_and_deleted() {
     assert_eq!(bench.bare(&["session", "delete", &id]).code, 2, "deleting takes a yes");
     assert_eq!(bench.bare(&["session", "delete", &id, "--yes"]).code, 0);
     assert!(!bench.bare(&["session", "list"]).stdout.contains("About grass"));
+    let none = Bench::new([]).bare(&["session", "list"]);
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", "note: there is no session yet\n"));
 }
 
 #[test]

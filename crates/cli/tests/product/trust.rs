@@ -196,7 +196,10 @@ fn decisions_are_listed_shown_and_forgotten() {
     assert_eq!(bench.bare(&["trust", "remove"]).code, 1);
     assert_eq!(bench.bare(&["trust", "list"]).stdout, "");
     let none = Run::from(bench.binary(&["trust", "show", "/"]).output().unwrap());
-    assert_eq!(none.stdout, "`/` has no files of its own in `.codetether`\n");
+    assert_eq!(
+        none.stdout,
+        "`/` has no files of its own in `.codetether`, and no skills or commands in `.claude` or `.agents`\n"
+    );
 }
 
 #[test]

@@ -371,7 +371,10 @@ fn global(words: &[Word], end: usize, hazards: &mut Vec<Hazard>) {
         if !HARMLESS.contains(&text) && !queries {
             hazards.push(Hazard::executes(
                 vec![at],
-                format!("`{text}` of `git` changes what git runs or where"),
+                match word.known {
+                    true => format!("`{text}` of `git` changes what git runs or where"),
+                    false => format!("`{}` before git's command may change what git runs or where", word.raw),
+                },
             ));
         }
         let valued = VALUED.contains(&text);

@@ -8,24 +8,11 @@ use std::path::Path;
 
 use super::host::Host;
 use super::policy::{Net, Policy};
+use crate::environment::PROXIES;
 use crate::proxy::{self, Allow, Origin, Rule};
 
-/// On the list of what is inherited, but of no use inside: they lead to sockets, proxies and folders outside.
-const OUTSIDE: &[&str] = &[
-    "XDG_RUNTIME_DIR",
-    "XDG_CONFIG_HOME",
-    "XDG_STATE_HOME",
-    "DOCKER_HOST",
-    "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-];
+/// On the list of what is inherited, but of no use inside, like `PROXIES`: they lead to sockets and folders outside.
+const OUTSIDE: &[&str] = &["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "DOCKER_HOST", "TMPDIR"];
 
 /// Toolchains that look for themselves in the home, unless a variable says where they are.
 const AT_HOME: &[(&str, &str)] =
@@ -47,7 +34,7 @@ pub(crate) fn environment(
 ) -> Vec<(OsString, OsString)> {
     let all = || host.vars.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut vars: BTreeMap<OsString, OsString> = crate::environment(all(), []).into_iter().collect();
-    for name in OUTSIDE {
+    for name in OUTSIDE.iter().chain(PROXIES) {
         vars.remove(OsStr::new(name));
     }
     if home != host.home {

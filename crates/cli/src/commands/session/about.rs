@@ -76,7 +76,7 @@ pub(crate) fn is_child(project: &str) -> bool {
 }
 
 /// What the user typed: the last text, behind what was attached.
-fn prompt(parts: &[ContentPart]) -> String {
+pub(super) fn prompt(parts: &[ContentPart]) -> String {
     let mut texts = parts.iter().rev().filter_map(|part| match part {
         ContentPart::Text { text } => Some(text.as_str()),
         _ => None,

@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 use codetether_config::{Dollars, Model, Seconds};
 use codetether_event::Effort;
 
-use crate::args::{Format, RunArgs, TurnArgs, model, turn::effort};
+use crate::args::{Format, RunArgs, TurnArgs, model, time, turn::effort};
 use crate::exit::{Exit, Failure};
 use crate::run::{self, Wish};
 
@@ -31,7 +31,7 @@ pub(crate) struct CompactArgs {
     max_output: Option<u32>,
 
     /// End after this time, such as `90s`.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     max_time: Option<Seconds>,
 
     /// End before this many dollars are spent, such as `0.50`.

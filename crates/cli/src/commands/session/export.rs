@@ -130,7 +130,10 @@ fn markdown(story: &Story) -> String {
                 text.push_str(&format!("\n## {}\n\n{}", inline(head), fenced("text", said)));
             }
             Part::Said { who: Who::Model, head, text: said } => {
-                text.push_str(&format!("\n### {}\n\n{}", inline(head), quoted(said)));
+                text.push_str(&format!("\n### {}\n", inline(head)));
+                if !said.trim().is_empty() {
+                    text.push_str(&format!("\n{}", quoted(said)));
+                }
             }
             Part::Verbatim { head, language, text: body, failed } => {
                 let failed = if *failed { " (failed)" } else { "" };

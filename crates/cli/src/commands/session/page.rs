@@ -39,11 +39,11 @@ pub(super) fn html(story: &Story, blobs: &mut Blobs) -> String {
         page.push_str(&match part {
             Part::Said { who, head, text } => {
                 let class = if *who == Who::User { "user" } else { "model" };
-                format!(
-                    "<section class=\"{class}\">\n<h2>{}</h2>\n<p>{}</p>\n</section>\n",
-                    escaped(head),
-                    escaped(text.trim_end())
-                )
+                let text = match text.trim_end() {
+                    "" => String::new(),
+                    text => format!("<p>{}</p>\n", escaped(text)),
+                };
+                format!("<section class=\"{class}\">\n<h2>{}</h2>\n{text}</section>\n", escaped(head))
             }
             Part::Verbatim { head, text, failed, .. } => {
                 let mark = if *failed { " (failed)" } else { "" };

@@ -7,7 +7,7 @@ use codetether_event::{
 };
 use codetether_journal::Layout;
 
-use crate::commands::session::{steps, time};
+use crate::commands::session::{steps, story, time};
 use crate::exit::{Exit, Failure};
 use crate::printer;
 
@@ -43,7 +43,7 @@ fn told(record: &Record, is_step: bool) -> Option<String> {
             format!("{item} starts a child, session {session}: {agent} \"{task}\"")
         }
         Event::Child(ChildEvent::Ended { session, outcome, steps, usage, .. }) => {
-            let outcome = serde_json::to_string(outcome).unwrap_or_default();
+            let outcome = story::how(outcome);
             format!(
                 "child of session {session} ended after {} ({} tokens in, {} out): {outcome}",
                 printer::count(*steps, "step"),
@@ -78,7 +78,7 @@ fn told(record: &Record, is_step: bool) -> Option<String> {
         }
         Event::Turn(TurnEvent::Interrupted { .. }) => "interrupted".into(),
         Event::Turn(TurnEvent::Ended { outcome }) => {
-            format!("turn ended: {}", serde_json::to_string(outcome).unwrap_or_default())
+            format!("the turn ended: {}", story::how(outcome))
         }
         Event::Process(ProcessEvent::Started { item, command, .. }) => {
             format!("process {item} started: {}", shortened(command))

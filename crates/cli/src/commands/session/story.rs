@@ -2,8 +2,8 @@
 //! format.
 
 use codetether_event::{
-    CallEvent, ContentPart, ContextEvent, Event, ItemId, Message, NoteEvent, Outcome, Record, SampleEvent,
-    SampleOutcome, SessionEvent, TurnEvent,
+    CallEvent, ChildEvent, ContentPart, ContextEvent, Event, ItemId, LimitKind, Message, NoteEvent, Outcome,
+    Record, SampleEvent, SampleOutcome, SessionEvent, TurnEvent,
 };
 
 use crate::printer;
@@ -38,6 +38,7 @@ pub(super) enum Who {
 
 pub(super) fn tell(records: &[Record]) -> Story {
     let mut story = Story::default();
+    let mut first: Option<String> = None;
     let mut names: std::collections::HashMap<ItemId, String> = std::collections::HashMap::new();
     for record in records {
         let parts = &mut story.parts;
@@ -53,6 +54,7 @@ pub(super) fn tell(records: &[Record]) -> Story {
             }
             Event::Session(SessionEvent::Renamed { title }) => story.title.clone_from(title),
             Event::Turn(TurnEvent::Started { input, settings, .. }) => {
+                first.get_or_insert_with(|| super::about::prompt(&input.parts));
                 said(parts, format!("user ({}, mode {})", settings.model, settings.mode), &input.parts);
             }
             Event::Turn(TurnEvent::Steered { input, .. }) => {
@@ -95,17 +97,22 @@ pub(super) fn tell(records: &[Record]) -> Story {
                     failed: result.error,
                 });
             }
+            Event::Child(ChildEvent::Spawned { session, agent, task, .. }) => {
+                parts.push(Part::Remark(format!("a child, session {session}: {agent} \"{task}\"")));
+            }
+            Event::Child(ChildEvent::Ended { session, outcome, steps, .. }) => {
+                let (steps, how) = (printer::count(*steps, "step"), how(outcome));
+                parts
+                    .push(Part::Remark(format!("the child of session {session} ended after {steps}: {how}")));
+            }
             Event::Note(NoteEvent::Warned { text }) => parts.push(Part::Remark(text.clone())),
             Event::Unknown(_) => parts.push(Part::Remark("[a record of a newer version]".into())),
             _ => {}
         }
     }
     if story.title.is_empty() {
-        let first = story.parts.iter().find_map(|part| match part {
-            Part::Said { who: Who::User, text, .. } => text.trim().lines().next().map(str::to_owned),
-            _ => None,
-        });
-        story.title = first.unwrap_or_else(|| "A session".to_owned());
+        let line = first.as_deref().and_then(|text| text.trim().lines().next());
+        story.title = line.unwrap_or("A session").to_owned();
     }
     story.title = crate::run::progress::shortened(&story.title);
     story
@@ -134,7 +141,7 @@ fn answered(
     names: &mut std::collections::HashMap<ItemId, String>,
 ) {
     let text = message.text();
-    if !text.trim().is_empty() {
+    if !text.trim().is_empty() || message.calls().next().is_some() {
         parts.push(Part::Said { who: Who::Model, head: format!("model, step {}", record.seq), text });
     }
     for (n, call) in message.calls().enumerate() {
@@ -151,18 +158,26 @@ fn answered(
     }
 }
 
+/// How a turn ended that was not completed.
 fn ended(outcome: &Outcome) -> Option<Part> {
-    Some(Part::Remark(match outcome {
-        Outcome::Completed => return None,
-        Outcome::Interrupted => "the turn was stopped".to_owned(),
-        Outcome::LimitReached { .. } => "the turn ended at a limit".to_owned(),
-        Outcome::ProviderFailed { failure } => {
-            format!("the turn ended: the provider failed: {}", failure.message)
-        }
-        Outcome::Misfit { problem } => {
-            format!("the turn ended: the answer does not fit its schema: {problem}")
-        }
-        Outcome::Failed { error } => format!("the turn ended: {error}"),
-        Outcome::Blocked { reason } => format!("a hook held the turn back: {reason}"),
-    }))
+    (*outcome != Outcome::Completed).then(|| Part::Remark(format!("the turn ended: {}", how(outcome))))
+}
+
+/// An outcome in words.
+pub(super) fn how(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Completed => "done".to_owned(),
+        Outcome::Interrupted => "it was stopped".to_owned(),
+        Outcome::LimitReached { limit } => match limit {
+            LimitKind::Steps => "the limit of steps was reached".to_owned(),
+            LimitKind::Time => "the time limit was reached".to_owned(),
+            LimitKind::Cost => "the limit of money was reached".to_owned(),
+            LimitKind::Output => "the answer was cut at the limit of output tokens".to_owned(),
+            LimitKind::NoProgress => "the model went in circles".to_owned(),
+        },
+        Outcome::ProviderFailed { failure } => format!("the provider failed: {}", failure.message),
+        Outcome::Misfit { problem } => format!("the answer does not fit its schema: {problem}"),
+        Outcome::Failed { error } => error.clone(),
+        Outcome::Blocked { reason } => format!("a hook held it back: {reason}"),
+    }
 }

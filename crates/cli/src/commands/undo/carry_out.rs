@@ -21,6 +21,8 @@ use crate::{keys, place, printer};
 
 /// Bytes of an answer that are read.
 const ANSWER: u64 = 64;
+/// Files that are listed.
+const LISTED: usize = 20;
 
 pub(super) fn restore(past: &Past, mut wish: Restore, how: How) -> Result<Exit, Failure> {
     let pairs = past.files().pairs(&wish.what);
@@ -115,7 +117,7 @@ fn conflicts(plan: &mut Plan, how: How) -> Result<OnConflict, Failure> {
             return Err(Failure::with_help(
                 Exit::Failed,
                 format!(
-                    "someone else changed {} since, so nothing was changed",
+                    "you changed {} since, so nothing was taken back",
                     printer::count(conflicts.len(), "file")
                 ),
                 "say what becomes of them: `--conflicts keep` leaves them as they are, `overwrite` puts them back too \
@@ -172,7 +174,7 @@ fn done(past: &Past, op: Op) -> Result<Exit, Failure> {
     let (runtime, opening) = (runtime()?, opening(past)?);
     runtime.block_on(async {
         let hosted = opening.resume(past.id, None, false).await?;
-        let outcome = carried_out(&hosted, hosted.opened_after(), op).await;
+        let outcome = carried_out(&hosted, hosted.opened_after(), op, Typed::InShell).await;
         hosted.close().await?;
         outcome
     })
@@ -213,8 +215,15 @@ fn opening(past: &Past) -> Result<Opening, Failure> {
     })
 }
 
+/// Where it was typed: how what turns it round is typed there, and whether the files were shown before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Typed {
+    InShell,
+    InChat,
+}
+
 /// Asks the session, and says what came of it after this record.
-pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<Exit, Failure> {
+pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op, typed: Typed) -> Result<Exit, Failure> {
     let cursor = Cursor { after, open: Vec::new() };
     let opposite = match &op {
         Op::Restore(Restore { what: Which::Redo, .. }) => "undo",
@@ -230,13 +239,19 @@ pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<E
         let Frame::Record(record) = frame else { continue };
         match &record.event {
             Event::Files(FilesEvent::Restored { changed, kept, .. }) => {
+                let listed = if typed == Typed::InChat { listed(changed, kept) } else { String::new() };
                 let kept = match kept.len() {
                     0 => String::new(),
-                    n => format!("; {n} stayed as they are"),
+                    n => format!(
+                        "; {} left, since you changed {}",
+                        printer::count(n, "file"),
+                        if n == 1 { "it" } else { "them" }
+                    ),
                 };
+                let call = if typed == Typed::InChat { "/" } else { "codetether " };
                 printer::err(&format!(
-                    "{} changed{kept}; `codetether {opposite}` turns it round\n",
-                    changed.len()
+                    "{listed}{} changed{kept}; `{call}{opposite}` turns it round\n",
+                    printer::count(changed.len(), "file")
                 ));
                 return Ok(Exit::Done);
             }
@@ -251,4 +266,19 @@ pub(crate) async fn carried_out(hosted: &Hosted, after: Seq, op: Op) -> Result<E
         }
     }
     Err(Failure::new(Exit::Failed, "the session ended early"))
+}
+
+/// The files, a line each.
+fn listed(changed: &[String], kept: &[String]) -> String {
+    let lines = changed.iter().map(|path| ("changed", path)).chain(kept.iter().map(|path| ("left", path)));
+    let mut text: String = lines
+        .clone()
+        .take(LISTED)
+        .map(|(what, path)| format!("  {what:<7}  {}\n", printer::plain(path).replace('\n', " ")))
+        .collect();
+    let more = lines.count().saturating_sub(LISTED);
+    if more > 0 {
+        text.push_str(&format!("  … and {more} more\n"));
+    }
+    text
 }

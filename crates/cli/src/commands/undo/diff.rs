@@ -18,7 +18,11 @@ use crate::printer;
 const TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(past: &Past, args: &DiffArgs) -> Result<Exit, Failure> {
-    printer::out(&text(past, args)?)?;
+    let text = text(past, args)?;
+    if text.is_empty() {
+        printer::err("note: nothing of that was changed\n");
+    }
+    printer::out(&text)?;
     Ok(Exit::Done)
 }
 
@@ -31,7 +35,7 @@ pub(super) fn text(past: &Past, args: &DiffArgs) -> Result<String, Failure> {
         .filter(|change| args.step.as_ref().is_none_or(|id| select::is_of(change, id)))
         .collect();
     if let (Some(id), true) = (&args.step, meant.is_empty()) {
-        return Err(select::unknown(id));
+        return Err(select::unknown_of(past.files(), id));
     }
     let only: Vec<PathBuf> =
         select::files(&past.state.root, &args.files)?.into_iter().map(PathBuf::from).collect();

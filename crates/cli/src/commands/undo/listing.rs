@@ -22,7 +22,7 @@ pub(super) fn run(past: &Past, args: &ChangesArgs) -> Result<Exit, Failure> {
         .filter(|change| args.step.as_ref().is_none_or(|id| select::is_of(change, id)))
         .collect();
     if let (Some(id), true) = (&args.step, meant.is_empty()) {
-        return Err(select::unknown(id));
+        return Err(select::unknown_of(past.files(), id));
     }
     let mut memory = past.memory()?;
     let mut text = String::new();

@@ -7,8 +7,11 @@ use codetether_session::{Change, Files, Refused, State};
 
 use crate::args::UndoArgs;
 use crate::exit::{Exit, Failure};
+use crate::printer;
 
 const LISTING: &str = "`codetether changes` shows them";
+/// Steps that are named, the last ones.
+const LATEST: usize = 6;
 
 /// The calls whose changes are to be taken back.
 pub(super) fn calls(files: &Files, args: &UndoArgs) -> Result<Vec<ItemId>, Failure> {
@@ -27,11 +30,15 @@ pub(super) fn calls(files: &Files, args: &UndoArgs) -> Result<Vec<ItemId>, Failu
     } else if let Some(id) = &args.step {
         let found: Vec<&Change> = files.changes.iter().filter(|change| is_of(change, id)).collect();
         if found.is_empty() {
-            return Err(unknown(id));
+            return Err(unknown_of(files, id));
         }
         found
     } else if let Some(id) = &args.to {
-        let last = files.changes.iter().rposition(|change| is_of(change, id)).ok_or_else(|| unknown(id))?;
+        let last = files
+            .changes
+            .iter()
+            .rposition(|change| is_of(change, id))
+            .ok_or_else(|| unknown_of(files, id))?;
         files.changes.iter().skip(last + 1).collect()
     } else {
         let from = steps.len().saturating_sub(args.steps.unwrap_or(1));
@@ -42,6 +49,14 @@ pub(super) fn calls(files: &Files, args: &UndoArgs) -> Result<Vec<ItemId>, Failu
         return Err(Failure::with_help(Exit::Usage, "nothing has changed files since that step", LISTING));
     }
     Ok(meant.into_iter().map(|change| change.call).collect())
+}
+
+/// Says so where fewer steps changed files than are to be taken back.
+pub(super) fn tell_fewer(files: &Files, args: &UndoArgs) {
+    let there = steps(files).len();
+    if args.steps.is_some_and(|wanted| wanted > there) && !args.keep_files {
+        printer::err(&format!("note: no more than {} changed files\n", printer::count(there, "step")));
+    }
 }
 
 /// The steps that changed files, by the record of the answer that made their calls, in order.
@@ -56,12 +71,17 @@ pub(super) fn is_of(change: &Change, id: &str) -> bool {
     change.call.to_string() == id || change.call.seq.0.to_string() == id
 }
 
-pub(super) fn unknown(id: &str) -> Failure {
-    Failure::with_help(
-        Exit::Usage,
-        format!("no step `{id}` has changed files, or it was taken back"),
-        LISTING,
-    )
+/// Says that no change is of this step, and which steps have some.
+pub(super) fn unknown_of(files: &Files, id: &str) -> Failure {
+    let steps = steps(files);
+    let from = steps.len().saturating_sub(LATEST);
+    let latest: Vec<String> =
+        steps.get(from..).unwrap_or_default().iter().map(|step| format!("`{step}`")).collect();
+    let there = match latest.is_empty() {
+        true => "none has, or all was taken back".to_owned(),
+        false => format!("those that have: {}{}", if from > 0 { "… " } else { "" }, latest.join(", ")),
+    };
+    Failure::with_help(Exit::Usage, format!("no step `{id}` has changed files; {there}"), LISTING)
 }
 
 /// The record to which the conversation goes back: where the earliest step that is meant began; without the files, where

@@ -6,8 +6,12 @@ use codetether_event::{Input, Op, OpId, TurnSettings};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::printer;
+
 /// Most bytes of a line.
 const LINE: u64 = 10 << 20;
+/// Characters of a name that is shown.
+const SHOWN: usize = 80;
 /// Lines that may wait to be taken in.
 const WAITING: usize = 1;
 
@@ -31,6 +35,10 @@ impl Refused {
         Self { id: None, reason: reason.into() }
     }
 }
+
+/// The operations there are for those who hold a conversation.
+const OPERATIONS: &[&str] =
+    &["prompt", "steer", "answer", "compact", "interrupt", "restore", "rewind", "rename", "detach", "attach"];
 
 /// The lines of standard input, read by a thread of its own, as a read cannot be cancelled. Empty ones are passed over.
 pub(super) fn read() -> mpsc::Receiver<Line> {
@@ -82,6 +90,14 @@ pub(super) fn operation(line: &str, turn: &TurnSettings) -> Result<(Option<OpId>
         .transpose()
         .map_err(|_| refused("`id` must be a UUID; leave it out to get one".into()))?;
     let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !OPERATIONS.contains(&kind) {
+        let known: Vec<String> = OPERATIONS.iter().map(|name| format!("`{name}`")).collect();
+        let kind = printer::plain(&kind.chars().take(SHOWN).collect::<String>());
+        return Err(refused(format!(
+            "there is no operation `{kind}`: `type` is one of {}",
+            known.join(", ")
+        )));
+    }
     let is_short = matches!(kind, "prompt" | "steer") && fields.contains_key("text");
     let op = match (is_short, kind) {
         (true, kind) => {
@@ -104,6 +120,11 @@ pub(super) fn operation(line: &str, turn: &TurnSettings) -> Result<(Option<OpId>
         (false, _) => {
             serde_json::from_value(Value::Object(fields)).map_err(|error| refused(error.to_string()))?
         }
+    };
+    // Where no turn is under way, the summary has one of its own.
+    let op = match op {
+        Op::Compact { settings: None } => Op::Compact { settings: Some(Box::new(turn.clone())) },
+        op => op,
     };
     Ok((id, op))
 }
