@@ -293,6 +293,8 @@ impl Standing {
         // It is told of its own part, by its prompt, and knows nothing of its parent's.
         (settings.agent, settings.supplement) = (Some(agent.name.clone()), None);
         settings.hooks.retain(|point| point.is_of_children());
+        // Whether the whole work is right is asked at its end.
+        (settings.check, settings.single) = (None, false);
         settings.format = spec.format.clone();
         if let Some(model) = &agent.model {
             settings.model = model.clone();

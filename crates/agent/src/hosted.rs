@@ -140,7 +140,8 @@ impl Opening {
         // Hooks run where calls are judged, and by themselves.
         let judging = state.turn.iter().filter_map(|turn| turn.authorizing.as_ref()).map(|(item, _)| *item);
         let hooking = state.turn.iter().filter_map(|turn| turn.hooks.running).map(|(item, _)| item);
-        for item in running.chain(judging).chain(hooking) {
+        let checking = state.turn.iter().filter_map(|turn| turn.checking.running).map(|(item, _)| item);
+        for item in running.chain(judging).chain(hooking).chain(checking) {
             for marker in [state.marker(item), hooking::marker(&state, item)] {
                 codetether_sandbox::kill_marked(MARKER, &marker)
                     .map_err(|e| RunError::Broken(e.to_string()))?;

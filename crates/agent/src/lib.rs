@@ -5,6 +5,7 @@
 
 mod agents;
 mod authorise;
+mod checking;
 mod children;
 mod circumstances;
 mod confine;

@@ -211,6 +211,7 @@ impl Live {
                     self.restore(item, pairs, files, conflicts);
                 }
                 Effect::Hook { item, point } => self.hook(item, point),
+                Effect::Check { item, point } => self.check(item, point),
                 Effect::Run { call } => {
                     if let Some(permit) = self.state.permit(call) {
                         self.run(permit);
@@ -324,7 +325,7 @@ impl Live {
     }
 
     /// What holds in the turn under way.
-    fn circumstances(&mut self) -> Option<Result<Circumstances, String>> {
+    pub(crate) fn circumstances(&mut self) -> Option<Result<Circumstances, String>> {
         let settings = self.state.turn.as_ref()?.settings.clone();
         let (root, home) = (self.gate.root.clone(), self.home.clone());
         Some(Circumstances::new(settings, &self.state, root, home, &mut self.rules))

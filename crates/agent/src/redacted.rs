@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use codetether_event::{
-    Answer, AskEvent, ChildEvent, ContentPart, ContextEvent, EgressEvent, Event, Message, Outcome,
-    ProcessEvent, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
+    Answer, AskEvent, CheckStatus, ChildEvent, ContentPart, ContextEvent, EgressEvent, Event, Message,
+    Outcome, ProcessEvent, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
 };
 use codetether_secret::Redactor;
 
@@ -33,6 +33,13 @@ pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
             blocked.iter_mut().chain(context).for_each(|said| {
                 text(redactor, said);
             });
+        }
+        Event::Turn(TurnEvent::Checked { command, status, output, .. }) => {
+            if let CheckStatus::NotRun { why } = status {
+                text(redactor, why);
+            }
+            text(redactor, command);
+            text(redactor, output);
         }
         Event::Sample(SampleEvent::Ended { outcome, message: said, structured, .. }) => {
             if let SampleOutcome::Failed { failure } = outcome {

@@ -175,6 +175,8 @@ fn settings(mode: Mode) -> TurnSettings {
         agent: None,
         supplement: None,
         hooks: Vec::new(),
+        check: None,
+        single: false,
     }
 }
 

@@ -142,6 +142,7 @@ fn told(end: &ChildEnd, most: usize) -> ToolOutput {
         Outcome::ProviderFailed { failure } => lines.push(format!("the model failed: {}", failure.message)),
         Outcome::Misfit { problem } => lines.push(format!("its answer never fitted the schema: {problem}")),
         Outcome::Blocked { reason } => lines.push(format!("a hook held the child back: {reason}")),
+        Outcome::CheckFailed { status } => lines.push(format!("the check of its work {status}")),
         Outcome::Failed { error } => lines.push(format!("the child failed: {error}")),
     }
     let failed = *outcome != Outcome::Completed;

@@ -307,6 +307,11 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "form")]
     pub(crate) output_strict: bool,
 
+    /// Where the check fails, take the try back, files and conversation, and make it anew with more left to chance: so
+    /// many tries at most, 1 to 20. If none passes, the files are as before.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) tries: Option<u32>,
+
     /// Nothing on standard error but errors.
     #[arg(short, long)]
     pub(crate) quiet: bool,

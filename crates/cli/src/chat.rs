@@ -181,7 +181,8 @@ impl Chat {
         let places = own.places(project);
         let mut told = Told::of(places, compose::is_alone(args), quiet);
         let agent = defined::chosen(places, settings, command)?;
-        let (turn, note) = compose::turn(args, settings, (&agent, &mut told), ResponseFormat::Text)?;
+        let (turn, note) =
+            compose::turn(args, settings, (&agent, &mut told), ResponseFormat::Text, project.files().root())?;
         Ok((turn, note, Cast { agent, told }))
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Misfit = 6,
     /// Permission refused something on the way.
     Refused = 7,
+    /// The check of the work fails.
+    Check = 8,
     /// Interrupted.
     Interrupted = 130,
 }
@@ -60,6 +62,7 @@ impl Diagnostic for Problem {
             Exit::Provider => "provider",
             Exit::Misfit => "misfit",
             Exit::Refused => "refused",
+            Exit::Check => "check",
             Exit::Interrupted => "interrupted",
         };
         Some(Box::new(format!("codetether::{kind}")))

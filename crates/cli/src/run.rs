@@ -2,6 +2,7 @@
 
 pub(crate) mod asks;
 mod cassettes;
+mod checks;
 mod choice;
 pub(crate) mod compose;
 mod conversation;
@@ -13,6 +14,7 @@ pub(crate) mod progress;
 mod signals;
 mod summing;
 mod todo;
+mod tries;
 pub(crate) mod typed;
 pub(crate) mod view;
 pub(crate) mod watch;
@@ -33,6 +35,7 @@ use crate::run::compose::{Composed, Past, Target, Venue};
 use crate::run::figures::Figures;
 pub(crate) use crate::run::input::Prompt;
 use crate::run::signals::Signals;
+use crate::run::tries::Tries;
 use crate::run::watch::{Run, ended_early};
 use crate::run::window::Probe;
 use crate::trust::Project;
@@ -99,11 +102,15 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
     let turn = match (&agent, &venue.target) {
         (Some(agent), _) => {
             let format = form::of(args, Some(agent).filter(|_| wish == Wish::Work))?;
-            let (turn, note) = compose::turn(&args.turn, &settings, (agent, &mut told), format)?;
+            let (turn, note) = compose::turn(&args.turn, &settings, (agent, &mut told), format, &venue.root)?;
             if let Some(note) = note.filter(|_| !args.quiet) {
                 printer::err(&format!("{note}\n"));
             }
-            turn
+            if wish == Wish::Work {
+                tries::asked(args, &settings, turn)?
+            } else {
+                TurnSettings { check: None, ..turn }
+            }
         }
         (None, Target::Resume(Past { turn: Some(turn), .. })) => {
             let turn = going_on(args, turn.clone())?;
@@ -116,6 +123,10 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             }
             turn
         }
+        (None, Target::Resume(past)) => match tries::cut_short(&past.records, &venue.layout) {
+            Some((_, turn)) => going_on(args, turn)?,
+            None => return Err(nothing_to_do()),
+        },
         (None, _) => return Err(nothing_to_do()),
     };
     let audience = attended.then_some(Audience::Terminal);
@@ -135,6 +146,9 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             Target::Resume(past) if goes_on => past.records.clone(),
             _ => Vec::new(),
         };
+        let raised = tries::raised(args, &settings, &turn);
+        let layout = venue.layout.clone();
+        let mut tries = Tries::new(venue.past(), layout.clone(), raised);
         let hosted = venue.open(opening, goes_on).await?;
         let (model, confinement, formed) = (turn.model.clone(), turn.confinement, !turn.format.is_text());
         let agent = turn.agent.clone();
@@ -161,11 +175,13 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
                 Err(SubmitError::Ended) => return Err(ended_early(hosted).await),
             },
             None => {
-                let turn = hosted.turn_under_way().ok_or_else(nothing_to_do)?;
+                let left = || tries::cut_short(&before, &layout).map(|(turn, _)| turn);
+                let turn = hosted.turn_under_way().or_else(left).ok_or_else(nothing_to_do)?;
                 figures.learn(&std::mem::take(&mut before), turn);
                 turn
             }
         };
+        tries.begin(turn);
         let window =
             if args.turn.replay.is_some() { Probe::none(&model) } else { Probe::start(&found, &model) };
         Run {
@@ -181,6 +197,7 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
             attended,
             figures,
             window,
+            tries,
         }
         .watch(subscription, &mut signals)
         .await
@@ -194,8 +211,12 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
 fn going_on(args: &RunArgs, turn: TurnSettings) -> Result<TurnSettings, Failure> {
     let flags = settings::flags(&args.turn) != Layer::default() || !args.turn.set.is_empty();
     let replays = args.turn.replay.is_some() != turn.replayed;
-    let changes =
-        flags || replays || form::is_asked(args) || !args.file.is_empty() || args.turn.dir.is_some();
+    let changes = flags
+        || args.tries.is_some()
+        || replays
+        || form::is_asked(args)
+        || !args.file.is_empty()
+        || args.turn.dir.is_some();
     if changes {
         return Err(Failure::with_help(
             Exit::Usage,

@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use codetether_config::{
-    ConfigError, Layer, Limits, Models, Names, SandboxLayer, SandboxTier, Settings, Sources,
+    CheckLayer, ConfigError, Layer, Limits, Models, Names, SandboxLayer, SandboxTier, Settings, Sources,
 };
 use codetether_event::Mode;
 
@@ -54,6 +54,11 @@ pub(crate) fn flags(args: &TurnArgs) -> Layer {
         sandbox: SandboxLayer {
             tier: args.no_sandbox.then_some(SandboxTier::None),
             ..SandboxLayer::default()
+        },
+        check: CheckLayer {
+            command: args.check.clone(),
+            first: args.check_first.then_some(true),
+            ..CheckLayer::default()
         },
         fallback: args.fallback.clone().map(Models),
         max_steps: args.max_steps,

@@ -25,6 +25,9 @@ pub(crate) const UNDO_MAX_SIZE: u32 = 5;
 /// The share of the window that a conversation may take, where nothing is set.
 pub(crate) const COMPACT_AT: u32 = 80;
 
+/// Seconds that a check may take, where nothing is set.
+pub(crate) const CHECK_SECONDS: u64 = codetether_event::Check::TIME_MS / 1000;
+
 /// Bytes of tools' schemas in a request.
 const TOOL_SCHEMAS: u32 = 6_000;
 
@@ -93,6 +96,9 @@ keys! {
         /// order of the layers. [hooks.md](hooks.md) has the points, and what a hook is told and can answer.
         #[key(default = Hooks::default(), unset = "none", project = SetWhenTrusted)]
         pub hooks: Hooks,
+        /// What tells whether the work is right. [checks.md](checks.md) says what comes of it.
+        #[key(default = Table::defaults(), project = SetWhenTrusted)]
+        pub check: CheckLayer,
         /// How failed requests are tried again.
         #[key(default = Table::defaults(), project = SetWhenTrusted)]
         pub retry: RetryLayer,
@@ -127,6 +133,27 @@ keys! {
     }
 }
 table_field!(RetryLayer);
+
+keys! {
+    /// A command that tells whether the work of a turn is right. It runs where a turn that has changed files would end.
+    pub struct CheckLayer {
+        /// What `bash` runs in the folder: the work is right if its exit code is 0. `auto` is what the folder's own files
+        /// say, such as `cargo test` beside a `Cargo.toml`.
+        #[key(default = None, unset = "none")]
+        pub command: Option<String>,
+        /// Most tries of `codetether run`, 1 to 20: one whose check fails is taken back, files and conversation, and made
+        /// anew with more left to chance. Where it is not set, the model is told what the check said instead, and goes on.
+        #[key(default = None, unset = "none: the model goes on")]
+        pub tries: Option<u32>,
+        /// Whether it runs before the model is asked, too, and the model is told what it said.
+        #[key(default = Some(false))]
+        pub first: Option<bool>,
+        /// Longest run of it.
+        #[key(default = Some(Seconds(CHECK_SECONDS)))]
+        pub time: Option<Seconds>,
+    }
+}
+table_field!(CheckLayer);
 
 keys! {
     /// What may be spent. Before a request is sent, the most that it can cost is set aside, together with what all other

@@ -252,9 +252,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
     ");
 }
 
@@ -459,6 +459,10 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("ask", "[\"read\"]"),
         ("deny", "[\"read\"]"),
         ("hooks.Stop", "[{ command = \"a\" }]"),
+        ("check.command", "\"make test\""),
+        ("check.tries", "3"),
+        ("check.first", "true"),
+        ("check.time", "60"),
         ("retry.max_tries", "1"),
         ("retry.base_ms", "1"),
         ("retry.max_time", "1"),
@@ -535,6 +539,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             models,
             vault,
             hooks,
+            check,
             ..
         } = place.load();
         let rules = List::ALL.map(|list| rules(&place.load(), list));
@@ -544,7 +549,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             (effort, temperature),
             max_output,
             (max_steps, fallback, limits, sandbox, (undo, context, web)),
-            (max_time_ms, tools, retry, providers, (models, vault, hooks), rules),
+            (max_time_ms, tools, retry, providers, (models, vault, hooks, check), rules),
         )
     };
     let base = Place::new();

@@ -14,7 +14,8 @@ use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
 use crate::{
-    ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, SourcedHook, UndoLayer, WebLayer,
+    CheckLayer, ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, SourcedHook, UndoLayer,
+    WebLayer,
 };
 
 /// The settings in force.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub rules: Vec<SourcedRule>,
     /// The hooks of all layers, the lowest layer's first, with where each is from and whether it is in force.
     pub hooks: Vec<SourcedHook>,
+    /// What tells whether the work is right.
+    pub check: CheckLayer,
     /// How failed requests are tried again.
     pub retry: Retry,
     /// Endpoints by name.
@@ -167,6 +170,7 @@ impl Settings {
             tools: layer.tools.as_ref().map(|tools| tools.0.iter().map(ToolName::new).collect()),
             rules,
             hooks: Vec::new(),
+            check: layer.check.clone(),
             retry: Retry {
                 max_tries: layer.retry.max_tries.unwrap_or(retry.max_tries),
                 base_ms: layer.retry.base_ms.map_or(retry.base_ms, u64::from),
@@ -272,6 +276,8 @@ impl Settings {
             agent: self.agent.clone(),
             supplement: None,
             hooks: self.hook_points(),
+            check: None,
+            single: false,
             replayed: false,
         }
     }

@@ -130,6 +130,8 @@ pub enum ContextSource {
     Process,
     /// What hooks have to say.
     Hook,
+    /// What the check of the turn's settings says.
+    Check,
 }
 
 fn is_native(way: &Way) -> bool {

@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    Answer, AskId, Attempt, Audience, BlobId, ChildEvent, ContextEvent, EgressEvent, FilesEvent, HookPoint,
-    Input, ItemId, KnownFile, Message, ModelId, Money, Parent, Principal, ProcessEvent, Question, RawJson,
-    Rung, Seq, SessionId, Sight, SnapshotId, Structured, ToolName, ToolResult, TurnSettings, Usage,
+    Answer, AskId, Attempt, Audience, BlobId, CheckPoint, CheckStatus, ChildEvent, ContextEvent, EgressEvent,
+    FilesEvent, HookPoint, Input, ItemId, KnownFile, Message, ModelId, Money, Parent, Principal,
+    ProcessEvent, ProviderFailure, Question, RawJson, Rung, Seq, SessionId, Sight, SnapshotId, Structured,
+    ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -234,6 +235,27 @@ pub enum TurnEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<String>,
     },
+    /// The check of the turn's settings has run.
+    #[serde(rename = "turn.checked")]
+    Checked {
+        /// The item.
+        item: ItemId,
+        /// When.
+        point: CheckPoint,
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: CheckStatus,
+        /// Whether the work is right.
+        passed: bool,
+        /// What it wrote to standard output and standard error: the beginning and the end of it, where it is long.
+        output: String,
+        /// Bytes of it that were left out.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        left_out: u64,
+        /// How long it took.
+        timing: Timing,
+    },
     /// The turn is to stop: nothing new starts, and what is under way is cancelled.
     #[serde(rename = "turn.interrupted")]
     Interrupted {
@@ -246,6 +268,12 @@ pub enum TurnEvent {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+// The form that serde wants.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a turn is to stop.
@@ -288,6 +316,11 @@ pub enum Outcome {
     Misfit {
         /// What was wrong with the last one.
         problem: String,
+    },
+    /// The check of its settings says that the work is not right.
+    CheckFailed {
+        /// How it ended.
+        status: CheckStatus,
     },
     /// Something of ours failed.
     Failed {
@@ -361,6 +394,11 @@ pub enum Work {
     Hook {
         /// The point.
         point: HookPoint,
+    },
+    /// Running the check of the turn's settings.
+    Check {
+        /// When.
+        point: CheckPoint,
     },
 }
 
@@ -442,74 +480,6 @@ pub enum StopReason {
     Refused,
     /// Something else, in the provider's word.
     Other(String),
-}
-
-/// How a provider failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ProviderFailure {
-    /// Its class.
-    pub kind: ProviderFailureKind,
-    /// HTTP status, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// What went wrong, in the server's words where it had any.
-    pub message: String,
-    /// How long the server asks to wait, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
-}
-
-/// Class of a provider's failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderFailureKind {
-    /// The server could not be reached, or the connection broke before the answer began.
-    Connection,
-    /// The connection broke in the middle of the answer.
-    Cut,
-    /// Nothing came for too long.
-    Timeout,
-    /// Too many requests for now.
-    RateLimited,
-    /// The server has too much to do for now.
-    Overloaded,
-    /// The server failed.
-    Server,
-    /// What came does not follow the protocol.
-    Protocol,
-    /// The key is missing or wrong, or has no right to this.
-    Auth,
-    /// The account has no credit left.
-    Quota,
-    /// The request does not fit the model's context.
-    ContextTooLong,
-    /// The request is wrong, or the model does not exist.
-    BadRequest,
-    /// The provider or the model declined to answer.
-    Declined,
-}
-
-impl ProviderFailureKind {
-    /// Whether the same request may succeed later.
-    #[must_use]
-    pub fn is_retryable(self) -> bool {
-        match self {
-            Self::Connection
-            | Self::Cut
-            | Self::Timeout
-            | Self::RateLimited
-            | Self::Overloaded
-            | Self::Server
-            | Self::Protocol => true,
-            Self::Auth | Self::Quota | Self::ContextTooLong | Self::BadRequest | Self::Declined => false,
-        }
-    }
-
-    /// Whether another model may do what this one failed at: the fault is the provider's, or its account is spent.
-    #[must_use]
-    pub fn may_fall_back(self) -> bool {
-        self.is_retryable() || self == Self::Quota
-    }
 }
 
 /// How long a sample or call took.

@@ -5,11 +5,13 @@
 //! The JSON is additive from version to version: a field may be added, none is renamed or removed, and what a
 //! newer build wrote is kept verbatim as [`Event::Unknown`].
 
+mod check;
 mod child;
 mod context;
 mod delta;
 mod egress;
 mod events;
+mod failure;
 mod files;
 mod format;
 mod hooks;
@@ -25,15 +27,16 @@ mod todo;
 mod touches;
 mod usage;
 
+pub use check::{Check, CheckPoint, CheckStatus, Tries};
 pub use child::{Brought, ChildEvent, Grant, Parent};
 pub use context::{ContextEvent, ContextSource};
 pub use delta::{Delta, Piece};
 pub use egress::EgressEvent;
 pub use events::{
     AskEvent, AskKind, CallEvent, Event, Fork, InterruptReason, ItemEvent, LimitKind, NoteEvent, Outcome,
-    ProviderFailure, ProviderFailureKind, SampleEvent, SampleOutcome, SessionEvent, StopReason, Timing,
-    TurnEvent, Verdict, Work,
+    SampleEvent, SampleOutcome, SessionEvent, StopReason, Timing, TurnEvent, Verdict, Work,
 };
+pub use failure::{ProviderFailure, ProviderFailureKind};
 pub use files::{FilesEvent, OnConflict, Restore, Which};
 pub use format::{Reading, ResponseFormat, Rung, Structured, Way};
 pub use hooks::HookPoint;

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobId, HookPoint, ModelId, Money, ResponseFormat, ToolName};
+use crate::{BlobId, Check, HookPoint, ModelId, Money, ResponseFormat, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -191,6 +191,12 @@ pub struct TurnSettings {
     /// The points at which hooks are in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookPoint>,
+    /// What tells whether the work is right; nothing does when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// Whether the turn ends with the first answer of which a call has run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single: bool,
 }
 
 /// When the context gives way to less: outputs fold, then older messages become a summary.

@@ -1,8 +1,9 @@
 //! What `decide` can name: the next move, and the effects that a runner carries out.
 
 use codetether_event::{
-    Brought, CallEvent, Effort, Event, FilesEvent, HookPoint, ItemEvent, ItemId, ModelId, OnConflict,
-    ResponseFormat, SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way, Work,
+    Brought, CallEvent, CheckPoint, Effort, Event, FilesEvent, HookPoint, ItemEvent, ItemId, ModelId,
+    OnConflict, ResponseFormat, SampleEvent, SnapshotId, Temperature, ToolCall, UnixMillis, Verdict, Way,
+    Work,
 };
 
 use crate::{Pair, Phase, State};
@@ -88,6 +89,13 @@ pub enum Effect {
         /// The point.
         point: HookPoint,
     },
+    /// Run the check of the turn's settings.
+    Check {
+        /// Its item.
+        item: ItemId,
+        /// When.
+        point: CheckPoint,
+    },
     /// Run a call that may run.
     Run {
         /// The call.
@@ -113,6 +121,7 @@ impl Effect {
             | Self::Snapshot { item }
             | Self::Restore { item, .. }
             | Self::Hook { item, .. }
+            | Self::Check { item, .. }
             | Self::Cancel { item, .. } => *item,
             Self::Run { call } => *call,
         }
@@ -138,6 +147,9 @@ impl State {
             }
             Effect::Hook { item, point } => {
                 Event::Item(ItemEvent::Begun { item: *item, what: Work::Hook { point: *point } })
+            }
+            Effect::Check { item, point } => {
+                Event::Item(ItemEvent::Begun { item: *item, what: Work::Check { point: *point } })
             }
             Effect::Snapshot { item } => Event::Item(ItemEvent::Begun { item: *item, what: Work::Snapshot }),
             Effect::Restore { item, before, .. } => {

@@ -168,6 +168,11 @@ impl Files {
         self.changes.iter().any(|change| change.call == call && change.after.is_none())
     }
 
+    /// The files before a call, where they are known and it may have changed them.
+    pub(crate) fn before(&self, call: ItemId) -> Option<&SnapshotId> {
+        self.changes.iter().find(|change| change.call == call).map(|change| &change.before)
+    }
+
     /// Whether the wish can be carried out.
     pub(crate) fn can(&self, what: &Which) -> bool {
         match what {

@@ -11,7 +11,8 @@ use codetether_event::{
 
 use crate::context::{Compacting, Kind};
 use crate::{
-    Call, Context, EpochInfo, FailedSample, Hooking, Knock, OpenAsk, Phase, Refusal, State, Step, Turn,
+    Call, Checked, Checking, Context, EpochInfo, FailedSample, Hooking, Knock, OpenAsk, Phase, Refusal,
+    State, Step, Turn,
 };
 
 /// The tool that shows a result again.
@@ -69,6 +70,7 @@ impl State {
                     turn.authorizing = None;
                     turn.snapshotting = None;
                     turn.hooks.running = None;
+                    turn.checking.running = None;
                     turn.step.before = None;
                     turn.cancelled = false;
                     // What waited has ended with its owner.
@@ -127,6 +129,12 @@ impl State {
                     }
                 }
             }
+            TurnEvent::Checked { item, point, command, status, output, left_out, .. } => {
+                let Some(turn) = &mut self.turn else { return };
+                let (command, output) = (command.clone(), output.clone());
+                let checked = Checked { command, status: status.clone(), output, left_out: *left_out };
+                turn.checking.end(*item, *point, checked);
+            }
             TurnEvent::Interrupted { reason } => {
                 if let Some(turn) = &mut self.turn {
                     turn.interrupted.get_or_insert_with(|| reason.clone());
@@ -169,6 +177,7 @@ impl State {
             ItemEvent::Begun { item, what: Work::Hook { point } } => {
                 turn.hooks.begin(*item, *point, turn.pending.len())
             }
+            ItemEvent::Begun { item, what: Work::Check { point } } => turn.checking.begin(*item, *point),
             ItemEvent::Begun { what: Work::Cancel { .. }, .. } => turn.cancelled = true,
             ItemEvent::Failed { item, error } => {
                 if turn.preparing == Some(*item) {
@@ -177,6 +186,7 @@ impl State {
                 turn.authorizing.take_if(|(judging, _)| judging == item);
                 turn.snapshotting.take_if(|taking| taking == item);
                 turn.hooks.fail(*item);
+                turn.checking.fail(*item);
                 if turn.interrupted.is_none() {
                     turn.fault.get_or_insert_with(|| error.clone());
                 }
@@ -265,6 +275,11 @@ impl State {
                     ContextSource::NoProgress => turn.nudged = true,
                     ContextSource::Hook => {
                         if turn.hooks.told() {
+                            turn.answered = None;
+                        }
+                    }
+                    ContextSource::Check => {
+                        if turn.checking.told(turn.answered.is_some()) {
                             turn.answered = None;
                         }
                     }
@@ -380,13 +395,15 @@ impl State {
             self.context.known.learn(seq, known);
         }
         let Some(turn) = &mut self.turn else { return };
-        self.files.call_event(event, turn.id);
         let item = match event {
             CallEvent::Authorized { item, .. }
             | CallEvent::Started { item, .. }
             | CallEvent::Showed { item, .. }
             | CallEvent::Ended { item, .. } => *item,
         };
+        // Before its end is written down there, which forgets what changed nothing.
+        let before = self.files.before(item).cloned();
+        self.files.call_event(event, turn.id);
         if let CallEvent::Authorized { .. } = event {
             // Also when the call is over by now: a judging ends with its last verdict.
             turn.authorizing.take_if(|(_, calls)| {
@@ -412,12 +429,14 @@ impl State {
             }
             CallEvent::Started { before, .. } => {
                 call.phase = Phase::Running;
+                turn.step.ran = true;
                 if before.is_some() {
                     turn.step.before = None;
                 }
             }
             CallEvent::Showed { images, .. } => call.images.clone_from(images),
-            CallEvent::Ended { result, wrote, .. } => {
+            CallEvent::Ended { result, wrote, after, .. } => {
+                turn.checking.call_ended(call, wrote, (before.as_ref(), after.as_ref()));
                 call.phase = Phase::Ended(result.clone());
                 turn.knocks.retain(|knock| knock.item != item);
                 turn.step.wrote |= !wrote.is_empty();
@@ -548,6 +567,7 @@ impl Turn {
             nudged: false,
             refused: Vec::new(),
             hooks: Hooking::default(),
+            checking: Checking::default(),
         }
     }
 
@@ -602,7 +622,9 @@ impl Turn {
             }
         };
         self.repeat = Some((key, times));
-        self.answered = None;
+        // Where one decision is all that was asked for, this was it; what never ran was none.
+        let is_over = self.settings.single && step.ran && self.interrupted.is_none();
+        self.answered = is_over.then_some(StopReason::EndTurn);
         let (mut parts, mut items) = (Vec::new(), Vec::new());
         for call in step.calls {
             let Phase::Ended(result) = call.phase else { continue };

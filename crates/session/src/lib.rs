@@ -6,6 +6,7 @@
 //! as a transcript.
 
 mod accept;
+mod check;
 mod child;
 mod context;
 mod effect;
@@ -22,6 +23,7 @@ mod state;
 mod transcript;
 
 pub use accept::Refused;
+pub use check::{Checked, Checking};
 pub use child::Child;
 pub use context::Context;
 pub use effect::{Effect, Next, Permit};

@@ -3,6 +3,7 @@
 mod ask;
 mod authorise;
 mod bad_arguments;
+mod check;
 mod compact;
 mod denied;
 mod egress;
@@ -49,8 +50,10 @@ const POLICIES: &[Policy] = &[
     steering::policy,      // an answer does not end the turn while the user has said more
     misfit::policy,        // one that does not fit its schema goes back, twice at most
     hooks::stop,           // one without calls ends the turn, unless a hook is against it
+    check::stop,           // or the check of its settings is
     end::policy,           // it ends
     hooks::begin,          // a turn begins: a hook may keep the prompt from the model
+    check::begin,          // and its check is run before the model is asked, where that is wanted
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps
     compact::policy,       // where the context nears the window, it gives way
@@ -58,6 +61,7 @@ const POLICIES: &[Policy] = &[
     prepare::policy,       // the prefix for this model and these tools
     process::policy,       // the model hears which processes have ended
     hooks::told,           // what hooks want the model to know
+    check::told,           // what the check said before
     sample::policy,        // the next step
 ];
 

@@ -9,7 +9,7 @@ use codetether_event::{
 };
 
 use crate::child::Child;
-use crate::{Context, Files, Hooking, Processes};
+use crate::{Checking, Context, Files, Hooking, Processes};
 
 /// Everything that the next move depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +186,8 @@ pub struct Turn {
     pub refused: Vec<Refusal>,
     /// How far its hooks have come.
     pub hooks: Hooking,
+    /// How far its check has come.
+    pub checking: Checking,
 }
 
 impl Turn {
@@ -208,8 +210,9 @@ impl Turn {
     pub fn open(&self) -> impl Iterator<Item = ItemId> {
         let authorizing = self.authorizing.as_ref().map(|(item, _)| *item);
         let hooking = self.hooks.running.map(|(item, _)| item);
-        let work =
-            [self.preparing, authorizing, self.snapshotting, self.sampling, hooking].into_iter().flatten();
+        let checking = self.checking.running.map(|(item, _)| item);
+        let work = [self.preparing, authorizing, self.snapshotting, self.sampling, hooking, checking];
+        let work = work.into_iter().flatten();
         work.chain(self.step.calls.iter().filter(|call| call.phase == Phase::Running).map(|call| call.item))
     }
 }
@@ -238,6 +241,8 @@ pub struct Step {
     pub calls: Vec<Call>,
     /// Whether any of them wrote a file.
     pub wrote: bool,
+    /// Whether any of them was started.
+    pub ran: bool,
     /// The files as they are before the next call that could write.
     pub before: Option<SnapshotId>,
 }

@@ -78,6 +78,8 @@ impl Transcript {
             agent: None,
             supplement: None,
             hooks: Vec::new(),
+            check: None,
+            single: false,
         }
     }
 

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Cause, ChildEvent, Choice,
-    Compaction, Confinement, ContentId, ContentPart, ContextEvent, EgressEvent, Event, FilesEvent, Grant,
-    HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile, Message, Mode, ModelId, OnConflict, Op,
-    OpId, Outcome, Principal, ProcessEvent, ProcessStatus, ProviderFailure, ProviderFailureKind, Question,
-    Reading, Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent, SampleOutcome, Seq,
-    SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission, Timing, ToolCall, ToolName,
-    ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Cause, Check, CheckStatus,
+    ChildEvent, Choice, Compaction, Confinement, ContentId, ContentPart, ContextEvent, EgressEvent, Event,
+    FilesEvent, Grant, HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile, Message, Mode,
+    ModelId, OnConflict, Op, OpId, Outcome, Principal, ProcessEvent, ProcessStatus, ProviderFailure,
+    ProviderFailureKind, Question, Reading, Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent,
+    SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission, Timing,
+    ToolCall, ToolName, ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -173,6 +173,15 @@ impl World {
             agent: None,
             supplement: None,
             hooks: HookPoint::ALL.into_iter().filter(|_| self.choose(3) == 0).collect(),
+            check: (self.choose(2) == 0).then(|| Check {
+                command: "c".into(),
+                time_ms: 1,
+                first: self.choose(2) == 0,
+                always: self.choose(2) == 0,
+                rounds: u32::from(self.choose(3)),
+                tries: None,
+            }),
+            single: self.choose(3) == 0,
         }
     }
 
@@ -235,6 +244,25 @@ impl World {
                     let stops = TurnEvent::Interrupted { reason: InterruptReason::Hook("no".into()) };
                     facts.extend((n == 5).then_some(Event::Turn(stops)));
                     facts
+                }
+            },
+            Effect::Check { item, point } => match self.choose(5) {
+                0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
+                n => {
+                    let status = match n {
+                        1 => CheckStatus::NotRun { why: "no".into() },
+                        n => CheckStatus::Exited { code: i32::from(n) - 2 },
+                    };
+                    vec![Event::Turn(TurnEvent::Checked {
+                        item,
+                        point,
+                        command: "c".into(),
+                        passed: status.passed(),
+                        status,
+                        output: "o".into(),
+                        left_out: 0,
+                        timing: Timing::default(),
+                    })]
                 }
             },
             Effect::Restore { item, .. } => match self.snapshot() {

@@ -99,6 +99,15 @@ pub(crate) struct TurnArgs {
     #[arg(long, value_name = "NUMBER", value_parser = temperature)]
     pub(crate) temperature: Option<Temperature>,
 
+    /// Run this command where the work that changed files would end: the work is done if its exit code is 0. Where it
+    /// fails, the model is told and goes on. `auto` is what the folder's own files say, such as `cargo test`.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: Option<String>,
+
+    /// Run the check before the model is asked, too, and tell it what the check said.
+    #[arg(long)]
+    pub(crate) check_first: bool,
+
     /// Write each request and its answer to a file in this folder, without keys; it must be empty, or is made.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "replay")]
     pub(crate) record: Option<PathBuf>,

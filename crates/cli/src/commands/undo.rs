@@ -125,6 +125,19 @@ pub(crate) mod live {
         printer::out(&printer::plain(&text))
     }
 
+    /// The files that stand against taking back what these calls changed, since they are not as these left them.
+    pub(crate) fn conflicts(
+        layout: &Layout,
+        id: SessionId,
+        calls: &[codetether_event::ItemId],
+    ) -> Result<Vec<String>, Failure> {
+        let past = guest(layout, id)?;
+        let pairs = past.files().pairs(&Which::Undo { calls: calls.to_vec() });
+        let plan =
+            codetether_agent::plan(&mut past.memory()?, &pairs, &[]).map_err(|e| super::failure(&e))?;
+        Ok(plan.conflicts().iter().map(|conflict| conflict.path.display().to_string()).collect())
+    }
+
     fn guest(layout: &Layout, id: SessionId) -> Result<Past, Failure> {
         Ok(Past { is_guest: true, ..Past::read(layout, id)? })
     }

@@ -25,7 +25,7 @@ use crate::commands::version::BUILD;
 use crate::defined::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::models::Found;
-use crate::run::cassettes;
+use crate::run::{cassettes, checks};
 use crate::trust::Project;
 use crate::{facts, hooks, keys, models, place, sandbox, settings};
 
@@ -92,6 +92,18 @@ impl Venue {
         Ok(Self { layout, target, named, root })
     }
 
+    /// What the session has behind it.
+    pub(crate) fn past(&self) -> &[Record] {
+        match &self.target {
+            Target::New => &[],
+            Target::Resume(past) => &past.records,
+            Target::Fork(past, at) => {
+                let shared = past.records.partition_point(|record| at.is_none_or(|at| record.seq <= at));
+                past.records.get(..shared).unwrap_or_default()
+            }
+        }
+    }
+
     /// Opens the session. With `go_on` a turn that was cut short goes on.
     pub(crate) async fn open(self, opening: Opening, go_on: bool) -> Result<Hosted, RunError> {
         match self.target {
@@ -107,21 +119,25 @@ pub(crate) fn settings(project: &Project, args: &TurnArgs) -> Result<Settings, F
     Ok(settings::load(project, args.set.clone(), settings::flags(args))?)
 }
 
-/// The settings of a turn that begins now, and why it is this model where nobody chose it.
+/// The settings of a turn that begins now; why it is this model and this check, where nobody chose them.
 /// `settings` are narrowed by the agent already.
 pub(crate) fn turn(
     args: &TurnArgs,
     settings: &Settings,
     (agent, told): (&Agent, &mut Told),
     format: ResponseFormat,
+    root: &Path,
 ) -> Result<(TurnSettings, Option<String>), Failure> {
     let models::Chosen { model, note } = models::chosen(settings)?;
+    let (check, found) = checks::settled(args, settings, root)?;
+    let notes: Vec<String> = note.into_iter().chain(found).collect();
+    let note = (!notes.is_empty()).then(|| notes.join("\n"));
     let confinement = sandbox::confinement(settings)?;
     defined::check_mode(settings, Some(agent), confinement)?;
     let mut turn = settings.turn(model, confinement);
     told.narrow(&mut turn);
     let compaction = compaction(settings, &turn);
-    Ok((TurnSettings { format, replayed: args.replay.is_some(), compaction, ..turn }, note))
+    Ok((TurnSettings { format, replayed: args.replay.is_some(), compaction, check, ..turn }, note))
 }
 
 /// What a session is opened with, and where its model is asked.

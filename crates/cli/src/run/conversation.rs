@@ -40,8 +40,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let places = own.places(&project);
     let mut told = Told::of(places, compose::is_alone(&args.turn), args.quiet);
     let agent = defined::chosen(places, &mut settings, None)?;
-    let (turn, note) =
-        compose::turn(&args.turn, &settings, (&agent, &mut told), form::of(args, Some(&agent))?)?;
+    let (turn, note) = compose::turn(
+        &args.turn,
+        &settings,
+        (&agent, &mut told),
+        form::of(args, Some(&agent))?,
+        &venue.root,
+    )?;
     let audience = Some(Audience::Script);
     let Composed { opening, found } =
         compose::opening(&args.turn, &settings, &turn, &venue, audience, (Some(&agent), &told))?;
@@ -97,6 +102,12 @@ fn check(args: &RunArgs) -> Result<(), Failure> {
         (
             "with `--input-format jsonl` prompts come by standard input",
             "leave the prompt and `-f` out, and write `{\"type\":\"prompt\",\"text\":\"…\"}` to standard input",
+        )
+    } else if args.tries.is_some() {
+        (
+            "`--tries` is for one prompt, and here a program leads the conversation",
+            "leave `--tries` out: with `--check` the model is told what the check said, and `turn.checked` tells you; \
+             `{\"type\":\"restore\",…}` takes a try back",
         )
     } else {
         return Ok(());

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ChildEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money, ProcessEvent,
-    ProviderFailure, Reading, Record, Role, SampleEvent, SampleOutcome, ToolName, TurnId, Usage, Verdict,
+    CallEvent, CheckStatus, ChildEvent, ContextEvent, ContextSource, Event, ItemId, Message, Money,
+    ProcessEvent, ProviderFailure, Reading, Record, Role, SampleEvent, SampleOutcome, ToolName, Tries,
+    TurnEvent, TurnId, Usage, Verdict,
 };
 use serde_json::Value;
 
@@ -27,6 +28,10 @@ pub(crate) struct Figures {
     /// The tools that were refused, and what refused them.
     pub(crate) refused: Vec<(ToolName, String)>,
     pub(crate) wrote: BTreeSet<String>,
+    /// The last check: what was run, and how it ended.
+    pub(crate) check: Option<(String, CheckStatus)>,
+    /// Which of how many tries it is, where it may be more than one.
+    pub(crate) tries: Option<Tries>,
     /// What runs in the background.
     pub(crate) processes: BTreeMap<ItemId, String>,
     names: HashMap<ItemId, ToolName>,
@@ -104,6 +109,12 @@ impl Figures {
                 let name = self.names.get(item).cloned().unwrap_or_else(|| ToolName::new("?"));
                 self.refused.push((name, rule.clone()));
             }
+            Event::Turn(TurnEvent::Started { settings, .. }) => {
+                self.tries = settings.check.as_ref().and_then(|check| check.tries);
+            }
+            Event::Turn(TurnEvent::Checked { command, status, .. }) => {
+                self.check = Some((command.clone(), status.clone()));
+            }
             // What a child spent is in no sample of this session.
             Event::Child(ChildEvent::Ended { usage, cost, .. }) if usage.total() > 0 => {
                 self.spend(*usage, *cost)
@@ -120,6 +131,26 @@ impl Figures {
             }
             _ => {}
         }
+    }
+
+    /// Another try begins: of those before it counts what they took, and nothing of what they did.
+    pub(crate) fn anew(&mut self) {
+        self.refused.clear();
+        self.wrote.clear();
+        self.last_message.clear();
+        (self.value, self.check) = (None, None);
+    }
+
+    /// What the check said, and which try it was; nothing where none ran.
+    pub(crate) fn checked(&self) -> Option<String> {
+        let (command, status) = self.check.as_ref()?;
+        let tries = match self.tries {
+            Some(Tries { number, most }) => format!(", try {number} of {most}"),
+            None => String::new(),
+        };
+        let code = if status.passed() { " (exit code 0)" } else { "" };
+        let status = printer::plain(&status.to_string());
+        Some(format!("check `{}` {status}{code}{tries}", shortened(command)))
     }
 
     /// That what runs in the background ends with the session; nothing where there is none.

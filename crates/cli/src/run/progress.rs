@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use codetether_agent::Frame;
 use codetether_event::{
-    CallEvent, ChildEvent, Confinement, ContextEvent, Delta, EgressEvent, Event, HookPoint, InterruptReason,
-    ItemId, Message, ModelId, NoteEvent, Outcome, Piece, ProcessEvent, ProcessStatus, Reading, SampleEvent,
-    SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
+    CallEvent, CheckPoint, ChildEvent, Confinement, ContextEvent, ContextSource, Delta, EgressEvent, Event,
+    HookPoint, InterruptReason, ItemEvent, ItemId, Message, ModelId, NoteEvent, Outcome, Piece, ProcessEvent,
+    ProcessStatus, Reading, SampleEvent, SampleOutcome, SessionId, Structured, ToolCall, TurnEvent, Verdict,
+    Work,
 };
 use serde_json::Value;
 
@@ -187,6 +188,18 @@ impl Progress {
                     ..
                 }) if self.begun => {
                     self.say(&format!("held back from the model: {}", printer::plain(blocked)));
+                }
+                Event::Turn(TurnEvent::Checked { point: CheckPoint::First, status, .. }) => {
+                    self.line(&format!(
+                        "the check {}, before anything is done",
+                        printer::plain(&status.to_string())
+                    ));
+                }
+                Event::Context(ContextEvent::Added { source: ContextSource::Check, .. }) => {
+                    self.line("the model is told what the check said");
+                }
+                Event::Item(ItemEvent::Begun { what: Work::Check { .. }, .. }) => {
+                    self.waiting = Some(("checking".into(), Instant::now()));
                 }
                 // What waits is asked about.
                 Event::Egress(EgressEvent::Denied { target, why, rule, waits: false, .. }) => {

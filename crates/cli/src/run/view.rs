@@ -242,6 +242,13 @@ impl View {
             "calls": figures.calls,
             "refused": refused,
             "wrote": figures.wrote,
+            "check": figures.check.as_ref().map(|(command, status)| json!({
+                "command": command,
+                "status": status,
+                "exit": status.code(),
+                "passed": status.passed(),
+            })),
+            "tries": figures.tries.map(|tries| tries.number),
             "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
         out.push_str(&format!("{summary}\n"));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use codetether_agent::{Frame, Hosted, Subscription};
 use codetether_event::{
-    AskEvent, AskId, AskKind, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal,
+    AskEvent, AskId, AskKind, CheckStatus, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal,
     ProviderFailure, SampleEvent, SessionId, TurnEvent, TurnId,
 };
 use codetether_files::WriteOptions;
@@ -18,6 +18,7 @@ use crate::run::cure;
 use crate::run::figures::Figures;
 use crate::run::progress::{self, Progress};
 use crate::run::signals::Signals;
+use crate::run::tries::{Act, Tries};
 use crate::run::view::View;
 use crate::run::window::Probe;
 
@@ -47,6 +48,7 @@ pub(crate) struct Run<'a> {
     pub(crate) attended: bool,
     pub(crate) figures: Figures,
     pub(crate) window: Probe,
+    pub(crate) tries: Tries,
 }
 
 /// How watching a turn ended.
@@ -89,6 +91,7 @@ impl Run<'_> {
                         break Seen::Left;
                     }
                     progress.say("stopping; once more to leave at once");
+                    self.tries.stop();
                     self.post(Op::Interrupt);
                 }
                 printing = output.hand_over(&mut text), if !text.is_empty() => if !printing {
@@ -113,8 +116,19 @@ impl Run<'_> {
                     if view.is_broken() && is_retry(&frame) {
                         progress.say("the answer broke off; asking for it again");
                     }
-                    match self.step(&frame) {
-                        Step::Ended(outcome) => ended = Some(outcome),
+                    for act in self.tries.see(&frame, self.hosted.id()) {
+                        match act {
+                            Act::Say(text) => progress.say(&printer::plain(&text)),
+                            Act::Post(op) => self.post(op),
+                            Act::Begun(turn) => {
+                                self.turn = turn;
+                                self.figures.anew();
+                                self.figures.see(&frame, turn);
+                            }
+                            Act::Ended(outcome) => ended = Some(outcome),
+                        }
+                    }
+                    match step(&frame) {
                         Step::Asked(ask, kind) => {
                             progress.clear();
                             asks.open(ask, kind);
@@ -162,18 +176,6 @@ impl Run<'_> {
         let _ = self.hosted.post(Principal::Local, op);
     }
 
-    fn step(&self, frame: &Frame) -> Step {
-        let Frame::Record(record) = frame else { return Step::Else };
-        match &record.event {
-            Event::Turn(TurnEvent::Ended { outcome }) if record.turn == Some(self.turn) => {
-                Step::Ended(outcome.clone())
-            }
-            Event::Ask(AskEvent::Opened { ask, .. }) => Step::Asked(AskId(record.seq), ask.clone()),
-            Event::Ask(AskEvent::Withdrawn { ask }) => Step::Withdrawn(*ask),
-            _ => Step::Else,
-        }
-    }
-
     async fn finish(
         self,
         outcome: &Outcome,
@@ -217,6 +219,9 @@ impl Run<'_> {
         if let Some(ended) = figures.left_running() {
             progress.say(&ended);
         }
+        if let Some(checked) = figures.checked() {
+            progress.say(&checked);
+        }
         progress.end(&figures, started.elapsed(), true);
         if !args.quiet || exit == Exit::Refused {
             printer::err(&figures.refusals());
@@ -247,6 +252,16 @@ impl Asked<'_> {
                 .to_owned(),
             false => cure::of(failure, self.model, self.named, self.id),
         }
+    }
+}
+
+/// What of a frame is to be acted upon.
+fn step(frame: &Frame) -> Step {
+    let Frame::Record(record) = frame else { return Step::Else };
+    match &record.event {
+        Event::Ask(AskEvent::Opened { ask, .. }) => Step::Asked(AskId(record.seq), ask.clone()),
+        Event::Ask(AskEvent::Withdrawn { ask }) => Step::Withdrawn(*ask),
+        _ => Step::Else,
     }
 }
 
@@ -282,6 +297,20 @@ pub(crate) fn verdict(
             format!(
                 "see what the model wrote with `codetether session show {id}`; try a larger model or a simpler schema"
             ),
+        )),
+        Outcome::CheckFailed { status } => Err(Failure::with_help(
+            exit,
+            format!("the work is not done: its check {}", printer::plain(&status.to_string())),
+            match status {
+                CheckStatus::NotRun { .. } => {
+                    "`codetether permissions explain bash COMMAND` says which rule decides; `--check` names another check"
+                        .to_owned()
+                }
+                CheckStatus::TimedOut => "give it more time with `-c check.time=30m`, or a check that takes less".to_owned(),
+                _ => format!(
+                    "see what it said with `codetether session show {id}`; go on with `codetether run --resume {id} \"…\"`"
+                ),
+            },
         )),
         Outcome::Failed { error } => Err(Failure::new(exit, printer::plain(error))),
         Outcome::Blocked { reason } => Err(Failure::with_help(
@@ -335,13 +364,13 @@ pub(crate) fn exit_of(outcome: &Outcome, figures: &Figures) -> Exit {
         Outcome::LimitReached { .. } => Exit::Limit,
         Outcome::ProviderFailed { .. } => Exit::Provider,
         Outcome::Misfit { .. } => Exit::Misfit,
+        Outcome::CheckFailed { .. } => Exit::Check,
         Outcome::Failed { .. } => Exit::Failed,
         Outcome::Blocked { .. } => Exit::Refused,
     }
 }
 
 enum Step {
-    Ended(Outcome),
     Asked(AskId, AskKind),
     Withdrawn(AskId),
     Else,

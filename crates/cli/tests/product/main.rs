@@ -9,6 +9,7 @@ mod bench;
 mod broken;
 mod cassettes;
 mod chat;
+mod checks;
 mod children;
 mod compaction;
 mod confined;

@@ -78,6 +78,10 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
         "bash(sudo)",  # system [temp]/etc/codetether/config.toml:2
     ]
     # hooks: none
+    # check.command: none
+    # check.tries: none: the model goes on
+    check.first = false  # default
+    check.time = "10m"  # default
     retry.max_tries = 6  # default
     retry.base_ms = 500  # default
     retry.max_time = "5m"  # default
@@ -226,7 +230,7 @@ fn everything_that_is_wrong_is_shown_at_once() {
        ·      ╰── here
      2 │ base_url = "http://h"
        ╰────
-      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `retry` once you trust it
+      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
 
     Error: 
       × `mode` cannot be `yolo`

@@ -45,6 +45,8 @@ pub(super) fn stop(state: &State, turn: &Turn) -> Option<Next> {
                 "<hook point=\"Stop\">\n{reason}\n</hook>\nThe turn is not over before that is settled."
             ))
         }
+        // What the check says counts all the same.
+        Some(_) if let Some(next) = super::check::stop(state, turn) => Some(next),
         Some(reason) => {
             let text = format!(
                 "the turn ends, although a hook is against it for the {}th time: {reason}",

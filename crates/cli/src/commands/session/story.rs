@@ -177,6 +177,7 @@ pub(super) fn how(outcome: &Outcome) -> String {
         },
         Outcome::ProviderFailed { failure } => format!("the provider failed: {}", failure.message),
         Outcome::Misfit { problem } => format!("the answer does not fit its schema: {problem}"),
+        Outcome::CheckFailed { status } => format!("its check {status}"),
         Outcome::Failed { error } => error.clone(),
         Outcome::Blocked { reason } => format!("a hook held it back: {reason}"),
     }
