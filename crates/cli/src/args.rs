@@ -131,6 +131,9 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Check that everything is in place, and say what to do where it is not.
     Doctor(DoctorArgs),
+    /// Hold a local model in memory for those who ask it by this socket. Started by whoever asks first.
+    #[command(hide = true)]
+    LocalEngine(LocalEngineArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -455,4 +458,18 @@ mod tests {
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
     }
+}
+
+/// What the process of a local model is begun with.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LocalEngineArgs {
+    /// Where it listens.
+    #[arg(long)]
+    pub(crate) socket: std::path::PathBuf,
+    /// The model's file.
+    #[arg(long)]
+    pub(crate) model: std::path::PathBuf,
+    /// The folder of kept states.
+    #[arg(long)]
+    pub(crate) kept: std::path::PathBuf,
 }

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod defined;
 mod doctor;
 pub(crate) mod hooks;
+mod local_engine;
 mod man;
 pub(crate) mod models;
 pub(crate) mod permissions;
@@ -52,6 +53,7 @@ pub(crate) fn dispatch(args: Args) -> Result<Exit, Failure> {
         Command::Usage(args) => usage::run(&args),
         Command::Audit(command) => audit::run(command),
         Command::Doctor(args) => doctor::run(&args),
+        Command::LocalEngine(args) => local_engine::run(args),
         Command::Completions { shell } => completions::run(shell),
         Command::Version { json } => version::run(json),
         Command::Man { dir } => man::run(dir.as_deref()),

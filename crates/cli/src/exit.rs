@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line or the settings are wrong.
     Usage = 2,
+    /// An answer cannot be held to the schema.
+    Unheld = 3,
     /// A limit was reached.
     Limit = 4,
     /// The provider failed.
@@ -58,6 +60,7 @@ impl Diagnostic for Problem {
         let kind = match self.exit {
             Exit::Done | Exit::Failed => "failed",
             Exit::Usage => "usage",
+            Exit::Unheld => "unheld",
             Exit::Limit => "limit",
             Exit::Provider => "provider",
             Exit::Misfit => "misfit",

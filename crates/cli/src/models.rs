@@ -14,7 +14,7 @@ use codetether_provider::{Anthropic, Cassettes, Gemini, OpenAiChat, OpenAiRespon
 use codetether_secret::Secret;
 
 use crate::exit::{Exit, Failure};
-use crate::keys;
+use crate::{keys, place};
 
 /// The other address that the environment gives.
 fn other_base(vendor: &Vendor, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -50,6 +50,53 @@ pub(crate) struct Found {
     pub(crate) key: Option<Secret>,
     wire: Wire,
     row: Row,
+}
+
+/// The provider of models on this machine.
+const LOCAL: &str = "local";
+
+/// Whether this is the program's own provider, and not a row of the user's that is called so.
+fn is_local(rows: &BTreeMap<String, Row>, name: &str) -> bool {
+    name == LOCAL && !rows.contains_key(LOCAL)
+}
+
+/// What local models have on the disk: their files, and the states that are kept of them.
+struct DataFiles {
+    store: codetether_weights::Store,
+    states: std::path::PathBuf,
+}
+
+fn data_files() -> Result<DataFiles, Failure> {
+    let data = place::data_dir()?;
+    Ok(DataFiles { store: codetether_weights::Store::new(data.join("models")), states: data.join("states") })
+}
+
+/// Finds a model on this machine. Starts nothing yet.
+fn local(model: &ModelId) -> Result<Arc<dyn Provider>, Missing> {
+    let missing = |message: String, help: &str| Missing { message, help: help.to_owned() };
+    if !codetether_local::HAS_ENGINE {
+        let message = format!("`{model}` cannot be asked: this build has no engine for local models");
+        return Err(missing(message, codetether_local::NO_ENGINE));
+    }
+    let files =
+        data_files().map_err(|failure| missing(failure.message(), "set `HOME` to your home folder"))?;
+    let kept = files.store.find(model.model()).map_err(|error| Missing {
+        message: error.to_string(),
+        help: match error {
+            codetether_weights::Error::Missing(name) => {
+                format!("`codetether models pull {name}` fetches it, once")
+            }
+            _ => "`codetether models list --local` says which there are".to_owned(),
+        },
+    })?;
+    let place = codetether_local::Place {
+        // Also where the file was replaced meanwhile.
+        program: "/proc/self/exe".into(),
+        run: place::run_dir(),
+        kept: files.states,
+        model: kept.path,
+    };
+    Ok(Arc::new(codetether_local::Local::new(place)))
 }
 
 /// Checks, before anything is written, that the model's endpoint is known and its key there.
@@ -103,6 +150,9 @@ pub(crate) fn check_known(settings: &Settings, model: &ModelId) -> Result<(), Fa
 
 /// A provider to ask which models it offers.
 pub(crate) fn reach(settings: &Settings, name: &str) -> Result<Arc<dyn Provider>, String> {
+    if is_local(&settings.providers, name) {
+        return Err("models on this machine are listed by `codetether models list --local`".to_owned());
+    }
     let (keys, cassettes) = (keys::of(settings), Cassettes::default());
     let any = ModelId::new(format!("{name}/any"));
     let found = find(&settings.providers, &any, &keys::variable, &|wanted| key(keys, wanted, &cassettes));
@@ -220,8 +270,16 @@ pub(crate) fn finder(settings: &Settings, cassettes: Cassettes) -> Arc<FindProvi
     let made: Mutex<HashMap<String, Arc<dyn Provider>>> = Mutex::default();
     Arc::new(move |model| {
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(provider) = made.get(model.provider()) {
+        // Each local model has a process of its own.
+        let is_local = is_local(&rows, model.provider());
+        let name = if is_local { model.as_str() } else { model.provider() };
+        if let Some(provider) = made.get(name) {
             return Ok(provider.clone());
+        }
+        if is_local {
+            let provider = local(model).map_err(|missing| missing.message)?;
+            made.insert(name.to_owned(), provider.clone());
+            return Ok(provider);
         }
         let key = |wanted: &Wanted<'_>| key(keys, wanted, &cassettes);
         let found = find(&rows, model, &keys::variable, &key).map_err(|problem| problem.message)?;
@@ -328,6 +386,11 @@ fn find(
     key: &dyn Fn(&Wanted<'_>) -> Result<Option<Secret>, KeyError>,
 ) -> Result<Found, Missing> {
     let name = model.provider();
+    if is_local(rows, name) {
+        local(model)?;
+        let base_url = "this machine".to_owned();
+        return Ok(Found { base_url, key: None, wire: Wire::OpenAiChat, row: Row::default() });
+    }
     let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
     if let Some(vendor) = vendor {

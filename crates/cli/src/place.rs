@@ -62,6 +62,15 @@ pub(crate) fn replayed() -> Result<PathBuf, Failure> {
     data_dir().map(|dir| dir.join("replayed.sqlite"))
 }
 
+/// Where sockets of this user's own processes are.
+pub(crate) fn run_dir() -> PathBuf {
+    let absolute = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    match absolute {
+        Some(dir) => dir.join("codetether"),
+        None => env::temp_dir().join(format!("codetether-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
 /// The program's own folder under a base directory. A relative path in the variable counts as unset.
 fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

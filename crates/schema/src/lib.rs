@@ -5,6 +5,7 @@ mod arguments;
 mod dialect;
 mod loss;
 mod lower;
+pub mod mask;
 mod of;
 mod partial;
 mod raise;

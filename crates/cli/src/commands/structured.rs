@@ -1,4 +1,6 @@
-//! `codetether structured …`: what providers are given of a schema. Calls no model.
+//! `codetether structured …`: what providers are given of a schema, and what a mask lets through. Calls no model.
+
+mod held;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,18 @@ pub(crate) enum StructuredCommand {
     /// Prints `{schema, strict, losses}`. `strict` is false where to enforce the schema would force wrong answers. A
     /// loss is `{path, keyword, kind, why}`, where `path` is a JSON pointer into the schema that was given.
     Lower(LowerArgs),
+
+    /// Say whether a mask made from a schema would let exactly this text through, and whether it fits the schema.
+    ///
+    /// The exit code is 0 where both is so, 1 where not, and 3 where the schema cannot be held to, with the reason. Without
+    /// `--schema`, reads one object `{schema, text}` from standard input. Needs no model.
+    Check(held::CheckArgs),
+
+    /// Draw a value that fits a schema, with a mask over single bytes. No model is asked: what is drawn is valid and
+    /// says nothing.
+    ///
+    /// The exit code is 3 where the schema cannot be held to, or no value that fits was found.
+    Sample(held::SampleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -52,7 +66,11 @@ fn dialect(name: &str) -> Result<Dialect, String> {
 }
 
 pub(crate) fn run(command: StructuredCommand) -> Result<Exit, Failure> {
-    let StructuredCommand::Lower(args) = command;
+    let args = match command {
+        StructuredCommand::Lower(args) => args,
+        StructuredCommand::Check(args) => return held::check(&args),
+        StructuredCommand::Sample(args) => return held::sample(&args),
+    };
     match (&args.schema, args.dialect) {
         (Some(path), Some(dialect)) => one(path, dialect, args.tool),
         _ => lines(args.dialect, args.tool),
@@ -60,6 +78,15 @@ pub(crate) fn run(command: StructuredCommand) -> Result<Exit, Failure> {
 }
 
 fn one(path: &Path, dialect: Dialect, for_tool: bool) -> Result<Exit, Failure> {
+    let schema = schema(path)?;
+    let lowered = lowered(&schema, dialect, for_tool);
+    let text = serde_json::to_string_pretty(&lowered)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot print the lowered schema: {error}")))?;
+    printer::out(&format!("{text}\n"))?;
+    Ok(Exit::Done)
+}
+
+fn schema(path: &Path) -> Result<Value, Failure> {
     let shown =
         if path == Path::new("-") { "standard input".into() } else { format!("`{}`", path.display()) };
     let problem =
@@ -70,10 +97,7 @@ fn one(path: &Path, dialect: Dialect, for_tool: bool) -> Result<Exit, Failure> {
     }
     let schema: Value = serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string()))?;
     check(&schema).map_err(|error| problem(error.into()))?;
-    let lowered = lowered(&schema, dialect, for_tool);
-    let text = serde_json::to_string_pretty(&lowered).map_err(|error| problem(error.to_string()))?;
-    printer::out(&format!("{text}\n"))?;
-    Ok(Exit::Done)
+    Ok(schema)
 }
 
 /// The file, or as much of it as shows that it is too long.
