@@ -226,6 +226,11 @@ fn only_there(undo: &Undo) -> Vec<String> {
 /// HEAD and the objects that it borrows. Nothing where there is none, or one of a kind that this does not know.
 fn repository(root: &Path, tree: &Path) -> Option<(String, PathBuf)> {
     let from = root.join(".git");
+    // What a link leads to is not the repository's: a child must not come to read it for that.
+    let is_own = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    if !is_own(&from) || !is_own(&from.join("objects")) || from.join("info").is_symlink() {
+        return None;
+    }
     let objects = from.join("objects").canonicalize().ok()?;
     let name = objects.to_str().filter(|name| !name.contains('\n') && !name.starts_with(['"', '#']))?;
     let config = small(&from.join("config"), SMALL_MAX)?;
@@ -345,6 +350,26 @@ mod tests {
             let snapshot = self.parent.snapshot().unwrap();
             let made = Worktree::make(&self.memory, &dir, session, &self.root(), &snapshot).unwrap();
             (session, dir, made)
+        }
+    }
+
+    #[test]
+    fn what_links_in_a_repository_lead_to_is_not_lent_to_a_child() {
+        for linked in [".git", ".git/objects", ".git/info"] {
+            let mut bench = Bench::new();
+            let git = bench.root().join(".git");
+            for folder in ["objects", "info", "refs/heads"] {
+                std::fs::create_dir_all(git.join(folder)).unwrap();
+            }
+            std::fs::write(git.join("config"), "[core]\n").unwrap();
+            std::fs::write(git.join("HEAD"), format!("{}\n", "a".repeat(40))).unwrap();
+            let (_, _, whole) = bench.make(1);
+            assert!(whole.objects.is_some());
+            let secret = bench.dir.path().join("secret");
+            std::fs::rename(bench.root().join(linked), &secret).unwrap();
+            std::os::unix::fs::symlink(&secret, bench.root().join(linked)).unwrap();
+            let (_, _, made) = bench.make(2);
+            assert_eq!((&made.objects, &made.head), (&None, &None), "{linked}");
         }
     }
 
