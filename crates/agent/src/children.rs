@@ -254,8 +254,9 @@ impl Standing {
             None => None,
             Some(worktree) => self.leave(worktree, &mut end).await,
         };
-        let outcome = end.outcome.clone();
-        self.tell(ChildEvent::Ended { item, session, outcome, steps, usage, cost, said: None }).await?;
+        // Also here, so that it is not lost where the program ends before the call does.
+        let (outcome, said) = (end.outcome.clone(), last_word(end.text.clone()));
+        self.tell(ChildEvent::Ended { item, session, outcome, steps, usage, cost, said }).await?;
         Ok((end, brought))
     }
 
@@ -563,9 +564,11 @@ pub(crate) async fn aftermath(opening: &Opening, state: &State) -> Vec<Event> {
         .collect();
     let mut facts = Vec::with_capacity(open.len());
     for (item, session) in open {
+        // A fork has the records of another's children, which is for that one to close.
+        let of_this = parent_of(&opening.layout, session) == state.session;
         // Its own folder may be gone; nothing runs in it any more, so that another does as well. A child that cannot be
         // closed is read as it is, and closed by whoever takes it up.
-        for root in [None, Some(PathBuf::from(&state.root))] {
+        for root in [None, Some(PathBuf::from(&state.root))].into_iter().filter(|_| of_this) {
             let closing = Opening {
                 layout: opening.layout.clone(),
                 journals: opening.journals.clone(),
@@ -584,6 +587,21 @@ pub(crate) async fn aftermath(opening: &Opening, state: &State) -> Vec<Event> {
     facts
 }
 
+/// What a parent is told after a crash of what a child said last.
+fn last_word(mut said: String) -> Option<String> {
+    said.truncate(said.floor_char_boundary(LAST_WORD));
+    Some(said).filter(|said| !said.trim().is_empty())
+}
+
+/// The session that started this one, by its journal.
+fn parent_of(layout: &Layout, session: SessionId) -> Option<SessionId> {
+    let read = codetether_journal::read::<Event>(layout.journal(session)).ok()?;
+    read.records.iter().find_map(|record| match &record.event {
+        Event::Session(SessionEvent::Opened { parent, .. }) => Some((*parent)?.session),
+        _ => None,
+    })
+}
+
 /// How a child that nobody drives any more has ended, by its journal.
 fn ended(layout: &Layout, item: ItemId, session: SessionId) -> ChildEvent {
     let mut seen = Seen::default();
@@ -600,9 +618,7 @@ fn ended(layout: &Layout, item: ItemId, session: SessionId) -> ChildEvent {
         Err(error) => outcome = Outcome::Failed { error: format!("its journal cannot be read: {error}") },
     }
     let Seen { steps, usage, cost, is_unpriced, .. } = seen;
-    let mut said = seen.answer();
-    said.truncate(said.floor_char_boundary(LAST_WORD));
-    let said = Some(said).filter(|said| !said.trim().is_empty());
+    let said = last_word(seen.answer());
     ChildEvent::Ended { item, session, outcome, steps, usage, cost: (!is_unpriced).then_some(cost), said }
 }
 

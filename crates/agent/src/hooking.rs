@@ -71,7 +71,12 @@ impl Live {
         object(match point {
             HookPoint::SessionStart => {
                 let new = self.state.attempt.0 <= 1 && self.state.context.messages.is_empty();
-                json!({ "source": if new { "startup" } else { "resume" }, "model": turn.model })
+                let source = match (self.state.summed_up, new) {
+                    (true, _) => "compact",
+                    (false, true) => "startup",
+                    (false, false) => "resume",
+                };
+                json!({ "source": source, "model": turn.model })
             }
             HookPoint::UserPromptSubmit => {
                 let said = turn
@@ -90,7 +95,8 @@ impl Live {
                 })
             }
             HookPoint::PreCompact => {
-                let trigger = if turn.compacting { "manual" } else { "auto" };
+                let asked = turn.compacting || self.state.context.is_asked();
+                let trigger = if asked { "manual" } else { "auto" };
                 json!({ "trigger": trigger, "custom_instructions": "" })
             }
             _ => json!({}),

@@ -49,5 +49,5 @@ pub(crate) fn shown(
         ));
     }
     let message = Message::user(gate.redactor.redact(told.trim_end()).into_owned());
-    Some(Event::Context(ContextEvent::Shown { item, message, known }))
+    Some(Event::Context(ContextEvent::Shown { item, message, known, instructions: Vec::new() }))
 }

@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use codetether_event::{ContextEvent, Event, ItemId, Message};
 use codetether_files::{Root, RootError, above};
+
+use crate::gate::Gate;
 
 /// The names, the first that is there counts.
 const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
@@ -108,6 +111,39 @@ pub(crate) fn on_the_way<'a>(
         }
     }
     found
+}
+
+/// The fact that tells these files of entered folders again, as they are now: whole, at most so many bytes of all, and the
+/// names of those for which there is no room. None where nothing is left of them.
+pub(crate) fn anew(item: ItemId, files: &[String], room: u64, gate: &Gate) -> Option<Event> {
+    let (mut told, mut passed_over, mut left) = (String::new(), Vec::new(), room);
+    let mut instructions = Vec::new();
+    for file in files {
+        let Ok(Some(found)) = read(&gate.root, file, file) else { continue };
+        match left.checked_sub(found.text.len() as u64) {
+            Some(rest) => {
+                left = rest;
+                told.push_str(&found.shown());
+                instructions.push(file.clone());
+            }
+            None => passed_over.push(file.as_str()),
+        }
+    }
+    if told.is_empty() && passed_over.is_empty() {
+        return None;
+    }
+    let mut text = format!("Folders that you worked in have these instructions:{told}");
+    if told.is_empty() {
+        text.clear();
+    }
+    if !passed_over.is_empty() {
+        text.push_str(&format!(
+            "\nThere are instructions in {} too, for which there is no room here: read them before you go on there",
+            passed_over.join(", ")
+        ));
+    }
+    let message = Message::user(gate.redactor.redact(text.trim()).into_owned());
+    Some(Event::Context(ContextEvent::Shown { item, message, known: Vec::new(), instructions }))
 }
 
 /// The instructions of a folder of the root. `up` is written before the name.

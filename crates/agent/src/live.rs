@@ -197,8 +197,8 @@ impl Live {
         self.append(intents, cause, durable).await?;
         for effect in effects {
             match effect {
-                Effect::Prepare { item, model, format, way, files, room } => {
-                    self.prepare(item, model, (format, way), (files, room));
+                Effect::Prepare { item, model, format, way, files, instructions, room } => {
+                    self.prepare(item, model, (format, way), (files, instructions, room));
                 }
                 Effect::Authorize { item, calls } => self.authorise(item, &calls),
                 Effect::Sample { item, model, effort, max_output, temperature, .. } => {
@@ -248,7 +248,7 @@ impl Live {
         item: ItemId,
         model: ModelId,
         form: (ResponseFormat, Way),
-        (files, room): (Vec<String>, u64),
+        (files, instructions, room): (Vec<String>, Vec<String>, u64),
     ) {
         let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
         let offered = settings.and_then(|settings| settings.tools.clone());
@@ -260,6 +260,7 @@ impl Live {
         self.effects.spawn(async move {
             let facts = prepare::prepare(item, model, offered, form, supplement, first, &gate)
                 .map(|mut facts| {
+                    facts.extend(instructions::anew(item, &instructions, room, &gate));
                     let shown = circumstances
                         .and_then(|circumstances| in_work::shown(item, &files, room, &gate, &circumstances));
                     facts.extend(shown);

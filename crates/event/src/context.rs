@@ -78,7 +78,14 @@ pub enum ContextEvent {
         /// Who asked.
         by: Principal,
     },
-    /// Files in work that are shown anew, as they are now, after they gave way.
+    /// A summary that was asked for did not come: the conversation stays as it is, and the turn goes on with what the user
+    /// has said meanwhile.
+    #[serde(rename = "context.kept")]
+    Kept {
+        /// Why.
+        why: String,
+    },
+    /// Files in work, or instructions of entered folders, that are shown anew, as they are now, after they gave way.
     #[serde(rename = "context.shown")]
     Shown {
         /// The item that read them.
@@ -87,6 +94,9 @@ pub enum ContextEvent {
         message: Message,
         /// The files that it knows by it.
         known: Vec<KnownFile>,
+        /// The files of instructions of entered folders that it tells, relative to the root.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instructions: Vec<String>,
     },
     /// What the model has set itself to do, in place of what it had before.
     #[serde(rename = "context.todo")]

@@ -152,8 +152,9 @@ pub(crate) fn cut_short(call: &Call) -> Option<String> {
         None => " It had said nothing yet.".to_owned(),
     };
     Some(format!(
-        "interrupted: the program ended while this child (session {}) was at work; {how}, after {steps} steps.{kept}{said}",
-        child.session
+        "interrupted: the program ended while this child (session {}) was at work; {how}, after {steps} {}.{kept}{said}",
+        child.session,
+        if steps == 1 { "step" } else { "steps" }
     ))
 }
 

@@ -33,8 +33,8 @@ pub struct Context {
     kinds: Vec<Kind>,
     /// Where turns and steps began.
     marks: Vec<Mark>,
-    /// The files of instructions that were told when the work entered their folders, and the records that say so.
-    entered: Vec<(Seq, String)>,
+    /// The instructions that were told when the work entered their folders.
+    entered: Vec<Entered>,
     /// Files that calls wrote.
     wrote: BTreeSet<String>,
     /// What the provider counted last.
@@ -49,10 +49,23 @@ pub struct Context {
     todos: Vec<(Seq, Arc<[TodoItem]>)>,
     /// Files in work that gave way, to be shown anew, the latest first.
     pub(crate) to_show: Vec<String>,
-    /// Most bytes of them.
+    /// Files of instructions of entered folders that gave way, to be told anew.
+    pub(crate) to_tell: Vec<String>,
+    /// Most bytes of the files in work, and of the instructions.
     pub(crate) room: u64,
     /// What it was before it gave way.
     past: Past,
+}
+
+/// A file of instructions that was told when the work entered its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entered {
+    /// The record that says so.
+    seq: Seq,
+    /// The call whose result told it; none where it was told anew.
+    call: Option<ItemId>,
+    /// The file, relative to the root.
+    file: String,
 }
 
 /// How the context gives way to a summary.
@@ -103,11 +116,11 @@ struct Counted {
 impl Context {
     /// The files of instructions, relative to the root, that were told when the work entered their folders.
     pub fn entered(&self) -> impl Iterator<Item = &str> {
-        self.entered.iter().map(|(_, file)| file.as_str())
+        self.entered.iter().map(|entered| entered.file.as_str())
     }
 
-    pub(crate) fn enter(&mut self, seq: Seq, files: &[String]) {
-        self.entered.extend(files.iter().map(|file| (seq, file.clone())));
+    pub(crate) fn enter(&mut self, seq: Seq, call: Option<ItemId>, files: &[String]) {
+        self.entered.extend(files.iter().map(|file| Entered { seq, call, file: file.clone() }));
     }
 
     pub(crate) fn push(&mut self, message: Message, kind: Kind) {
@@ -187,10 +200,11 @@ impl Context {
         let Some(at) = self.marks.iter().position(|mark| mark.seq == to) else { return };
         let Some(mark) = self.marks.drain(at..).next() else { return };
         self.truncate(mark.messages);
-        self.entered.retain(|(seq, _)| *seq < to);
+        self.entered.retain(|entered| entered.seq < to);
         self.known.rewind(to);
         self.todos.retain(|(seq, _)| *seq < to);
         self.to_show.clear();
+        self.to_tell.clear();
         self.asked = false;
     }
 
@@ -198,6 +212,7 @@ impl Context {
     pub(crate) fn forget_files(&mut self) {
         self.known = Known::default();
         self.to_show.clear();
+        self.to_tell.clear();
         self.past.forget_files();
     }
 
@@ -210,6 +225,12 @@ impl Context {
     #[must_use]
     pub fn todo(&self) -> &[TodoItem] {
         self.todos.last().map_or(&[], |(_, items)| items)
+    }
+
+    /// Whether someone asked for a summary.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked
     }
 
     /// Whether a summary was asked for, by someone or by the rules.
@@ -294,12 +315,23 @@ impl Context {
         })
     }
 
+    /// These instructions give way, and are to be told anew.
+    fn leave(&mut self, gone: impl Fn(&Entered) -> bool) {
+        for Entered { file, .. } in self.entered.extract_if(.., |entered| gone(entered)) {
+            if !self.to_tell.contains(&file) {
+                self.to_tell.push(file);
+            }
+        }
+    }
+
     /// Folds the outputs of calls before the step that began there to a line each, which says how to see them again.
-    pub(crate) fn fold(&mut self, before: Seq, recalls: bool) {
+    pub(crate) fn fold(&mut self, before: Seq, recalls: bool, room: u64) {
         let Some(mark) = self.marks.iter().find(|mark| mark.seq == before).copied() else { return };
         self.asked = false;
-        // They were told with outputs that go: the next call that enters says them again.
-        self.entered.retain(|(seq, _)| *seq >= before);
+        // They were told with outputs that go.
+        let gone: Vec<ItemId> = self.outputs(mark.messages).map(|(_, item)| item).collect();
+        self.leave(|entered| entered.call.is_some_and(|call| gone.contains(&call)));
+        self.room = room;
         self.rescale(|context| {
             let messages = context.messages.iter_mut().zip(&context.kinds).take(mark.messages);
             for (message, kind) in messages {
@@ -406,7 +438,7 @@ impl Context {
                 context.marks.insert(0, Mark { messages: said, ..own });
             }
             context.known.forget_before(keep);
-            context.entered.retain(|(seq, _)| keep.is_some_and(|keep| *seq >= keep));
+            context.leave(|entered| keep.is_none_or(|keep| entered.seq < keep));
         });
     }
 

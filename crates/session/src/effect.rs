@@ -39,7 +39,9 @@ pub enum Effect {
         way: Way,
         /// Files in work that gave way, to be shown anew, the latest first.
         files: Vec<String>,
-        /// Most bytes of them.
+        /// Files of instructions of entered folders that gave way, to be told anew.
+        instructions: Vec<String>,
+        /// Most bytes of the files, and of the instructions.
         room: u64,
     },
     /// Ask the model for an answer: one attempt.

@@ -63,7 +63,7 @@ impl State {
                 }
                 self.root.clone_from(root);
                 self.audience = None;
-                self.greeted = false;
+                (self.greeted, self.summed_up) = (None, false);
                 self.files.adopted();
                 if let Some(turn) = &mut self.turn {
                     turn.preparing = None;
@@ -123,7 +123,13 @@ impl State {
             TurnEvent::Hooked { item, point, blocked, context } => {
                 let Some(turn) = &mut self.turn else { return };
                 if turn.hooks.end(*item, *point, blocked.as_ref(), context.as_ref()) {
-                    self.greeted |= *point == HookPoint::SessionStart;
+                    if *point == HookPoint::SessionStart {
+                        (self.greeted, self.summed_up) = (Some(seq), false);
+                    }
+                    // Whoever asked for the summary does without.
+                    if *point == HookPoint::PreCompact && blocked.is_some() {
+                        self.context.asked = false;
+                    }
                     if *point == HookPoint::UserPromptSubmit {
                         turn.judge(blocked.as_ref());
                     }
@@ -153,7 +159,7 @@ impl State {
                 self.context.give_up_summing();
                 turn.keep_back_unheard();
                 // What the model never heard is said again.
-                self.greeted &= turn.hooks.context.is_empty();
+                self.greeted.take_if(|_| !turn.hooks.context.is_empty());
                 self.context.take_in(&mut turn.pending, turn.id.0);
             }
         }
@@ -207,12 +213,16 @@ impl State {
     fn context_event(&mut self, event: &ContextEvent, seq: Seq) {
         self.files.context_event(event);
         match event {
-            ContextEvent::Rewound { to } => self.context.rewind(*to),
-            ContextEvent::Entered { files, .. } => self.context.enter(seq, files),
+            ContextEvent::Rewound { to } => {
+                self.context.rewind(*to);
+                self.greeted.take_if(|at| *at >= *to);
+            }
+            ContextEvent::Entered { item, files } => self.context.enter(seq, Some(*item), files),
             ContextEvent::Folded { before, .. } => {
                 let offered = self.turn.as_ref().and_then(|turn| turn.settings.tools.as_ref());
                 let recalls = offered.is_none_or(|tools| tools.iter().any(|tool| tool.as_str() == RECALL));
-                self.context.fold(*before, recalls);
+                let room = self.room();
+                self.context.fold(*before, recalls, room);
                 self.as_it_is_now(false);
             }
             ContextEvent::Compacted { keep, .. } => {
@@ -223,10 +233,19 @@ impl State {
                 self.context.compact(Compacting { at: seq, keep: *keep, goal, room }, stop.as_ref());
                 self.as_it_is_now(summed);
                 self.turn.iter_mut().for_each(|turn| turn.hooks.compacted());
+                // What the hooks of the start had to say went with the rest.
+                let went = |at: &mut Seq| keep.is_none_or(|keep| *at < keep);
+                self.summed_up |= self.greeted.take_if(went).is_some();
+            }
+            ContextEvent::Kept { .. } => {
+                self.context.give_up_summing();
+                self.context.asked = false;
+                self.turn.iter_mut().for_each(|turn| turn.answered = None);
             }
             ContextEvent::CompactionAsked { .. } => self.context.asked = true,
-            ContextEvent::Shown { message, known, .. } => {
+            ContextEvent::Shown { message, known, instructions, .. } => {
                 self.context.known.learn(seq, known);
+                self.context.enter(seq, None, instructions);
                 self.context.push(message.clone(), Kind::Other);
             }
             ContextEvent::Todo { items, .. } => self.context.set_todo(seq, items),
@@ -248,6 +267,7 @@ impl State {
                     answered: false,
                 });
                 self.context.to_show.clear();
+                self.context.to_tell.clear();
                 if let Some(turn) = &mut self.turn
                     && turn.preparing == Some(*item)
                 {

@@ -48,8 +48,11 @@ pub struct State {
     pub processes: Processes,
     /// How the last turn ended.
     pub last: Option<Outcome>,
-    /// Whether the hooks of the session's start have run since it was opened or taken up.
-    pub greeted: bool,
+    /// Where the hooks of the session's start have run: since it was opened or taken up, and as long as what they said is
+    /// there.
+    pub greeted: Option<Seq>,
+    /// Whether what they had said gave way to a summary.
+    pub summed_up: bool,
     /// Operations that were taken in already.
     pub(crate) seen: HashSet<OpId>,
     /// Whether a newer build wrote something that this one does not know.
@@ -76,7 +79,8 @@ impl Default for State {
             windows: BTreeMap::new(),
             processes: Processes::default(),
             last: None,
-            greeted: false,
+            greeted: None,
+            summed_up: false,
             seen: HashSet::new(),
             read_only: false,
         }

@@ -193,7 +193,7 @@ impl World {
         let at = usize::from(self.choose(8)) % self.open.len();
         let effect = self.open.remove(at);
         let events = match effect {
-            Effect::Prepare { item, model, format, way, files, .. } => match self.choose(6) {
+            Effect::Prepare { item, model, format, way, files, instructions, .. } => match self.choose(6) {
                 0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
                 _ => {
                     let epoch = ContextEvent::Epoch {
@@ -208,7 +208,7 @@ impl World {
                     };
                     let known = files.into_iter().map(|path| KnownFile { path, content: None }).collect();
                     let message = Message::user("shown");
-                    let shown = Event::Context(ContextEvent::Shown { item, message, known });
+                    let shown = Event::Context(ContextEvent::Shown { item, message, known, instructions });
                     [Event::Context(epoch), shown].into()
                 }
             },

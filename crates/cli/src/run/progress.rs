@@ -162,8 +162,12 @@ impl Progress {
                         count(*outputs, "older output")
                     ));
                 }
-                Event::Context(ContextEvent::Shown { known, .. }) => {
-                    let files: Vec<&str> = known.iter().map(|file| file.path.as_str()).collect();
+                Event::Context(ContextEvent::Kept { why }) => {
+                    self.say(&format!("no summary was made: {why}"));
+                }
+                Event::Context(ContextEvent::Shown { known, instructions, .. }) => {
+                    let files = known.iter().map(|file| &file.path).chain(instructions);
+                    let files: Vec<&str> = files.map(String::as_str).collect();
                     self.line(&format!("shown anew: {}", shortened(&files.join(", "))));
                 }
                 Event::Context(ContextEvent::Todo { item, items }) => {

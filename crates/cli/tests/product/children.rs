@@ -422,7 +422,14 @@ fn sleepers(bench: &Bench) -> usize {
 #[test]
 fn after_a_kill_the_parent_says_what_became_of_its_child() {
     let bench = by_word([
-        ("PARENT", vec![delegate(json!({"prompt": "CHILD", "writes": true})), Reply::text("resumed")]),
+        (
+            "PARENT",
+            vec![
+                delegate(json!({"prompt": "CHILD", "writes": true})),
+                Reply::text("forked"),
+                Reply::text("resumed"),
+            ],
+        ),
         (
             "CHILD",
             vec![
@@ -437,6 +444,11 @@ fn after_a_kill_the_parent_says_what_became_of_its_child() {
     child.kill().unwrap();
     child.wait().unwrap();
     let parent = sessions(&bench)[0].file_name().unwrap().to_string_lossy().into_owned();
+    // A fork has the records of the child, which is none of its own.
+    let fork = ok(bench.bare(&["session", "fork", &parent])).stdout.trim().to_owned();
+    let of_child = events(&bench, 1);
+    ok(bench.run_as_it_was(&["--resume", &fork]));
+    assert_eq!(events(&bench, 1), of_child, "a fork writes to it");
     let run = ok(bench.run_as_it_was(&["--resume", &parent]));
     assert_eq!(run.stdout, "resumed\n");
     let told = returned(&bench)[0].clone();
@@ -450,6 +462,25 @@ fn after_a_kill_the_parent_says_what_became_of_its_child() {
     let mut files = std::fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path().join("half.txt"));
     assert!(files.any(|path| path.exists()), "what it wrote is kept");
     assert!(!bench.path("half.txt").exists());
+}
+
+#[test]
+fn what_a_child_said_outlives_a_kill_before_its_parent_heard_it() {
+    let bench = by_word([
+        ("PARENT", vec![delegate(json!({ "prompt": "CHILD" })), Reply::text("I see")]),
+        ("CHILD", vec![Reply::text("the answer is 42")]),
+    ]);
+    // The child has ended, and its call has not.
+    bench.user_settings(
+        "sandbox.tier = \"none\"\n[[hooks.ChildStop]]\ncommand = \"test -e killed || { touch killed; kill -9 $PPID; }\"\n",
+    );
+    let run = bench.run(&["PARENT"]);
+    assert_eq!(run.code, -1, "{}", run.shown());
+    assert!(of_kind(&events(&bench, 0), "call.ended").is_empty(), "{}", run.shown());
+    let run = bench.run_as_it_was(&["--last"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "I see\n"), "{}", run.shown());
+    let told = returned(&bench);
+    assert!(told[0].contains("after 1 step. It said last:\nthe answer is 42"), "{told:?}");
 }
 
 #[test]

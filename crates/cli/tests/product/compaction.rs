@@ -36,7 +36,7 @@ fn notes() -> [Reply; 2] {
     let items = [item("read all files", "in_progress"), item("name the moon's colour", "pending")];
     [
         Reply::call("todo", json!({ "items": items })).no_usage(),
-        Reply::call("write", json!({ "path": "notes", "content": "first line\n" })).no_usage(),
+        Reply::call("write", json!({ "path": "deep/notes", "content": "first line\n" })).no_usage(),
     ]
 }
 
@@ -44,6 +44,8 @@ fn bench() -> Bench {
     let bench = Bench::new(notes().into_iter().chain(script()));
     bench.user_settings(&format!("[models.\"openai/scripted\"]\nwindow = {WINDOW}\n"));
     bench.file("AGENTS.md", "Never touch the moon.\n");
+    codetether_files::create_dir_all(bench.path("deep")).unwrap();
+    bench.file("deep/AGENTS.md", "Here the tides are kept.\n");
     for n in 0..READS {
         bench.file(
             &format!("f{n}"),
@@ -73,9 +75,13 @@ fn a_task_of_five_windows_ends_and_what_matters_survives() {
         if n > 0 {
             assert!(body.contains("name the moon's colour"), "request {n} lacks the list");
         }
+        if n > 1 {
+            // What a folder says that was entered once.
+            assert_eq!(body.matches("Here the tides are kept").count(), 1, "request {n}");
+        }
         // The list by itself, not the call that wrote it; the file as it is, not as it was written.
         told_anew += usize::from(body.contains("[ ] name the moon's colour"));
-        shown += usize::from(body.contains(r#"<file path=\"notes\">\nfirst line\n</file>"#));
+        shown += usize::from(body.contains(r#"<file path=\"deep/notes\">\nfirst line\n</file>"#));
     }
     assert!(told_anew > 10 && shown > 10, "{told_anew} {shown}");
     let last = String::from_utf8_lossy(&requests.last().unwrap().body).into_owned();

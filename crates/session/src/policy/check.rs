@@ -21,7 +21,10 @@ pub(super) fn begin(state: &State, turn: &Turn) -> Option<Next> {
 }
 
 /// What it said before the model is asked stands before what the user says.
-pub(super) fn told(_: &State, turn: &Turn) -> Option<Next> {
+pub(super) fn told(state: &State, turn: &Turn) -> Option<Next> {
+    if state.context.summing.is_some() {
+        return None;
+    }
     let checked = turn.checking.last.as_ref().filter(|_| turn.checking.untold)?;
     let word = if checked.status.passed() {
         "It passes already, before anything was done. If the job is to make it pass, there is nothing to do: say so and \
@@ -108,6 +111,19 @@ mod tests {
         t.start();
         t.epoch();
         t
+    }
+
+    #[test]
+    fn what_it_said_before_waits_for_a_summary() {
+        let mut t = with(Check { first: true, ..check() });
+        let item = t.start_only();
+        t.append(vec![checked(item, CheckPoint::First, CheckStatus::Exited { code: 1 })]);
+        let message = Message::user("sum up");
+        t.append(vec![Event::Context(ContextEvent::Added { message, source: ContextSource::Summary })]);
+        t.start();
+        t.epoch();
+        assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[..], [Effect::Sample { .. }])));
+        assert!(t.state().turn.as_ref().unwrap().checking.untold);
     }
 
     /// A step that writes a file.

@@ -59,11 +59,9 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     if let Some(hooks) = super::hooks::compact(state, turn) {
         return Some(hooks);
     }
-    if let (Some(reason), false) = (&turn.hooks.keeps, too_long) {
-        // Until a request no longer fits, this turn does without.
-        let outcome = Outcome::Blocked { reason: reason.clone() };
-        let ended = Event::Turn(TurnEvent::Ended { outcome });
-        return if turn.compacting { append(vec![ended]) } else { None };
+    // Until a request no longer fits, this turn does without.
+    if turn.hooks.keeps.is_some() && !too_long {
+        return None;
     }
     if too_long || !is_text {
         return fact(ContextEvent::Compacted { keep, messages: whole(messages), tokens });
@@ -82,7 +80,12 @@ pub(super) fn summed(state: &State, turn: &Turn) -> Option<Next> {
     // Nothing is lost where nothing had to be.
     if turn.compacting && state.context.summary(Some(stop)).is_none() {
         let error = "the model gave no summary, so the conversation stays as it is".to_owned();
-        return append(vec![Event::Turn(TurnEvent::Ended { outcome: Outcome::Failed { error } })]);
+        // What the user has said meanwhile is answered.
+        return if turn.pending.is_empty() {
+            append(vec![Event::Turn(TurnEvent::Ended { outcome: Outcome::Failed { error } })])
+        } else {
+            fact(ContextEvent::Kept { why: error })
+        };
     }
     give_way(state, turn)
 }
@@ -93,7 +96,11 @@ pub(super) fn done(state: &State, turn: &Turn) -> Option<Next> {
     if works || !turn.compacting {
         return None;
     }
-    append(vec![Event::Turn(TurnEvent::Ended { outcome: Outcome::Completed })])
+    let outcome = match &turn.hooks.keeps {
+        Some(reason) => Outcome::Blocked { reason: reason.clone() },
+        None => Outcome::Completed,
+    };
+    append(vec![Event::Turn(TurnEvent::Ended { outcome })])
 }
 
 impl State {
@@ -259,6 +266,43 @@ mod tests {
         }
         assert!(summed >= 2, "{summed}");
         assert!(t.state().context.tokens() < 4_000);
+    }
+
+    #[test]
+    fn instructions_of_entered_folders_are_told_anew_when_they_give_way() {
+        let mut t = turn(4_000);
+        let mut told = 0;
+        for n in 0..20 {
+            t.calls(&[("read", &format!("{{\"path\":\"a/file{n}\"}}"))]).allow(0, false).run(0);
+            let item = t.item(0);
+            t.end_call(0, &format!("file{n} begins\n{}", "x".repeat(2_500)));
+            let files = match t.state().context.entered().next() {
+                None => vec!["a/AGENTS.md".to_owned()],
+                Some(_) => Vec::new(),
+            };
+            assert_eq!(files.is_empty(), n > 0, "it is known from the first step on");
+            t.append(vec![Event::Context(ContextEvent::Entered { item, files })]);
+            t.settle();
+            if t.state().context.summing.is_some() {
+                t.sample();
+                t.answer_text("so far", StopReason::EndTurn);
+            }
+            t.settle();
+            if let Next::Start(effects) = t.decide()
+                && let [Effect::Prepare { item, instructions, room, .. }] = &effects[..]
+            {
+                let (item, instructions) = (*item, instructions.clone());
+                assert!(*room > 0);
+                t.start();
+                t.epoch();
+                told += instructions.len();
+                let message = Message::user("told anew");
+                let shown = ContextEvent::Shown { item, message, known: Vec::new(), instructions };
+                t.append(vec![Event::Context(shown)]);
+            }
+        }
+        assert!(told >= 2, "{told}");
+        assert!(texts(&t).iter().any(|text| text == "told anew"));
     }
 
     #[test]
@@ -478,6 +522,23 @@ mod tests {
             assert!(!matches!(t.state().last, Some(Outcome::Completed)), "{:?}", t.state().last);
             assert_eq!(texts(&t), before, "{outcome}");
         }
+    }
+
+    #[test]
+    fn what_is_said_meanwhile_is_answered_although_no_summary_came() {
+        let mut t = worked();
+        let before = texts(&t);
+        compact(&mut t, 1).unwrap();
+        assert!(asks_for_a_sample(&mut t));
+        t.steer("and this");
+        t.calls_unjudged(&[("bash", "{}")]);
+        assert!(asks_for_a_sample(&mut t));
+        assert!(t.state().context.summing.is_none());
+        assert_eq!(texts(&t), before);
+        t.sample();
+        assert_eq!(texts(&t).last().unwrap(), "and this");
+        t.answer_text("answered", StopReason::EndTurn).settle();
+        assert_eq!(t.state().last, Some(Outcome::Completed));
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub(super) fn begin(state: &State, turn: &Turn) -> Option<Next> {
         let outcome = Outcome::Blocked { reason: reason.clone() };
         return append(vec![Event::Turn(TurnEvent::Ended { outcome })]);
     }
-    if !state.greeted && in_force(turn, HookPoint::SessionStart) {
+    // Where nobody is answered, nothing begins.
+    let answers = !turn.compacting || turn.steps > 0 || !turn.pending.is_empty();
+    if state.greeted.is_none() && answers && in_force(turn, HookPoint::SessionStart) {
         return start(state, HookPoint::SessionStart);
     }
     let unjudged = turn.pending.len() > turn.hooks.passed();
@@ -26,9 +28,10 @@ pub(super) fn begin(state: &State, turn: &Turn) -> Option<Next> {
 }
 
 /// What they want the model to know stands before what it is asked.
-pub(super) fn told(_: &State, turn: &Turn) -> Option<Next> {
+pub(super) fn told(state: &State, turn: &Turn) -> Option<Next> {
     let context = &turn.hooks.context;
-    if context.is_empty() { None } else { tell(context.join("\n")) }
+    // What asks for a summary is the last word until it is answered.
+    if context.is_empty() || state.context.summing.is_some() { None } else { tell(context.join("\n")) }
 }
 
 /// The model is done. Where a hook is against it, its reason goes to the model, and the turn goes on; not for ever.
@@ -295,6 +298,107 @@ mod tests {
                 t.epoch();
             }
         }
+    }
+
+    /// A turn in a window of so many tokens that is near its end, at the edge of a prompt.
+    fn near(points: &[HookPoint]) -> Transcript {
+        let mut t = with(points);
+        t.settings_mut().hooks.clear();
+        t.prompt("find the bug");
+        t.start();
+        t.epoch();
+        t.sample();
+        t.answer_text(&"it is long ".repeat(1_000), StopReason::EndTurn).settle();
+        t.prompt("short");
+        t.sample();
+        t.answer_text("done", StopReason::EndTurn).settle();
+        t.settings_mut().hooks = points.to_vec();
+        t.settings_mut().compaction = Some(Compaction { window: 4_000, share: 80 });
+        t
+    }
+
+    #[test]
+    fn what_hooks_want_the_model_to_know_stands_behind_the_summary() {
+        let points = [HookPoint::SessionStart, HookPoint::UserPromptSubmit];
+        let mut t = near(&points);
+        t.prompt("more");
+        hook(&mut t, points[0], None, Some("first"));
+        hook(&mut t, points[1], None, Some("mind the gap"));
+        t.settle();
+        assert!(t.state().context.summing.is_some());
+        assert!(!texts(&t).iter().any(|text| text.contains("mind the gap")));
+        t.sample();
+        t.answer_text("so far", StopReason::EndTurn).settle();
+        t.start();
+        t.epoch();
+        t.sample();
+        let told = texts(&t);
+        assert!(told.iter().any(|text| text.contains("so far\n</summary>")), "{told:?}");
+        assert_eq!(told[told.len() - 2..], ["first\nmind the gap", "more"]);
+        t.answer_text("done", StopReason::EndTurn).settle();
+        t.prompt("and this");
+        assert!(!t.state().summed_up, "what the start said is there");
+        hook(&mut t, points[1], None, None);
+    }
+
+    #[test]
+    fn what_the_start_had_to_say_is_said_again_when_it_is_gone() {
+        let point = HookPoint::SessionStart;
+        let mut t = with(&[point]);
+        t.prompt("go");
+        hook(&mut t, point, None, Some("first"));
+        t.start();
+        t.epoch();
+        t.sample();
+        t.answer_text("done", StopReason::EndTurn).settle();
+        let start = t.state().context.turns()[0];
+        t.append(vec![Event::Context(ContextEvent::Rewound { to: start })]);
+        t.prompt("go again");
+        hook(&mut t, point, None, Some("first"));
+        t.start();
+        t.epoch();
+        t.sample();
+        assert_eq!(texts(&t), ["first", "go again"]);
+        let gone = ContextEvent::Compacted { keep: None, messages: 1, tokens: 1 };
+        t.answer_text("done", StopReason::EndTurn).settle();
+        t.append(vec![Event::Context(gone)]);
+        assert!(t.state().summed_up);
+        t.prompt("once more");
+        hook(&mut t, point, None, Some("first"));
+        assert!(!t.state().summed_up);
+    }
+
+    #[test]
+    fn a_summary_that_is_asked_for_and_refused_leaves_folding_on() {
+        let mut t = near(&[HookPoint::PreCompact]);
+        t.settings_mut().compaction = Some(Compaction { window: u32::MAX, share: 80 });
+        t.prompt("more");
+        t.calls(&[("read", "{}")]).allow(0, false).run(0);
+        let by = codetether_event::Principal::Local;
+        t.append(vec![Event::Context(ContextEvent::CompactionAsked { by })]);
+        t.end_call(0, "r");
+        t.settle();
+        hook(&mut t, HookPoint::PreCompact, Some("it is all needed"), None);
+        assert!(!t.state().context.is_asked());
+        assert!(matches!(t.decide(), Next::Start(effects) if matches!(effects[..], [Effect::Sample { .. }])));
+    }
+
+    #[test]
+    fn what_is_said_while_a_summary_is_refused_is_answered() {
+        let mut t = near(&[HookPoint::PreCompact]);
+        let settings = Box::new(t.settings_mut().clone());
+        let by = codetether_event::Principal::Local;
+        t.append(vec![Event::Turn(TurnEvent::Compacting { by, settings })]);
+        let effects = t.start();
+        let [Effect::Hook { item, point }] = effects[..] else { panic!("{effects:?}") };
+        t.steer("and this");
+        let blocked = Some("it is all needed".to_owned());
+        t.append(vec![Event::Turn(TurnEvent::Hooked { item, point, blocked, context: None })]);
+        t.settle();
+        t.sample();
+        assert_eq!(texts(&t).last().unwrap(), "and this");
+        t.answer_text("answered", StopReason::EndTurn).settle();
+        assert_eq!(t.state().last, Some(Outcome::Completed));
     }
 
     #[test]

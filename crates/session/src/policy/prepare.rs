@@ -20,6 +20,7 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         format: settings.format.clone(),
         way,
         files: state.context.to_show.clone(),
+        instructions: state.context.to_tell.clone(),
         room: state.context.room,
     }]))
 }

@@ -69,6 +69,7 @@ fn told(record: &Record, is_step: bool) -> Option<String> {
             format!("{messages} older messages gave way to what the model said last")
         }
         Event::Context(ContextEvent::Todo { items, .. }) => format!("to do:\n{}", todo_lines(items)),
+        Event::Context(ContextEvent::Kept { why }) => format!("no summary was made: {why}"),
         Event::Context(ContextEvent::Shown { message, .. }) => {
             format!("context:\n{}", shortened(&message.text()))
         }
