@@ -299,6 +299,7 @@ impl Standing {
         settings.format = spec.format.clone();
         if let Some(model) = &agent.model {
             settings.model = model.clone();
+            settings.tiers = None;
         }
         if let Some(offered) = &agent.tools {
             let all = settings.tools.take().unwrap_or_else(|| self.family.parts.tool_names());

@@ -28,6 +28,7 @@ mod processes;
 mod purse;
 mod readings;
 mod redacted;
+mod routing;
 mod sampling;
 mod shown;
 mod workspace;

@@ -39,6 +39,7 @@ use crate::prepare;
 use crate::processes::Processes;
 use crate::purse::{MoneyLimit, Purse, Request};
 use crate::redacted;
+use crate::routing;
 use crate::sampling::{Asking, Held, Sampling};
 use crate::workspace::{PutBack, Taken, Workspace};
 
@@ -692,14 +693,20 @@ impl Live {
 
     async fn accept(&mut self, (submission, reply): Submitted) -> Result<(), RunError> {
         match self.state.accept(&submission) {
-            Ok(facts) => {
+            Ok(mut facts) => {
                 let kept = self.kept(&submission);
+                let first = self.state.next;
+                let routed = routing::routed(&self.state, &submission.op).filter(|_| !facts.is_empty());
+                facts.extend(routed.map(|routed| Event::Turn(TurnEvent::Routed(Box::new(routed)))));
+                let begins = facts.len() > 1;
                 self.append(facts, Cause::Op(submission.id), Durable::Written).await?;
                 if let Some((file, rules)) = kept {
                     self.keep(file, rules, submission.id).await?;
                 }
+                // A turn is known by the record that began it.
+                let at = if begins { first } else { Seq(self.state.next.0.saturating_sub(1)) };
                 // Whoever asked may have gone.
-                let _ = reply.send(Ok(Seq(self.state.next.0.saturating_sub(1))));
+                let _ = reply.send(Ok(at));
             }
             Err(refused) => {
                 let _ = reply.send(Err(refused));

@@ -177,6 +177,7 @@ fn settings(mode: Mode) -> TurnSettings {
         hooks: Vec::new(),
         check: None,
         single: false,
+        tiers: None,
     }
 }
 

@@ -99,6 +99,7 @@ pub(crate) fn chosen(
     let model = command.and_then(|command| command.model.as_ref()).filter(|_| !settings.is_by_flag("model"));
     if let Some(model) = model {
         settings.model = Some(model.id());
+        settings.is_model_named = true;
     }
     Ok(agent)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use codetether_agent::FindProvider;
-use codetether_config::{Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
+use codetether_config::{Privacy, Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
 use codetether_keys::{KeyError, KeyFile, Keys, Place, Wanted};
 use codetether_provider::vendors::{self, VENDORS, Vendor};
@@ -104,6 +104,7 @@ pub(crate) fn check(settings: &Settings, model: &ModelId, cassettes: &Cassettes)
     let keys = keys::of(settings);
     let found = find(&settings.providers, model, &keys::variable, &|wanted| key(keys, wanted, cassettes))
         .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))?;
+    check_private(settings, model, &found)?;
     check_offered(settings, model)?;
     Ok(found)
 }
@@ -143,9 +144,30 @@ pub(crate) fn did_you_mean(near: &[ModelId]) -> String {
 /// Checks that the endpoint of a model that may be asked later is known. Its key is looked for only then.
 pub(crate) fn check_known(settings: &Settings, model: &ModelId) -> Result<(), Failure> {
     let unasked = |_: &Wanted<'_>| Ok(Some(Secret::from("none".to_owned())));
-    find(&settings.providers, model, &keys::variable, &unasked)
+    let found = find(&settings.providers, model, &keys::variable, &unasked)
         .map_err(|problem| Failure::with_help(Exit::Usage, problem.message, problem.help))?;
+    check_private(settings, model, &found)?;
     check_offered(settings, model)
+}
+
+/// With `privacy = "local"` nothing is asked but models on this machine.
+fn check_private(settings: &Settings, model: &ModelId, found: &Found) -> Result<(), Failure> {
+    let here =
+        is_local(&settings.providers, model.provider()) || codetether_net::is_loopback(&found.base_url);
+    if here || settings.privacy == Privacy::Any {
+        return Ok(());
+    }
+    Err(Failure::with_help(
+        Exit::Usage,
+        format!("`{model}` is no model of this machine, and `privacy` is `local`"),
+        "choose one with `-m`: of this program's own (`local/…`, see `codetether models list --local`) or of a server on \
+         this machine; or set `privacy = \"any\"`",
+    ))
+}
+
+/// Whether this is a model inside this program.
+pub(crate) fn is_embedded(settings: &Settings, model: &ModelId) -> bool {
+    is_local(&settings.providers, model.provider())
 }
 
 /// A provider to ask which models it offers.
@@ -200,8 +222,9 @@ pub(crate) struct Chosen {
 /// The model of the settings; where they name none, the first vendor's of the table whose key is in the environment or
 /// in `keys.toml`. Sources that may be slow or raise a question (Vault, the keyring, commands) are not asked.
 pub(crate) fn chosen(settings: &Settings) -> Result<Chosen, Failure> {
-    if let Some(model) = &settings.model {
-        return Ok(Chosen { model: model.clone(), note: None });
+    let main = settings.tiers.main.as_ref().filter(|_| settings.routes()).map(codetether_config::Model::id);
+    if let Some(model) = main.or_else(|| settings.model.clone()) {
+        return Ok(Chosen { model, note: None });
     }
     let kept = keys::of(settings).file().map(KeyFile::names).transpose()?.unwrap_or_default();
     usual(&settings.providers, &keys::variable, &kept)

@@ -11,6 +11,7 @@ pub(crate) mod figures;
 mod form;
 pub(crate) mod input;
 pub(crate) mod progress;
+pub(crate) mod routing;
 mod signals;
 mod summing;
 mod todo;

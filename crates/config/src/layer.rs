@@ -7,7 +7,7 @@ use codetether_event::{Effort, Mode, Retry, Temperature};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{Table, Value, keys, table_field};
+use crate::keys::{Table, Taken, Value, keys, table_field};
 use crate::{Dollars, Hooks, Model, Models, Names, Seconds, Size};
 
 /// What may happen without asking, where nothing is set and commands are confined in namespaces.
@@ -62,6 +62,13 @@ keys! {
         /// broken after all tries, or its account is spent. Each is told when it takes over.
         #[key(default = None, unset = "none", project = SetWhenTrusted)]
         pub fallback: Option<Models>,
+        /// Models by size. Where one is set besides the usual one, each prompt goes to the one that should be enough for it,
+        /// unless a flag, a variable or an agent names a model. [routing.md](routing.md) says how.
+        #[key(default = Table::defaults(), project = SetWhenTrusted)]
+        pub tiers: TiersLayer,
+        /// Where models may be asked: `any`, or `local` for none but those on this machine.
+        #[key(default = Some(Privacy::Any), variable = "CODETETHER_PRIVACY", project = Narrow)]
+        pub privacy: Option<Privacy>,
         /// What may be spent.
         #[key(default = Table::defaults(), project = Nothing)]
         pub limits: Limits,
@@ -245,6 +252,22 @@ keys! {
 table_field!(ContextLayer);
 
 keys! {
+    /// Models by size, as `provider/model`.
+    pub struct TiersLayer {
+        /// The one for jobs that a small model does as well.
+        #[key(default = None, unset = "none")]
+        pub small: Option<Model>,
+        /// The usual one.
+        #[key(default = None, unset = "`model`")]
+        pub main: Option<Model>,
+        /// The one that goes on where the usual one is not enough.
+        #[key(default = None, unset = "none")]
+        pub heavy: Option<Model>,
+    }
+}
+table_field!(TiersLayer);
+
+keys! {
     /// What the tool `web_fetch` may reach, besides public hosts, which it asks about.
     pub struct WebLayer {
         /// Hosts on this machine and in private networks that it may reach, where permission is given for them: `HOST:PORT`,
@@ -382,6 +405,25 @@ keys! {
         /// Permission rules that deny.
         #[key(default = Vec::new(), unset = "none")]
         pub deny: Vec<String>,
+    }
+}
+
+/// Where models may be asked, the narrowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Privacy {
+    /// On this machine alone.
+    Local,
+    /// Anywhere.
+    #[default]
+    Any,
+}
+
+impl Value for Privacy {
+    const WANTED: &'static str = "text";
+
+    fn narrower(ours: Self, theirs: Self) -> (Self, Taken) {
+        if theirs < ours { (theirs, Taken::Yes) } else { (ours, Taken::NoNeed) }
     }
 }
 

@@ -26,8 +26,8 @@ pub use edit::{EditError, SettingsFile, parse_key};
 pub use hooks::{Hook, Hooks, SourcedHook};
 pub use keys::{Key, ProjectMay, Shape};
 pub use layer::{
-    Bypass, CheckLayer, ContextLayer, Folder, Layer, Limits, ModelSettings, Provider, RetryLayer,
-    SandboxLayer, SandboxTier, ToolCalls, UndoLayer, Vault, WebLayer, Wire,
+    Bypass, CheckLayer, ContextLayer, Folder, Layer, Limits, ModelSettings, Privacy, Provider, RetryLayer,
+    SandboxLayer, SandboxTier, TiersLayer, ToolCalls, UndoLayer, Vault, WebLayer, Wire,
 };
 pub use load::{PROJECT_DIR, PROJECT_FILE, ProjectSettings, Sources, check_file, load, variables};
 pub use problem::{ConfigError, Problem};

@@ -252,9 +252,9 @@ fn a_project_cannot_say_who_is_asked_or_what_holds_elsewhere() {
     let project = "[providers.x]\nbase_url = \"http://h\"\n[folders.\"/a\"]\nallow = [\"bash\"]\n";
     insta::assert_snapshot!(Place::new().project(project, true).problems(), @"
     a project's own file cannot set `providers`
-      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
+      /p/.codetether/config.toml:1 `providers` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `privacy`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `tiers`, `allow`, `hooks`, `check`, `retry` once you trust it
     a project's own file cannot set `folders`
-      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
+      /p/.codetether/config.toml:3 `folders` help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `privacy`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `tiers`, `allow`, `hooks`, `check`, `retry` once you trust it
     ");
 }
 
@@ -436,6 +436,10 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("temperature", "0.5"),
         ("max_steps", "5"),
         ("fallback", "[\"a/b\"]"),
+        ("tiers.small", "\"a/b\""),
+        ("tiers.main", "\"a/b\""),
+        ("tiers.heavy", "\"a/b\""),
+        ("privacy", "\"local\""),
         ("limits.max_cost", "0.5"),
         ("limits.allow_unknown_price", "true"),
         ("sandbox.tier", "\"namespaces\""),
@@ -528,6 +532,8 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             max_steps,
             max_time_ms,
             fallback,
+            tiers,
+            privacy,
             limits,
             sandbox,
             undo,
@@ -548,7 +554,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
             mode,
             (effort, temperature),
             max_output,
-            (max_steps, fallback, limits, sandbox, (undo, context, web)),
+            (max_steps, (fallback, tiers, privacy), limits, sandbox, (undo, context, web)),
             (max_time_ms, tools, retry, providers, (models, vault, hooks, check), rules),
         )
     };

@@ -14,8 +14,8 @@ use crate::keys::{Key, Shape, Table};
 use crate::layer::{MAX_STEPS, MODE, MODE_ELSEWHERE};
 use crate::read::{KeyPath, LayerName, Origin};
 use crate::{
-    CheckLayer, ContextLayer, Layer, Limits, ModelSettings, Provider, SandboxLayer, SourcedHook, UndoLayer,
-    WebLayer,
+    CheckLayer, ContextLayer, Layer, Limits, ModelSettings, Privacy, Provider, SandboxLayer, SourcedHook,
+    TiersLayer, UndoLayer, WebLayer,
 };
 
 /// The settings in force.
@@ -41,6 +41,12 @@ pub struct Settings {
     pub max_time_ms: Option<u64>,
     /// Models that go on where one before failed for good, in order.
     pub fallback: Vec<ModelId>,
+    /// The models by size.
+    pub tiers: TiersLayer,
+    /// Where models may be asked.
+    pub privacy: Privacy,
+    /// Whether an agent or a command named the model.
+    pub is_model_named: bool,
     /// What may be spent.
     pub limits: Limits,
     /// What commands are confined in.
@@ -162,6 +168,9 @@ impl Settings {
             max_steps: layer.max_steps.unwrap_or(MAX_STEPS),
             max_time_ms: layer.max_time.map(crate::Seconds::millis),
             fallback: layer.fallback.iter().flat_map(|models| &models.0).map(crate::Model::id).collect(),
+            tiers: layer.tiers.clone(),
+            privacy: layer.privacy.unwrap_or_default(),
+            is_model_named: false,
             limits: layer.limits.clone(),
             sandbox: layer.sandbox.clone(),
             undo: layer.undo.clone(),
@@ -219,6 +228,7 @@ impl Settings {
         self.ceiling = agent.mode;
         if let Some(model) = agent.model.as_ref().filter(|_| !self.is_by_flag("model")) {
             self.model = Some(model.id());
+            self.is_model_named = true;
         }
         self.max_steps = agent.steps.map_or(self.max_steps, |steps| steps.min(self.max_steps));
         let time = agent.time.map(crate::Seconds::millis);
@@ -231,6 +241,16 @@ impl Settings {
                 Some(ours) => tools.into_iter().filter(|tool| ours.contains(tool)).collect(),
             });
         }
+    }
+
+    /// Whether the model of a turn is left to its prompt: there are several by size, and nobody named one for this run.
+    #[must_use]
+    pub fn routes(&self) -> bool {
+        let origin = self.origins.get(&["model".to_owned()][..]);
+        let named =
+            origin.is_some_and(|origin| matches!(origin.layer, LayerName::Flag | LayerName::Environment));
+        let several = self.tiers.small.is_some() || self.tiers.heavy.is_some();
+        several && !named && !self.is_model_named
     }
 
     /// Whether a key is set on the command line.
@@ -251,7 +271,10 @@ impl Settings {
     #[must_use]
     pub fn turn(&self, model: ModelId, confinement: Confinement) -> TurnSettings {
         let first = self.manner(&model);
-        let others = self.fallback.iter().map(|model| (model.clone(), self.manner(model)));
+        let tiers = [&self.tiers.small, &self.tiers.main, &self.tiers.heavy].into_iter().flatten();
+        let tiers = tiers.filter(|_| self.routes()).map(crate::Model::id);
+        let others = self.fallback.iter().cloned().chain(tiers);
+        let others = others.map(|model| (model.clone(), self.manner(&model)));
         TurnSettings {
             mode: self.mode(confinement),
             effort: first.effort,
@@ -278,6 +301,7 @@ impl Settings {
             hooks: self.hook_points(),
             check: None,
             single: false,
+            tiers: None,
             replayed: false,
         }
     }

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::{
     Answer, AskId, Attempt, Audience, BlobId, CheckPoint, CheckStatus, ChildEvent, ContextEvent, EgressEvent,
-    FilesEvent, HookPoint, Input, ItemId, KnownFile, Message, ModelId, Money, Parent, Principal,
-    ProcessEvent, ProviderFailure, Question, RawJson, Rung, Seq, SessionId, Sight, SnapshotId, Structured,
-    ToolName, ToolResult, TurnSettings, Usage,
+    Evidence, FilesEvent, HookPoint, Input, ItemId, KnownFile, Message, ModelId, Money, Parent, Principal,
+    ProcessEvent, ProviderFailure, Question, RawJson, Routed, Rung, Seq, SessionId, Sight, SnapshotId,
+    Structured, Tier, ToolName, ToolResult, TurnSettings, Usage,
 };
 
 /// A fact.
@@ -220,6 +220,19 @@ pub enum TurnEvent {
         model: ModelId,
         /// How the one before failed.
         failure: ProviderFailure,
+    },
+    /// It was decided which of the tiers' models is asked.
+    #[serde(rename = "turn.routed")]
+    Routed(Box<Routed>),
+    /// The model was not enough, and the turn goes on with a larger one.
+    #[serde(rename = "turn.escalated")]
+    Escalated {
+        /// The tier of that.
+        tier: Tier,
+        /// The model of that.
+        model: ModelId,
+        /// What shows that the one before was not.
+        why: Evidence,
     },
     /// The hooks of a point have run.
     #[serde(rename = "turn.hooked")]

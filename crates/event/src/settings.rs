@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlobId, Check, HookPoint, ModelId, Money, ResponseFormat, ToolName};
+use crate::{BlobId, Check, HookPoint, ModelId, Money, ResponseFormat, Tiers, ToolName};
 
 /// What may happen without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -149,7 +149,10 @@ pub struct TurnSettings {
     /// Models that go on where one before fails for good, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<ModelId>,
-    /// How those of them are asked that are not asked as the first model is.
+    /// The models that the prompt is routed to one of; it is asked of `model` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<Box<Tiers>>,
+    /// How those of all of them are asked that are not asked as the first model is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub manners: BTreeMap<ModelId, Manner>,
     /// The tools offered; every one there is when absent.

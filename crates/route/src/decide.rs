@@ -1,32 +1,11 @@
-//! The decision, in this order: what the user chose, the kind of job, what the small model cannot hold, and the head.
+//! The decision, in this order: what the small model cannot hold, the kind of job, what the larger one has read already,
+//! and the head. Whoever chose a model for a job does not ask here.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+pub use codetether_event::Tier;
 
 use crate::{Class, Features, Head, Job, Kind};
-
-/// A size of model. What each is, the user's settings say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    /// Cheap or local, and quick.
-    Small,
-    /// The usual one.
-    Main,
-    /// For what the usual one does not do.
-    Heavy,
-}
-
-impl Tier {
-    /// Its name in settings and records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Main => "main",
-            Self::Heavy => "heavy",
-        }
-    }
-}
 
 /// What decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,6 +17,8 @@ pub enum Rule {
     Window,
     /// It has images, which the small model cannot see.
     Images,
+    /// A larger model has the conversation in its cache, and reading it anew would cost more than is saved.
+    Warm,
     /// The head.
     Score,
 }
@@ -51,6 +32,8 @@ pub struct Needs {
     pub window: Option<u64>,
     /// Whether there are images in it that the small model cannot see.
     pub unseen_images: bool,
+    /// Whether a larger model has the conversation in its cache, so that a change to the small one does not pay.
+    pub warm: bool,
 }
 
 /// Where a job goes, and why.
@@ -79,6 +62,8 @@ pub fn decide(head: &Head, kind: Kind, job: &Job<'_>, features: &Features, needs
         (Tier::Main, Rule::Images)
     } else if kind.is_small() {
         (Tier::Small, Rule::Kind)
+    } else if needs.warm {
+        (Tier::Main, Rule::Warm)
     } else if score > ENOUGH {
         (Tier::Main, Rule::Score)
     } else {

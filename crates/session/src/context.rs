@@ -448,6 +448,13 @@ impl Context {
         summary_of(given?, stop)
     }
 
+    /// What was given in the place of a summary is forgotten; it is still asked for.
+    pub(crate) fn ask_again_for_summary(&mut self) {
+        if let Some(asked) = self.summing {
+            self.truncate(asked.saturating_add(1));
+        }
+    }
+
     /// Takes back that a summary was asked for.
     pub(crate) fn give_up_summing(&mut self) {
         if let Some(asked) = self.summing.take() {

@@ -4,9 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use codetether_event::{
     Answer, AskEvent, AskId, AskKind, CallEvent, Cause, ContentPart, ContextEvent, ContextSource,
-    EgressEvent, Event, FilesEvent, HookPoint, ItemEvent, ItemId, Message, Principal, ProviderFailureKind,
-    Reading, Record, ResponseFormat, Role, SampleEvent, SampleOutcome, Seq, SessionEvent, Sight, StopReason,
-    Structured, ToolResult, TurnEvent, TurnId, TurnSettings, UnixMillis, Verdict, Way, Work,
+    EgressEvent, Event, Evidence, FilesEvent, HookPoint, ItemEvent, ItemId, Message, Principal,
+    ProviderFailureKind, Reading, Record, ResponseFormat, Role, RoutedJob, SampleEvent, SampleOutcome, Seq,
+    SessionEvent, Sight, StopReason, Structured, Tier, ToolResult, TurnEvent, TurnId, TurnSettings,
+    UnixMillis, Verdict, Way, Work,
 };
 
 use crate::context::{Compacting, Kind};
@@ -118,6 +119,31 @@ impl State {
                     if turn.failed.take().is_some() && self.context.summing.is_none() {
                         turn.steps = turn.steps.saturating_sub(1);
                     }
+                }
+            }
+            TurnEvent::Routed(routed) => {
+                let Some(turn) = &mut self.turn else { return };
+                match routed.job {
+                    RoutedJob::Prompt => (turn.tier, turn.model) = (routed.tier, routed.model.clone()),
+                    RoutedJob::Summary => turn.summarist = Some(routed.model.clone()),
+                }
+            }
+            TurnEvent::Escalated { tier, model, why } => {
+                let Some(turn) = &mut self.turn else { return };
+                let failed = turn.failed.take().is_some();
+                if self.context.summing.is_some() {
+                    // Asked for once more, of the turn's own model.
+                    self.context.ask_again_for_summary();
+                    (turn.summarist, turn.answered) = (None, None);
+                    return;
+                }
+                (turn.tier, turn.model, turn.way) = (*tier, model.clone(), None);
+                (turn.repeat, turn.nudged, turn.invalid) = (None, false, 0);
+                if failed {
+                    turn.steps = turn.steps.saturating_sub(1);
+                }
+                if *why == Evidence::CheckFailed {
+                    turn.checking.rounds = 0;
                 }
             }
             TurnEvent::Hooked { item, point, blocked, context } => {
@@ -232,7 +258,10 @@ impl State {
                 let room = self.room();
                 self.context.compact(Compacting { at: seq, keep: *keep, goal, room }, stop.as_ref());
                 self.as_it_is_now(summed);
-                self.turn.iter_mut().for_each(|turn| turn.hooks.compacted());
+                self.turn.iter_mut().for_each(|turn| {
+                    turn.hooks.compacted();
+                    turn.summarist = None;
+                });
                 // What the hooks of the start had to say went with the rest.
                 let went = |at: &mut Seq| keep.is_none_or(|keep| *at < keep);
                 self.summed_up |= self.greeted.take_if(went).is_some();
@@ -240,7 +269,7 @@ impl State {
             ContextEvent::Kept { .. } => {
                 self.context.give_up_summing();
                 self.context.asked = false;
-                self.turn.iter_mut().for_each(|turn| turn.answered = None);
+                self.turn.iter_mut().for_each(|turn| (turn.answered, turn.summarist) = (None, None));
             }
             ContextEvent::CompactionAsked { .. } => self.context.asked = true,
             ContextEvent::Shown { message, known, instructions, .. } => {
@@ -266,8 +295,11 @@ impl State {
                     supplement: supplement.clone(),
                     answered: false,
                 });
-                self.context.to_show.clear();
-                self.context.to_tell.clear();
+                // What asks for a summary is the last word until it is answered.
+                if self.context.summing.is_none() {
+                    self.context.to_show.clear();
+                    self.context.to_tell.clear();
+                }
                 if let Some(turn) = &mut self.turn
                     && turn.preparing == Some(*item)
                 {
@@ -456,6 +488,11 @@ impl State {
             }
             CallEvent::Showed { images, .. } => call.images.clone_from(images),
             CallEvent::Ended { result, wrote, after, .. } => {
+                let invalid = matches!(
+                    call.verdict,
+                    Some(Verdict::InvalidArguments { .. } | Verdict::UnknownTool { .. })
+                );
+                turn.invalid = if invalid { turn.invalid.saturating_add(1) } else { 0 };
                 turn.checking.call_ended(call, wrote, (before.as_ref(), after.as_ref()));
                 call.phase = Phase::Ended(result.clone());
                 turn.knocks.retain(|knock| knock.item != item);
@@ -563,6 +600,9 @@ impl Turn {
             settings: settings.clone(),
             model: settings.model.clone(),
             fallbacks: 0,
+            tier: Tier::Main,
+            summarist: None,
+            invalid: 0,
             paused: 0,
             pending: Vec::new(),
             steps: 0,

@@ -18,6 +18,7 @@ mod no_progress;
 mod prepare;
 mod process;
 mod retry;
+mod route;
 mod run;
 mod sample;
 mod snapshot;
@@ -54,6 +55,7 @@ const POLICIES: &[Policy] = &[
     end::policy,           // it ends
     hooks::begin,          // a turn begins: a hook may keep the prompt from the model
     check::begin,          // and its check is run before the model is asked, where that is wanted
+    route::policy,         // what a small model does not do goes to a larger one
     no_progress::policy,   // going in circles: the model is told, then it ends
     max_steps::policy,     // the number of steps
     compact::policy,       // where the context nears the window, it gives way

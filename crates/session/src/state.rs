@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use codetether_event::{
     Answer, AskId, AskKind, Attempt, Audience, BlobId, Input, InterruptReason, ItemId, ModelId, Money, OpId,
     Outcome, Parent, Principal, ProviderFailure, ResponseFormat, Seq, SessionId, Sight, SnapshotId,
-    StopReason, ToolCall, ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
+    StopReason, Tier, ToolCall, ToolName, ToolResult, TurnId, TurnSettings, UnixMillis, Usage, Verdict, Way,
 };
 
 use crate::child::Child;
@@ -142,6 +142,12 @@ pub struct Turn {
     pub model: ModelId,
     /// How many of the settings' `fallback` were taken.
     pub fallbacks: usize,
+    /// The tier that its model is of, where it was routed.
+    pub tier: Tier,
+    /// The model that is asked for a summary, where that is another.
+    pub summarist: Option<ModelId>,
+    /// Calls running that could not be made: of no tool there is, or with arguments that do not fit.
+    pub invalid: u32,
     /// Milliseconds that do not count against its time: an ask was open, or nobody owned the session.
     pub paused: u64,
     /// What the user said that no sample has seen yet.

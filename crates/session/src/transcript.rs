@@ -80,6 +80,7 @@ impl Transcript {
             hooks: Vec::new(),
             check: None,
             single: false,
+            tiers: None,
         }
     }
 

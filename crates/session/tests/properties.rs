@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use codetether_event::{
-    Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Cause, Check, CheckStatus,
-    ChildEvent, Choice, Compaction, Confinement, ContentId, ContentPart, ContextEvent, EgressEvent, Event,
-    FilesEvent, Grant, HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile, Message, Mode,
-    ModelId, OnConflict, Op, OpId, Outcome, Principal, ProcessEvent, ProcessStatus, ProviderFailure,
-    ProviderFailureKind, Question, Reading, Record, ResponseFormat, Restore, Retry, Role, Rung, SampleEvent,
-    SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId, StopReason, Structured, Submission, Timing,
-    ToolCall, ToolName, ToolResult, TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    Answer, AskId, AskKind, Attempt, Audience, BlobId, Brought, CallEvent, Candidate, Cause, Check,
+    CheckStatus, ChildEvent, Choice, Compaction, Confinement, ContentId, ContentPart, ContextEvent,
+    EgressEvent, Event, FilesEvent, Grant, HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile,
+    Message, Mode, ModelId, OnConflict, Op, OpId, Outcome, Principal, ProcessEvent, ProcessStatus,
+    ProviderFailure, ProviderFailureKind, Question, Reading, Record, ResponseFormat, Restore, Retry, Role,
+    RouteRule, Routed, RoutedJob, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId,
+    StopReason, Structured, Submission, Tier, Tiers, Timing, ToolCall, ToolName, ToolResult, TurnEvent,
+    TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -143,7 +144,43 @@ impl World {
 
     fn prompt(&mut self) {
         let settings = Box::new(self.settings());
+        let before = self.state.turn.is_none();
         self.submit(Op::Prompt { input: Input::text("go"), settings });
+        if before && self.choose(2) == 0 {
+            self.route();
+        }
+    }
+
+    fn tiers(&mut self) -> Tiers {
+        let candidate = |model: &str, window| Candidate {
+            model: ModelId::new(model),
+            embedded: false,
+            window,
+            images: None,
+            rates: None,
+        };
+        let small = (self.choose(3) > 0).then(|| candidate("test/small", Some(20)));
+        let heavy = (self.choose(2) == 0).then(|| candidate("test/heavy", None));
+        Tiers { small, main: candidate("test/0", None), heavy }
+    }
+
+    /// As the runner does where a prompt is taken in.
+    fn route(&mut self) {
+        let Some(turn) = &self.state.turn else { return };
+        let small = turn.settings.tiers.as_ref().and_then(|tiers| tiers.small.clone());
+        let Some(Candidate { model, .. }) = small else { return };
+        let routed = Routed {
+            job: RoutedJob::Prompt,
+            tier: Tier::Small,
+            model,
+            rule: RouteRule::Score,
+            class: None,
+            score: Some(1),
+            features: BTreeMap::new(),
+            rates: None,
+            instead_of: None,
+        };
+        self.append(vec![Event::Turn(TurnEvent::Routed(Box::new(routed)))], Cause::Timer);
     }
 
     fn settings(&mut self) -> TurnSettings {
@@ -182,6 +219,7 @@ impl World {
                 tries: None,
             }),
             single: self.choose(3) == 0,
+            tiers: (self.choose(2) == 0).then(|| Box::new(self.tiers())),
         }
     }
 

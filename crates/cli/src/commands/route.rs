@@ -1,4 +1,7 @@
-//! `codetether route …`: which size of model a prompt would be for, and why. Calls no model.
+//! `codetether route …`: which size of model a prompt would be for and why, and what became of those that were routed.
+//! Calls no model.
+
+mod report;
 
 use clap::{ArgGroup, Args, Subcommand};
 use codetether_route::{Decision, Head, Job, Kind, NAMES, Needs, Tier, decide};
@@ -17,6 +20,8 @@ pub(crate) enum RouteCommand {
     /// The score is the probability that it is not, from 0 to 1: a small logistic head over counts of the text. Nothing
     /// is sent anywhere.
     Explain(ExplainArgs),
+    /// Say what was routed where, what came of it, and what it cost.
+    Report(report::ReportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -36,7 +41,10 @@ pub(crate) struct ExplainArgs {
 }
 
 pub(crate) fn run(command: RouteCommand) -> Result<Exit, Failure> {
-    let RouteCommand::Explain(args) = command;
+    let args = match command {
+        RouteCommand::Explain(args) => args,
+        RouteCommand::Report(args) => return report::run(&args),
+    };
     let head = Head::shipped().map_err(|error| Failure::new(Exit::Failed, format!("the router: {error}")))?;
     let Some(prompt) = &args.prompt else {
         return lines::answered(LINE_MAX, |question| answer(&head, question));

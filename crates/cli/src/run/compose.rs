@@ -25,7 +25,7 @@ use crate::commands::version::BUILD;
 use crate::defined::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::models::Found;
-use crate::run::{cassettes, checks};
+use crate::run::{cassettes, checks, routing};
 use crate::trust::Project;
 use crate::{facts, hooks, keys, models, place, sandbox, settings};
 
@@ -137,6 +137,7 @@ pub(crate) fn turn(
     let mut turn = settings.turn(model, confinement);
     told.narrow(&mut turn);
     let compaction = compaction(settings, &turn);
+    turn.tiers = routing::tiers(settings, &turn.model).map(Box::new);
     Ok((TurnSettings { format, replayed: args.replay.is_some(), compaction, check, ..turn }, note))
 }
 
@@ -158,7 +159,7 @@ pub(crate) fn opening(
     keys::redactor().learn(models::secrets(settings));
     let cassettes = cassettes::asked(args, &venue.root)?;
     let found = models::check(settings, &turn.model, &cassettes)?;
-    turn.fallback.iter().try_for_each(|model| models::check_known(settings, model))?;
+    others(turn).try_for_each(|model| models::check_known(settings, model))?;
     // What a turn that goes on may reach is as the settings say now; how it is confined, as it began.
     let confine = sandbox::confine(settings, &venue.root, turn.confinement)
         .map_err(|error| Failure::new(Exit::Usage, format!("the sandbox of the settings: {error}")))?;
@@ -202,7 +203,7 @@ pub(crate) fn is_alone(args: &TurnArgs) -> bool {
 /// Checks that a turn with other settings can run in a session that is open already.
 pub(crate) fn check(settings: &Settings, turn: &TurnSettings, told: &Told) -> Result<(), Failure> {
     models::check(settings, &turn.model, &Cassettes::default())?;
-    turn.fallback.iter().try_for_each(|model| models::check_known(settings, model))?;
+    others(turn).try_for_each(|model| models::check_known(settings, model))?;
     check_tools(turn, &told.tools())?;
     check_prices(settings, turn)
 }
@@ -261,12 +262,18 @@ fn compaction(settings: &Settings, turn: &TurnSettings) -> Option<Compaction> {
     u8::try_from(share).ok().filter(|share| *share > 0).map(|share| Compaction { window, share })
 }
 
+/// The models that may be asked besides the turn's own.
+pub(crate) fn others(turn: &TurnSettings) -> impl Iterator<Item = &ModelId> {
+    let tiers = turn.tiers.iter().flat_map(|tiers| tiers.all()).map(|(_, candidate)| &candidate.model);
+    turn.fallback.iter().chain(tiers.filter(|model| **model != turn.model))
+}
+
 /// Whether a limit of money can hold for the models that may be asked.
 fn check_prices(settings: &Settings, turn: &TurnSettings) -> Result<(), Failure> {
     if turn.max_cost.is_none() || turn.allow_unknown_price {
         return Ok(());
     }
-    let models = std::iter::once(&turn.model).chain(&turn.fallback);
+    let models = std::iter::once(&turn.model).chain(others(turn));
     let unpriced =
         |model: &&ModelId| facts::facts(settings, model).is_none_or(|facts| facts.prices.is_none());
     match models.into_iter().find(unpriced) {

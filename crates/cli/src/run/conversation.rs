@@ -343,6 +343,6 @@ fn fits(op: &Op, turn: &TurnSettings, settings: &Settings) -> Result<(), String>
         let reason = "`settings.confinement` must be the one of this run, which the command line and the settings choose";
         return Err(reason.to_owned());
     }
-    let mut models = std::iter::once(&wanted.model).chain(&wanted.fallback);
+    let mut models = std::iter::once(&wanted.model).chain(compose::others(wanted));
     models.try_for_each(|model| models::check_known(settings, model)).map_err(|failure| failure.message())
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::printer::{self, count};
 use crate::run::figures::Figures;
+use crate::run::routing;
 use crate::run::summing::Summing;
 use crate::run::todo;
 use crate::run::writing::Writing;
@@ -175,6 +176,10 @@ impl Progress {
                     self.calls.remove(item);
                     self.waiting = None;
                     self.line(&todo::lines(items));
+                }
+                Event::Turn(TurnEvent::Routed(routed)) => self.say(&routing::told(routed)),
+                Event::Turn(TurnEvent::Escalated { model, why, .. }) => {
+                    self.say(&format!("going on with `{model}`: {why}"));
                 }
                 Event::Turn(TurnEvent::FellBack { model, .. }) => {
                     self.say(&format!("going on with `{model}`"))

@@ -5,7 +5,7 @@ use std::time::Instant;
 use codetether_agent::{Frame, Hosted, Subscription};
 use codetether_event::{
     AskEvent, AskId, AskKind, CheckStatus, Confinement, Event, LimitKind, ModelId, Op, Outcome, Principal,
-    ProviderFailure, SampleEvent, SessionId, TurnEvent, TurnId,
+    ProviderFailure, RoutedJob, SampleEvent, SessionId, TurnEvent, TurnId,
 };
 use codetether_files::WriteOptions;
 
@@ -321,11 +321,16 @@ pub(crate) fn verdict(
     }
 }
 
-/// The model that goes on where another failed for good.
+/// The model that is asked from here on, where it is another: the prompt was routed, or one was not enough.
 pub(crate) fn fell_back(frame: &Frame) -> Option<ModelId> {
     let Frame::Record(record) = frame else { return None };
     match &record.event {
-        Event::Turn(TurnEvent::FellBack { model, .. }) => Some(model.clone()),
+        Event::Turn(TurnEvent::FellBack { model, .. } | TurnEvent::Escalated { model, .. }) => {
+            Some(model.clone())
+        }
+        Event::Turn(TurnEvent::Routed(routed)) if routed.job == RoutedJob::Prompt => {
+            Some(routed.model.clone())
+        }
         _ => None,
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use codetether_testkit::{Reply, Request};
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, Run};
 
@@ -90,4 +92,181 @@ fn what_routing_would_have_come_to_is_told_from_recorded_results() {
     bench.file("tasks.jsonl", "");
     let run = bench.bare(&["bench", "route", "--replay", "tasks.jsonl"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.shown());
+}
+
+/// A model of each size, on the scripted server, with prices.
+const TIERS: &str = r#"
+model = "openai/large"
+[tiers]
+small = "openai/little"
+[models."openai/little"]
+window = 100000
+input_price = 1
+output_price = 4
+[models."openai/large"]
+window = 100000
+input_price = 10
+output_price = 40
+cache_read_price = 1
+"#;
+
+/// A run whose model is left to the prompt.
+fn routed(bench: &Bench, args: &[&str]) -> Run {
+    bench.run_as_it_was(args)
+}
+
+fn models(bench: &Bench) -> Vec<String> {
+    let requests = bench.server.requests();
+    requests.iter().map(|request| request.json()["model"].as_str().unwrap().to_owned()).collect()
+}
+
+const EASY: &str = "rename `a` to `b` in src/lib.rs";
+const HARD: &str =
+    "find out why the scheduler deadlocks under load, and redesign the locking across all services";
+
+#[test]
+fn each_prompt_goes_to_the_model_that_should_be_enough_and_a_named_one_is_asked() {
+    let bench = Bench::new((0..5).map(|_| Reply::text("done")));
+    bench.user_settings(TIERS);
+    let run = routed(&bench, &[EASY]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "{}", run.shown());
+    assert!(run.stderr.contains("edit → small: openai/little (score 0."), "{}", run.stderr);
+    let run = routed(&bench, &[HARD]);
+    assert!(run.stderr.contains("refactor → main: openai/large (score 0."), "{}", run.stderr);
+    routed(&bench, &[EASY, "-m", "openai/other"]);
+    let mut command = bench.binary(&["run", EASY]);
+    command.env("CODETETHER_MODEL", "openai/another").env("OPENAI_BASE_URL", bench.server.base_url());
+    assert_eq!(command.env("OPENAI_API_KEY", "sk-none-of-these").output().unwrap().status.code(), Some(0));
+    assert_eq!(models(&bench), ["little", "large", "other", "another"]);
+    let told = &bench.event_values();
+    assert!(told.iter().all(|event| event["type"] != "turn.routed"), "whoever names a model is obeyed");
+}
+
+#[test]
+fn a_decision_is_a_fact_with_its_features_and_prices() {
+    let bench = Bench::new([Reply::text("done")]);
+    bench.user_settings(TIERS);
+    routed(&bench, &[EASY]);
+    let events = bench.event_values();
+    let routed = events.iter().find(|event| event["type"] == "turn.routed").unwrap();
+    assert_eq!(
+        (&routed["tier"], &routed["rule"], &routed["class"]),
+        (&json!("small"), &json!("score"), &json!("edit"))
+    );
+    assert_eq!(routed["rates"]["input"], 1_000_000);
+    assert_eq!(routed["instead_of"]["model"], "openai/large");
+    assert_eq!(routed["instead_of"]["rates"]["output"], 40_000_000);
+    assert_eq!(routed["features"]["edit"], 1_000);
+    let shown = bench.bare(&["session", "show", "last"]).stdout;
+    assert!(shown.contains("edit → small: openai/little"), "{shown}");
+}
+
+#[test]
+fn a_small_model_that_makes_no_valid_call_gives_way_and_the_report_says_so() {
+    let bench = Bench::new([
+        Reply::call("reed", json!({ "path": "a" })),
+        Reply::call("read", json!({ "file": "a" })),
+        Reply::call("read", json!({ "path": "a" })),
+        Reply::text("done"),
+    ]);
+    bench.user_settings(TIERS);
+    bench.file("a", "x\n");
+    let run = routed(&bench, &[EASY]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "{}", run.shown());
+    assert!(
+        run.stderr.contains("going on with `openai/large`: it made calls that cannot be made"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(models(&bench), ["little", "little", "large", "large"]);
+    let report = bench.bare(&["route", "report"]);
+    insta::assert_snapshot!(report.stdout, @r"
+    job   tier   jobs  completed  escalated      cost  the other model
+    edit  small     1          1          1  $0.00308          $0.0056
+
+    The other model: what the same tokens would have cost there. It would have used others, and may have done more or less, so this is no saving.
+    Decided: 1 by score
+    A larger model took over: 1 by invalid_calls
+    ");
+    let report: Value = serde_json::from_str(&bench.bare(&["route", "report", "--json"]).stdout).unwrap();
+    assert_eq!(report["escalations"], json!({ "invalid_calls": 1 }));
+    assert_eq!((&report["rows"][0]["jobs"], &report["rows"][0]["completed"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn a_check_that_still_fails_is_left_to_the_larger_model() {
+    let wrong = |text: &str| Reply::call("write", json!({ "path": "answer", "content": text }));
+    let bench = Bench::new([
+        wrong("1"),
+        Reply::text("done"),
+        wrong("2"),
+        Reply::text("done"),
+        wrong("42"),
+        Reply::text("done"),
+    ]);
+    bench.user_settings(TIERS);
+    let run = routed(&bench, &[EASY, "--yes", "--check", "grep -qx 42 answer"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert_eq!(models(&bench), ["little", "little", "little", "little", "large", "large"]);
+    assert!(run.stderr.contains("going on with `openai/large`: the check failed again"), "{}", run.stderr);
+}
+
+#[test]
+fn a_child_is_routed_by_its_own_task() {
+    let bench = Bench::new([
+        Reply::call("delegate", json!({ "prompt": EASY })),
+        Reply::text("renamed"),
+        Reply::text("done"),
+    ]);
+    bench.user_settings(TIERS);
+    let run = routed(&bench, &[HARD]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert_eq!(models(&bench), ["large", "little", "large"]);
+}
+
+fn asks_for_a_summary(request: &Request) -> bool {
+    String::from_utf8_lossy(&request.body).contains("Make no calls, and say nothing besides")
+}
+
+#[test]
+fn a_summary_goes_where_reading_it_all_costs_less() {
+    let reads = AtomicUsize::new(0);
+    let bench = Bench::of_model(move |request| {
+        if asks_for_a_summary(request) {
+            return Reply::text("so far so good").no_usage();
+        }
+        match reads.fetch_add(1, Ordering::Relaxed) {
+            n @ ..30 => Reply::call("read", json!({ "path": format!("f{n}") })).no_usage(),
+            _ => Reply::text("done").no_usage(),
+        }
+    });
+    let cheap = TIERS
+        .replace("input_price = 1\n", "input_price = 0.1\n")
+        .replace("window = 100000\ninput_price = 10", "window = 12000\ninput_price = 10");
+    bench.user_settings(&cheap);
+    for n in 0..30 {
+        bench.file(&format!("f{n}"), &"filler filler filler\n".repeat(300));
+    }
+    let run = routed(&bench, &[HARD]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let requests = bench.server.requests();
+    let (mut summaries, mut others) = (0, 0);
+    for request in &requests {
+        let asks = asks_for_a_summary(request);
+        assert_eq!(asks, request.json()["model"] == "little");
+        if asks { summaries += 1 } else { others += 1 }
+    }
+    assert!(summaries > 0 && others > 20, "{summaries} {others}");
+}
+
+#[test]
+fn with_privacy_no_model_beyond_this_machine_is_asked() {
+    let bench = Bench::new([Reply::text("done")]);
+    bench.user_settings("privacy = \"local\"\n");
+    let run = bench.run(&["go"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "a server on this machine: {}", run.shown());
+    let mut command = bench.binary(&["run", "-m", "openai/gpt-5", "go"]);
+    let run: Run = command.env("OPENAI_API_KEY", "sk-none-of-these").output().unwrap().into();
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("is no model of this machine, and `privacy` is `local`"), "{}", run.stderr);
 }

@@ -51,6 +51,10 @@ fn what_holds_is_shown_with_where_it_is_from_and_without_secrets() {
     # temperature: the provider's own
     max_steps = 20  # project [temp]/project/.codetether/config.toml:1
     # fallback: none
+    # tiers.small: none
+    # tiers.main: `model`
+    # tiers.heavy: none
+    privacy = "any"  # default
     # limits.max_cost: no limit
     limits.allow_unknown_price = false  # default
     sandbox.tier = "auto"  # default
@@ -230,7 +234,7 @@ fn everything_that_is_wrong_is_shown_at_once() {
        ·      ╰── here
      2 │ base_url = "http://h"
        ╰────
-      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `allow`, `hooks`, `check`, `retry` once you trust it
+      help: set it in your own settings; a project can narrow `mode`, `max_output`, `max_steps`, `privacy`, `max_time`, `tools`, `ask`, `deny`, and set `model`, `agent`, `effort`, `temperature`, `fallback`, `tiers`, `allow`, `hooks`, `check`, `retry` once you trust it
 
     Error: 
       × `mode` cannot be `yolo`

@@ -54,6 +54,9 @@ pub(super) fn stop(state: &State, turn: &Turn) -> Option<Next> {
     let checked = turn.checking.last.as_ref().filter(|checked| !checked.status.passed())?;
     // What could not be run is nothing that the model can mend.
     let mendable = !matches!(checked.status, CheckStatus::NotRun { .. });
+    if let Some(larger) = super::route::still_fails(turn).filter(|_| mendable) {
+        return Some(larger);
+    }
     if mendable && turn.checking.rounds < check.rounds {
         tell(checked, "The work is not done before this passes. Find out why it fails, and mend that.")
     } else {

@@ -3,7 +3,7 @@
 //! asking for one would not fit either.
 
 use codetether_event::{
-    ContextEvent, ContextSource, Event, Message, Outcome, ProviderFailureKind, Seq, TurnEvent,
+    ContextEvent, ContextSource, Event, Message, Outcome, ProviderFailureKind, Seq, Tier, TurnEvent,
 };
 
 use super::append;
@@ -70,15 +70,22 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
         None => ASKED.to_owned(),
         Some(more) => format!("{ASKED}\n{more}"),
     };
-    fact(ContextEvent::Added { message: Message::user(asked), source: ContextSource::Summary })
+    let asked = ContextEvent::Added { message: Message::user(asked), source: ContextSource::Summary };
+    let routed =
+        super::route::summary(state, turn).map(|routed| Event::Turn(TurnEvent::Routed(Box::new(routed))));
+    append([Event::Context(asked)].into_iter().chain(routed).collect())
 }
 
 /// What was asked for is there, or cannot be had.
 pub(super) fn summed(state: &State, turn: &Turn) -> Option<Next> {
     state.context.summing?;
     let stop = turn.answered.as_ref()?;
+    let given = state.context.summary(Some(stop)).is_some();
+    if let Some(own) = super::route::no_summary(state, turn).filter(|_| !given) {
+        return Some(own);
+    }
     // Nothing is lost where nothing had to be.
-    if turn.compacting && state.context.summary(Some(stop)).is_none() {
+    if turn.compacting && !given {
         let error = "the model gave no summary, so the conversation stays as it is".to_owned();
         // What the user has said meanwhile is answered.
         return if turn.pending.is_empty() {
@@ -164,7 +171,10 @@ fn stays(state: &State, turn: &Turn) -> u64 {
 fn window(state: &State, turn: &Turn) -> u64 {
     let told = state.windows.get(&turn.model).copied();
     let set = turn.settings.compaction.map(|compaction| compaction.window);
-    u64::from(told.unwrap_or(u32::MAX).min(set.unwrap_or(u32::MAX)))
+    // What is set is for the usual model.
+    let of_tier = turn.settings.tiers.as_ref().filter(|_| turn.tier != Tier::Main);
+    let of_tier = of_tier.and_then(|tiers| tiers.get(turn.tier)?.window);
+    u64::from([told, set, of_tier].into_iter().flatten().min().unwrap_or(u32::MAX))
 }
 
 fn is_too_long(turn: &Turn) -> bool {

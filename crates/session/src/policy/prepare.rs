@@ -7,20 +7,23 @@ use crate::{Effect, EpochInfo, Next, State, Turn};
 pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let settings = &turn.settings;
     let epoch = state.context.epoch.as_ref();
-    let asked_alike = epoch.filter(|epoch| epoch.model == turn.model && epoch.format == settings.format);
+    let model = super::route::asked(state, turn);
+    let asked_alike = epoch.filter(|epoch| epoch.model == *model && epoch.format == settings.format);
     let way = turn.way.or(asked_alike.map(|epoch| epoch.way)).unwrap_or_default();
     let told_alike =
         |epoch: &&EpochInfo| epoch.offered == settings.tools && epoch.supplement == settings.supplement;
     if asked_alike.filter(told_alike).is_some_and(|epoch| epoch.way >= way) {
         return None;
     }
+    // What asks for a summary is the last word until it is answered.
+    let shows = state.context.summing.is_none();
     Some(Next::Start(vec![Effect::Prepare {
         item: ItemId::at(state.next),
-        model: turn.model.clone(),
+        model: model.clone(),
         format: settings.format.clone(),
         way,
-        files: state.context.to_show.clone(),
-        instructions: state.context.to_tell.clone(),
+        files: if shows { state.context.to_show.clone() } else { Vec::new() },
+        instructions: if shows { state.context.to_tell.clone() } else { Vec::new() },
         room: state.context.room,
     }]))
 }

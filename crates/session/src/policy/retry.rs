@@ -17,6 +17,9 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let in_time = at.since(failed.first_at) <= retry.max_total_ms;
     if !failed.failure.kind.is_retryable() || failed.tries >= retry.max_tries || !in_time {
         let failure = failed.failure.clone();
+        if let Some(larger) = super::route::failed(state, turn, &failure) {
+            return Some(larger);
+        }
         // The provider works, and will not sum up. Any other failure would come again, and cost what was said.
         if state.context.summing.is_some()
             && (failure.kind == Kind::ContextTooLong

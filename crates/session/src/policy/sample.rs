@@ -10,11 +10,12 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
 
 /// Asks for an answer, as the settings say.
 pub(super) fn ask(state: &State, turn: &Turn, retry_of: Option<ItemId>) -> Next {
-    let Manner { effort, max_output, temperature } = turn.settings.manner(&turn.model);
+    let model = super::route::asked(state, turn);
+    let Manner { effort, max_output, temperature } = turn.settings.manner(model);
     Next::Start(vec![Effect::Sample {
         item: ItemId::at(state.next),
         retry_of,
-        model: turn.model.clone(),
+        model: model.clone(),
         effort,
         max_output,
         temperature,

@@ -10,6 +10,7 @@ use codetether_journal::Layout;
 use crate::commands::session::{steps, story, time};
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::run::routing;
 
 /// Lines of a result that are shown.
 const LINES: usize = 12;
@@ -56,6 +57,11 @@ fn told(record: &Record, is_step: bool) -> Option<String> {
         Event::Turn(TurnEvent::Started { input, settings, .. }) => {
             let agent = settings.agent.as_ref().map(|agent| format!(", agent {agent}")).unwrap_or_default();
             format!("user ({}, mode {}{agent}):\n{}", settings.model, settings.mode, parts(&input.parts))
+        }
+        Event::Turn(TurnEvent::Routed(routed)) => routing::told(routed),
+        Event::Turn(TurnEvent::Escalated { model, why, .. }) => format!("going on with {model}: {why}"),
+        Event::Turn(TurnEvent::FellBack { model, failure }) => {
+            format!("going on with {model}: {}", failure.message)
         }
         Event::Turn(TurnEvent::Steered { input, .. }) => format!("user, meanwhile:\n{}", parts(&input.parts)),
         Event::Turn(TurnEvent::Compacting { settings, .. }) => {

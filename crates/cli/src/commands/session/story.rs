@@ -7,6 +7,7 @@ use codetether_event::{
 };
 
 use crate::printer;
+use crate::run::routing;
 
 /// A session told.
 #[derive(Debug, Default)]
@@ -59,6 +60,10 @@ pub(super) fn tell(records: &[Record]) -> Story {
             }
             Event::Turn(TurnEvent::Steered { input, .. }) => {
                 said(parts, "user, meanwhile".to_owned(), &input.parts);
+            }
+            Event::Turn(TurnEvent::Routed(routed)) => parts.push(Part::Remark(routing::told(routed))),
+            Event::Turn(TurnEvent::Escalated { model, why, .. }) => {
+                parts.push(Part::Remark(format!("the turn goes on with {model}: {why}")));
             }
             Event::Turn(TurnEvent::FellBack { model, .. }) => {
                 parts.push(Part::Remark(format!("the turn goes on with {model}")));
