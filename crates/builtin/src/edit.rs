@@ -56,6 +56,9 @@ impl Tool for Edit {
                 1 => format!("edited `{path}` at line {}", edited.line),
                 places => format!("edited `{path}` in {places} places, the first at line {}", edited.line),
             };
+            if edited.indented {
+                text += "; the file indents it otherwise, and so is `new` now";
+            }
             let mut known = Vec::new();
             match standing {
                 Standing::Same => known.push(known::learnt(name.clone(), edited.text.as_bytes())),

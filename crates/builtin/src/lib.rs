@@ -17,6 +17,7 @@ mod glob;
 mod grep;
 mod ignores;
 mod image;
+mod indent;
 mod known;
 mod list;
 mod multi_edit;

@@ -8,6 +8,7 @@ use codetether_tool::{ToolContext, ToolError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::indent;
 use crate::near;
 use crate::place::refused;
 use crate::text::size;
@@ -53,6 +54,8 @@ pub(crate) struct Edited {
     pub(crate) places: usize,
     /// Line of the first.
     pub(crate) line: usize,
+    /// Whether `old` was there with other indentation alone, and `new` was given that.
+    pub(crate) indented: bool,
 }
 
 /// The new text of the file, or what the model is told instead.
@@ -75,7 +78,20 @@ pub(crate) fn edit(file: &str, args: &EditArgs) -> Result<Edited, String> {
         });
     }
 
-    let Some(first) = lines.text.find(&*old) else { return Err(not_found(path, &lines.text, &old)) };
+    let mut indented = false;
+    let (first, old, new) = match lines.text.find(&*old) {
+        Some(first) => (first, old, new),
+        None => {
+            let Some((first, there, new)) = indent::as_there(&lines.text, &old, &new) else {
+                return Err(not_found(path, &lines.text, &old));
+            };
+            indented = true;
+            (first, Cow::Owned(there), Cow::Owned(new))
+        }
+    };
+    if old == new {
+        return Err(format!("`{path}` has `new` in the place of `old` already: there is nothing to change"));
+    }
     let line_of = |at: usize| memchr::memchr_iter(b'\n', &lines.text.as_bytes()[..at]).count() + 1;
     let places = if args.replace_all == Some(true) {
         lines.text.matches(&*old).count()
@@ -117,7 +133,7 @@ pub(crate) fn edit(file: &str, args: &EditArgs) -> Result<Edited, String> {
         from = end;
     }
     text += &body[from..];
-    Ok(Edited { text, places, line: line_of(first) })
+    Ok(Edited { text, places, line: line_of(first), indented })
 }
 
 /// Text with `\n` for every `\r\n`, and the way back.
@@ -222,11 +238,13 @@ mod tests {
     #[test]
     fn what_nearly_matched_is_shown() {
         let file = "fn main() {\n\tprintln!(\"hi\");\n}\n";
-        let error = edited(file, "    println!(\"hi\");", "x").unwrap_err();
+        let twice = format!("{file}{file}");
+        let error = edited(&twice, "    println!(\"hi\");", "x").unwrap_err();
         assert_eq!(
             error,
             "`old` does not occur in `f`. Only white space differs from line 2:\n     2\t\tprintln!(\"hi\");\n"
         );
+        assert_eq!(edited(file, "    println!(\"hi\");", "x").unwrap(), "fn main() {\n\tx\n}\n");
         let error = edited(file, "    println!(\"hi!\");", "x").unwrap_err();
         assert!(error.contains("Nearest is line 2:"), "{error}");
         assert!(edited(file, "zebra", "x").unwrap_err().contains("nor anything like it"));

@@ -197,7 +197,7 @@ pub struct TurnSettings {
     /// What tells whether the work is right; nothing does when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
-    /// Whether the turn ends with the first answer of which a call has run.
+    /// Whether the turn ends with the first answer of which a call has written a file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single: bool,
 }

@@ -682,8 +682,8 @@ impl Turn {
             }
         };
         self.repeat = Some((key, times));
-        // Where one decision is all that was asked for, this was it; what never ran was none.
-        let is_over = self.settings.single && step.ran && self.interrupted.is_none();
+        // Where one change is all that was asked for, this was it.
+        let is_over = self.settings.single && step.wrote && self.interrupted.is_none();
         self.answered = is_over.then_some(StopReason::EndTurn);
         let (mut parts, mut items) = (Vec::new(), Vec::new());
         for call in step.calls {
