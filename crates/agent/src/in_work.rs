@@ -7,10 +7,16 @@ use codetether_permission::Decision;
 use crate::circumstances::Circumstances;
 use crate::gate::Gate;
 
+/// What is said before files that gave way.
+pub(crate) const IN_WORK: &str = "Files that you worked with, as they are now:";
+
+/// What is said before files of the folder.
+pub(crate) const HERE: &str = "Files of this folder, as they are now:";
+
 /// The fact that shows them; none where nothing can be shown.
 pub(crate) fn shown(
     item: ItemId,
-    files: &[String],
+    (files, what): (&[String], &str),
     room: u64,
     gate: &Gate,
     circumstances: &Circumstances,
@@ -35,14 +41,14 @@ pub(crate) fn shown(
         let hash = ContentId::new(blake3::hash(&bytes).to_hex().as_str());
         known.push(KnownFile { path: path.clone(), content: Some(hash) });
     }
-    if known.is_empty() && passed_over.is_empty() {
+    if known.is_empty() && (passed_over.is_empty() || what != IN_WORK) {
         return None;
     }
     let mut told = match known.is_empty() {
         true => String::new(),
-        false => format!("Files that you worked with, as they are now:\n{text}"),
+        false => format!("{what}\n{text}"),
     };
-    if !passed_over.is_empty() {
+    if !passed_over.is_empty() && what == IN_WORK {
         told.push_str(&format!(
             "You also worked with {}, for which there is no room here: read again what you need of them",
             passed_over.join(", ")

@@ -17,6 +17,7 @@ mod hooks;
 mod host;
 mod hosted;
 mod hub;
+mod in_sight;
 mod in_work;
 mod instructions;
 mod late;

@@ -31,6 +31,7 @@ use crate::hooking::Stance;
 use crate::hooks::{Child, Hook, Said};
 use crate::host::CallHost;
 use crate::hub::Hub;
+use crate::in_sight;
 use crate::in_work;
 use crate::instructions;
 use crate::late::Late;
@@ -205,7 +206,11 @@ impl Live {
                 Effect::Sample { item, model, effort, max_output, temperature, .. } => {
                     self.syncing = Some(self.journal.sync());
                     let cache_key = self.state.session.map(|session| session.to_string());
-                    self.sample(item, &model, SampleSpec { effort, max_output, temperature, cache_key });
+                    // Where one change is all that is asked for, words alone are none.
+                    let must_call = self.state.turn.as_ref().is_some_and(|turn| turn.settings.single)
+                        && !self.state.context.is_summing();
+                    let spec = SampleSpec { effort, max_output, temperature, cache_key, must_call };
+                    self.sample(item, &model, spec);
                 }
                 Effect::Snapshot { item } => self.snapshot(item),
                 Effect::Restore { item, pairs, files, conflicts, .. } => {
@@ -252,18 +257,27 @@ impl Live {
         (files, instructions, room): (Vec<String>, Vec<String>, u64),
     ) {
         let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
-        let offered = settings.and_then(|settings| settings.tools.clone());
-        let supplement = settings.and_then(|settings| settings.supplement.clone());
+        let offered = settings.and_then(|settings| settings.offered(&model));
+        let supplement = settings.and_then(|settings| settings.supplement_for(&model).cloned());
+        let small = settings.is_some_and(|settings| settings.is_small(&model));
         let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
+        // A small model is shown at once what it would have to find.
+        let (files, room, what) = match self.state.turn.as_ref().and_then(|turn| turn.checking.untold()) {
+            Some(checked) if small && first => {
+                (in_sight::files(&gate.root, &checked.output), in_sight::ROOM, in_work::HERE)
+            }
+            _ => (files, room, in_work::IN_WORK),
+        };
         // What cannot be judged is not shown.
         let circumstances = self.circumstances().and_then(Result::ok).filter(|_| !files.is_empty());
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, model, offered, form, supplement, first, &gate)
+            let facts = prepare::prepare(item, (model, small), offered, form, supplement, first, &gate)
                 .map(|mut facts| {
                     facts.extend(instructions::anew(item, &instructions, room, &gate));
-                    let shown = circumstances
-                        .and_then(|circumstances| in_work::shown(item, &files, room, &gate, &circumstances));
+                    let shown = circumstances.and_then(|circumstances| {
+                        in_work::shown(item, (&files, what), room, &gate, &circumstances)
+                    });
                     facts.extend(shown);
                     facts
                 })

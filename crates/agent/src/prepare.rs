@@ -11,10 +11,17 @@ use codetether_provider::{Epoch, ToolDeclaration};
 use codetether_session::EpochInfo;
 
 use crate::gate::Gate;
+use crate::in_sight;
 use crate::instructions;
 use crate::late::{self, Declared};
 
 const SYSTEM: &str = include_str!("../../../prompts/system.md");
+
+/// For small models, in at most 300 tokens.
+const SMALL: &str = include_str!("../../../prompts/small.md");
+
+/// Bytes of instructions that a small model is told.
+const FEW: usize = 1_500;
 
 /// The facts that open an epoch, and the first message when there was none before.
 ///
@@ -22,7 +29,7 @@ const SYSTEM: &str = include_str!("../../../prompts/system.md");
 /// When a tool that was asked for does not exist, or a blob cannot be written.
 pub(crate) fn prepare(
     item: ItemId,
-    model: ModelId,
+    (model, small): (ModelId, bool),
     offered: Option<Vec<ToolName>>,
     (format, way): (ResponseFormat, Way),
     supplement: Option<BlobId>,
@@ -38,21 +45,22 @@ pub(crate) fn prepare(
     }
     let declared = late::shown(&*gate.tools, specs, offered.as_deref(), gate.tool_room);
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
+    let own = if small { SMALL } else { SYSTEM };
     let system = match &supplement {
-        None => blobs.put(SYSTEM.as_bytes()),
-        Some(more) => blobs.get(more).and_then(|more| blobs.put(&[SYSTEM.as_bytes(), b"\n", &more].concat())),
+        None => blobs.put(own.as_bytes()),
+        Some(more) => blobs.get(more).and_then(|more| blobs.put(&[own.as_bytes(), b"\n", &more].concat())),
     };
     let system = system.map_err(|e| e.to_string())?;
     let tools = blobs.put(&json).map_err(|e| e.to_string())?;
     let epoch = ContextEvent::Epoch { item, model, system, tools, offered, format, way, supplement };
     let mut facts = vec![Event::Context(epoch)];
     if first {
-        let message = Message {
-            role: Role::User,
-            parts: vec![ContentPart::text(
-                gate.redactor.redact(&environment(&gate.root, gate.instructions.as_deref())).into_owned(),
-            )],
+        let text = match small {
+            true => in_short(&gate.root, gate.instructions.as_deref()),
+            false => environment(&gate.root, gate.instructions.as_deref()),
         };
+        let parts = vec![ContentPart::text(gate.redactor.redact(&text).into_owned())];
+        let message = Message { role: Role::User, parts };
         facts.push(Event::Context(ContextEvent::Added { message, source: ContextSource::Environment }));
     }
     Ok(facts)
@@ -78,6 +86,21 @@ pub(crate) fn epoch(info: &EpochInfo, blobs: &BlobStore) -> Result<Epoch, String
         })
         .collect();
     Ok(Epoch { model: info.model.clone(), system, tools, format: info.format.clone(), way: info.way })
+}
+
+/// The same for a small model: the files that it would have to find, and little else.
+fn in_short(root: &Root, own: Option<&Path>) -> String {
+    let files = in_sight::names(root);
+    let files = match files.is_empty() {
+        true => "none yet".to_owned(),
+        false => files.join(", "),
+    };
+    let mut standing = instructions::standing(root, own);
+    if standing.len() > FEW {
+        standing.truncate(standing.floor_char_boundary(FEW));
+        standing.push_str("\n[cut: there are more instructions]");
+    }
+    format!("<environment>\nfiles here: {files}\n</environment>{standing}")
 }
 
 /// What the model should know of the place. Volatile, so it is a message and not part of the prefix.

@@ -178,6 +178,7 @@ fn settings(mode: Mode) -> TurnSettings {
         check: None,
         single: false,
         tiers: None,
+        small: None,
     }
 }
 

@@ -155,7 +155,7 @@ impl Chat {
             settings = compose::settings(&project, &args)?;
         }
         printer::err(&project.left_out(&settings));
-        let (turn, note, _) = Self::made(&project, &args, &mut settings, None, false)?;
+        let (turn, note, _) = Self::made(&project, &args, &mut settings, None, (false, ""))?;
         models::check_known(&settings, &turn.model)?;
         if let Some(note) = note {
             printer::err(&format!("{note}\n"));
@@ -175,14 +175,19 @@ impl Chat {
         args: &TurnArgs,
         settings: &mut Settings,
         command: Option<&Command>,
-        quiet: bool,
+        (quiet, prompt): (bool, &str),
     ) -> Result<(TurnSettings, Option<String>, Cast), Failure> {
         let own = Own::here();
         let places = own.places(project);
         let mut told = Told::of(places, compose::is_alone(args), quiet);
         let agent = defined::chosen(places, settings, command)?;
-        let (turn, note) =
-            compose::turn(args, settings, (&agent, &mut told), ResponseFormat::Text, project.files().root())?;
+        let (turn, note) = compose::turn(
+            args,
+            settings,
+            (&agent, &mut told),
+            ResponseFormat::Text,
+            (project.files().root(), prompt),
+        )?;
         Ok((turn, note, Cast { agent, told }))
     }
 
@@ -257,7 +262,7 @@ impl Chat {
         let own = Own::here();
         let (prompt, command) = defined::expanded(own.places(&project), Prompt::typed(line), false)?;
         let files = input::mentioned(&prompt.said, &self.root)?;
-        let (turn, cast) = self.turn_of(&project, command.as_ref())?;
+        let (turn, cast) = self.turn_of(&project, command.as_ref(), &prompt.whole)?;
         let sees = facts::facts(&self.settings, &turn.model).and_then(|facts| facts.images);
         let open = self.opened().await?;
         let content = input::input(&prompt.whole, files, sees != Some(false), open.hosted.blobs())?;
@@ -271,7 +276,7 @@ impl Chat {
     async fn compact(&mut self, input: &mut Input, signals: &mut Signals) -> Result<Watched, Failure> {
         self.session()?;
         let project = Project::at(&self.root);
-        let (turn, cast) = self.turn_of(&project, None)?;
+        let (turn, cast) = self.turn_of(&project, None, "")?;
         let open = self.opened().await?;
         let turn = cast.supplemented(turn, open.hosted.blobs())?;
         let model = turn.model.clone();
@@ -279,9 +284,14 @@ impl Chat {
     }
 
     /// The settings of the turn that begins now, as files define its agent and skills now.
-    fn turn_of(&self, project: &Project, command: Option<&Command>) -> Result<(TurnSettings, Cast), Failure> {
+    fn turn_of(
+        &self,
+        project: &Project,
+        command: Option<&Command>,
+        prompt: &str,
+    ) -> Result<(TurnSettings, Cast), Failure> {
         let mut settings = compose::settings(project, &self.args)?;
-        let (turn, _, cast) = Self::made(project, &self.args, &mut settings, command, true)?;
+        let (turn, _, cast) = Self::made(project, &self.args, &mut settings, command, (true, prompt))?;
         compose::check(&settings, &turn, &cast.told)?;
         if turn.confinement != self.turn.confinement {
             return Err(Failure::with_help(
@@ -356,7 +366,7 @@ impl Chat {
             let venue = self.again()?;
             let audience = Some(Audience::Terminal);
             let project = Project::at(&self.root);
-            let (_, cast) = self.turn_of(&project, None)?;
+            let (_, cast) = self.turn_of(&project, None, "")?;
             let made_with = (Some(&cast.agent), &cast.told);
             let Composed { opening, found } =
                 compose::opening(&self.args, &self.settings, &self.turn, &venue, audience, made_with)?;
@@ -412,7 +422,7 @@ impl Chat {
         change(&mut args);
         let project = Project::at(&self.root);
         let mut settings = compose::settings(&project, &args)?;
-        let (turn, _, cast) = Self::made(&project, &args, &mut settings, None, true)?;
+        let (turn, _, cast) = Self::made(&project, &args, &mut settings, None, (true, ""))?;
         defined::check_tools(Some(&cast.agent), &cast.told.tools())?;
         compose::check(&settings, &turn, &cast.told)?;
         if self.open.as_ref().is_some_and(|open| open.confinement != turn.confinement) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use codetether_agent::FindProvider;
-use codetether_config::{Privacy, Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
+use codetether_config::{Model, Privacy, Provider as Row, Settings, ToolCalls as RowToolCalls, Wire};
 use codetether_event::ModelId;
 use codetether_keys::{KeyError, KeyFile, Keys, Place, Wanted};
 use codetether_provider::vendors::{self, VENDORS, Vendor};
@@ -41,6 +41,7 @@ or set `ANTHROPIC_API_KEY` and choose one with `-m anthropic/MODEL`,
 or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
 or keep a key with `codetether auth login openai` (or in Vault: `VAULT_ADDR`),
 or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
+or run a small one on this machine: `codetether models pull qwen2.5-coder-1.5b-instruct`, then add `--local`,
 or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`";
 
 /// Where a model is asked, and with which key.
@@ -97,6 +98,29 @@ fn local(model: &ModelId) -> Result<Arc<dyn Provider>, Missing> {
         model: kept.path,
     };
     Ok(Arc::new(codetether_local::Local::new(place)))
+}
+
+/// The best model that is on this machine, inside this program: those known by name first, as the catalogue has them.
+pub(crate) fn best_embedded() -> Result<Model, Failure> {
+    embedded()?.ok_or_else(|| {
+        let best = codetether_weights::CATALOGUE.first().map(|entry| entry.name).unwrap_or_default();
+        Failure::with_help(
+            Exit::Usage,
+            "no model is on this machine yet",
+            format!("`codetether models pull {best}` fetches one, once; `codetether models list --local` says which there are"),
+        )
+    })
+}
+
+/// The same; nothing where there is none.
+fn embedded() -> Result<Option<Model>, Failure> {
+    let kept = data_files()?.store.list().map_err(crate::commands::models::files::failure)?;
+    let rank = |name: &str| {
+        let entries = codetether_weights::CATALOGUE;
+        entries.iter().position(|entry| entry.name == name).unwrap_or(entries.len())
+    };
+    let best = kept.into_iter().min_by_key(|kept| (rank(&kept.name), std::cmp::Reverse(kept.facts.bytes)));
+    Ok(best.and_then(|kept| format!("{LOCAL}/{}", kept.name).parse().ok()))
 }
 
 /// Checks, before anything is written, that the model's endpoint is known and its key there.
@@ -227,8 +251,17 @@ pub(crate) fn chosen(settings: &Settings) -> Result<Chosen, Failure> {
         return Ok(Chosen { model, note: None });
     }
     let kept = keys::of(settings).file().map(KeyFile::names).transpose()?.unwrap_or_default();
-    usual(&settings.providers, &keys::variable, &kept)
-        .ok_or_else(|| Failure::with_help(Exit::Usage, "no model is chosen", WAYS))
+    if let Some(usual) = usual(&settings.providers, &keys::variable, &kept) {
+        return Ok(usual);
+    }
+    // Without a key there may still be a model.
+    let embedded = if codetether_local::HAS_ENGINE { embedded()? } else { None };
+    let embedded = embedded.map(|model| {
+        let model = model.id();
+        let note = Some(format!("no model chosen, and no key: using `{model}` on this machine"));
+        Chosen { model, note }
+    });
+    embedded.ok_or_else(|| Failure::with_help(Exit::Usage, "no model is chosen", WAYS))
 }
 
 fn usual(

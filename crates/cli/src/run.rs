@@ -10,6 +10,7 @@ pub(crate) mod cure;
 pub(crate) mod figures;
 mod form;
 pub(crate) mod input;
+pub(crate) mod profile;
 pub(crate) mod progress;
 pub(crate) mod routing;
 mod signals;
@@ -103,12 +104,14 @@ pub(crate) fn asked(args: &RunArgs, wish: Wish) -> Result<Exit, Failure> {
     let turn = match (&agent, &venue.target) {
         (Some(agent), _) => {
             let format = form::of(args, Some(agent).filter(|_| wish == Wish::Work))?;
-            let (turn, note) = compose::turn(&args.turn, &settings, (agent, &mut told), format, &venue.root)?;
+            let asked = prompt.as_deref().unwrap_or_default();
+            let (turn, note) =
+                compose::turn(&args.turn, &settings, (agent, &mut told), format, (&venue.root, asked))?;
             if let Some(note) = note.filter(|_| !args.quiet) {
                 printer::err(&format!("{note}\n"));
             }
             if wish == Wish::Work {
-                tries::asked(args, &settings, turn)?
+                profile::tried(tries::asked(args, &settings, turn)?)
             } else {
                 TurnSettings { check: None, ..turn }
             }

@@ -381,6 +381,10 @@ keys! {
         /// Whether it calls tools.
         #[key(default = None, unset = "what is known")]
         pub tools: Option<bool>,
+        /// Whether it is a small model: it is told less, offered three or four tools, and, where it is asked alone, held to a
+        /// check of the folder's own.
+        #[key(default = None, unset = "`true` for a model inside this program, else `false`")]
+        pub small: Option<bool>,
         /// Whether it takes images.
         #[key(default = None, unset = "what is known")]
         pub images: Option<bool>,

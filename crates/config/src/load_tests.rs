@@ -489,6 +489,7 @@ fn every_key_has_an_effect_and_so_has_its_variable() {
         ("models.\"x/y\".cache_read_price", "0.1"),
         ("models.\"x/y\".cache_write_price", "0.625"),
         ("models.\"x/y\".tools", "true"),
+        ("models.\"x/y\".small", "true"),
         ("models.\"x/y\".images", "false"),
         ("models.\"x/y\".reasoning", "true"),
         ("models.\"x/y\".schema", "false"),

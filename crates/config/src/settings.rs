@@ -302,6 +302,7 @@ impl Settings {
             check: None,
             single: false,
             tiers: None,
+            small: None,
             replayed: false,
         }
     }

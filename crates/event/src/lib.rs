@@ -52,7 +52,7 @@ pub use process::{ProcessEvent, ProcessStatus};
 pub use question::{Choice, Question};
 pub use record::{Cause, RawJson, Record};
 pub use routing::{Alternative, Candidate, Evidence, RouteRule, Routed, RoutedJob, Tier, TierRates, Tiers};
-pub use settings::{Compaction, Confinement, Effort, Manner, Mode, Retry, Temperature, TurnSettings};
+pub use settings::{Compaction, Confinement, Effort, Manner, Mode, Retry, Small, Temperature, TurnSettings};
 pub use todo::{TodoItem, TodoState, todo_lines};
 pub use touches::{Touches, Typed};
 pub use usage::{Money, Usage};

@@ -200,6 +200,18 @@ pub struct TurnSettings {
     /// Whether the turn ends with the first answer of which a call has written a file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single: bool,
+    /// What small models among those that may be asked are told and offered; all are told and offered the same when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small: Option<Box<Small>>,
+}
+
+/// Small models: they are told less, and offered fewer tools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Small {
+    /// Which they are.
+    pub models: Vec<ModelId>,
+    /// The tools that they are offered.
+    pub tools: Vec<ToolName>,
 }
 
 /// When the context gives way to less: outputs fold, then older messages become a summary.
@@ -233,6 +245,27 @@ impl Confinement {
 }
 
 impl TurnSettings {
+    /// Whether this model of the turn's is a small one.
+    #[must_use]
+    pub fn is_small(&self, model: &ModelId) -> bool {
+        self.small.as_ref().is_some_and(|small| small.models.contains(model))
+    }
+
+    /// The tools that this model of the turn's is offered; every one there is when absent.
+    #[must_use]
+    pub fn offered(&self, model: &ModelId) -> Option<Vec<ToolName>> {
+        match &self.small {
+            Some(small) if small.models.contains(model) => Some(small.tools.clone()),
+            _ => self.tools.clone(),
+        }
+    }
+
+    /// What the system prompt for this model says after its own text. A small one is told of no skills.
+    #[must_use]
+    pub fn supplement_for(&self, model: &ModelId) -> Option<&BlobId> {
+        self.supplement.as_ref().filter(|_| self.agent.is_some() || !self.is_small(model))
+    }
+
     /// How this model of the turn's is asked.
     #[must_use]
     pub fn manner(&self, model: &ModelId) -> Manner {

@@ -254,6 +254,7 @@ impl Talk {
             max_output: None,
             temperature: None,
             seed: 0,
+            must_call: false,
         };
         let mut problem = None;
         let form = match &epoch.format {
@@ -307,6 +308,7 @@ impl Talk {
             return Err(none(failure(ProviderFailureKind::BadRequest, problem.clone())));
         }
         self.request.max_output = spec.max_output;
+        self.request.must_call = spec.must_call;
         self.request.temperature = spec.temperature.map(|temperature| temperature.hundredths());
         self.request.seed = seed(spec, self.request.messages.len());
         let mut stream = self.engine.connect().await.map_err(none)?;

@@ -55,11 +55,14 @@ impl Forms {
                 let Ok(grammar) = self.compile(&Form::Call(tools.collect())) else { return Ok(None) };
                 Ok(Some(Box::new(Calls {
                     grammar,
+                    begun: false,
+                    must: request.must_call,
                     said: Vec::new(),
                     held: None,
                     pending: Vec::new(),
                     closed: false,
-                    bytes: self.bytes.clone(),
+                    open: self.spelled(OPEN),
+                    close: self.spelled(CLOSE),
                     texts: self.texts.clone(),
                 })))
             }
@@ -72,6 +75,23 @@ impl Forms {
                 Ok(Some(Box::new(Value { grammar, held: None })))
             }
         }
+    }
+
+    /// The tokens of a mark: the one that it is, behind what stands before it, else one for each of its bytes.
+    fn spelled(&self, text: &[u8]) -> Vec<Token> {
+        let at = text.iter().position(|byte| *byte == b'<').unwrap_or(0);
+        let (before, mark) = text.split_at(at);
+        let whole = self.texts.bytes.iter().position(|bytes| bytes == mark);
+        let whole = whole.and_then(|token| Token::try_from(token).ok());
+        let bytes = |text: &[u8]| -> Vec<Token> {
+            text.iter().filter_map(|byte| self.bytes.get(usize::from(*byte)).copied()).collect()
+        };
+        let mut tokens = bytes(before);
+        match whole {
+            Some(token) => tokens.push(token),
+            None => tokens.extend(bytes(mark)),
+        }
+        tokens
     }
 
     /// By the strictest policy that takes it.
@@ -138,22 +158,36 @@ impl Hold for Value {
     }
 }
 
-/// Text, and then at most one call.
+/// Text, and then at most one call. A model that begins its answer with a fence or a brace means a call and has forgotten
+/// how to make one: it is led to.
 struct Calls {
     grammar: Grammar,
+    /// Whether anything has come.
+    begun: bool,
+    /// Whether it must be a call, whatever it begins with.
+    must: bool,
     /// The end of the text so far.
     said: Vec<u8>,
     held: Option<Held>,
     /// What comes next by itself: the end of the call.
     pending: Vec<Token>,
     closed: bool,
-    bytes: Vec<Token>,
+    /// What begins a call, and what ends it.
+    open: Vec<Token>,
+    close: Vec<Token>,
     texts: std::sync::Arc<Vocabulary>,
 }
 
 impl Calls {
-    fn spelled(&self, text: &[u8]) -> Vec<Token> {
-        text.iter().filter_map(|byte| self.bytes.get(usize::from(*byte)).copied()).collect()
+    fn text(&self, token: usize) -> &[u8] {
+        self.texts.bytes.get(token).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the model would begin its answer so.
+    fn means_a_call(&self, logits: &[f32]) -> bool {
+        let first = logits.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let begins = first.map(|(token, _)| self.text(token).trim_ascii_start()).unwrap_or_default();
+        matches!(begins.first(), Some(b'`' | b'{'))
     }
 }
 
@@ -163,18 +197,29 @@ impl Hold for Calls {
             let left = left.saturating_sub(CLOSE.len());
             self.held = Some(self.grammar.held(left).map_err(|refused| refused.to_string())?);
         }
-        self.held.as_mut().map_or(Ok(()), |held| restrict(held, logits))
+        if !self.begun && (self.must || self.means_a_call(logits)) {
+            self.pending = self.open.clone();
+        }
+        if let Some(held) = &mut self.held {
+            return restrict(held, logits);
+        }
+        if let Some(first) = self.pending.first().and_then(|first| usize::try_from(*first).ok()) {
+            logits.iter_mut().enumerate().filter(|(at, _)| *at != first).for_each(|(_, logit)| {
+                *logit = f32::NEG_INFINITY;
+            });
+        }
+        Ok(())
     }
 
     fn forced(&mut self) -> Vec<Token> {
         if self.closed {
             return Vec::new();
         }
-        let Some(held) = &self.held else { return Vec::new() };
+        let Some(held) = &self.held else { return self.pending.clone() };
         let mut rest = forced(held);
         if held.is_done() || !rest.is_empty() {
             if self.pending.is_empty() {
-                self.pending = self.spelled(CLOSE);
+                self.pending = self.close.clone();
             }
             rest.extend(&self.pending);
         }
@@ -192,8 +237,12 @@ impl Hold for Calls {
                 Ok(Took::Taken)
             }
             None => {
-                let bytes = usize::try_from(token).ok().and_then(|token| self.texts.bytes.get(token));
-                self.said.extend_from_slice(bytes.map_or(&[], Vec::as_slice));
+                self.begun = true;
+                if self.pending.first() == Some(&token) {
+                    self.pending.remove(0);
+                }
+                let bytes = usize::try_from(token).map_or(Vec::new(), |token| self.text(token).to_owned());
+                self.said.extend_from_slice(&bytes);
                 let more = self.said.len().saturating_sub(2 * OPEN.len());
                 self.said.drain(..more);
                 Ok(Took::Taken)

@@ -38,6 +38,9 @@ pub struct Request {
     pub temperature: Option<u16>,
     /// Of the chance, where any is left.
     pub seed: u64,
+    /// Whether the answer must be a call, where there are tools.
+    #[serde(default)]
+    pub must_call: bool,
 }
 
 /// A prompt in tokens.

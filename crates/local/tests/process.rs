@@ -96,6 +96,7 @@ fn request(most: u32) -> Request {
         max_output: Some(most),
         temperature: None,
         seed: 0,
+        must_call: false,
     }
 }
 

@@ -99,6 +99,8 @@ pub struct SampleSpec {
     pub temperature: Option<Temperature>,
     /// Names the dialogue to providers that find its prefix in their cache by a name.
     pub cache_key: Option<String>,
+    /// Whether the answer must make a call; taken by models of this program and over Chat Completions.
+    pub must_call: bool,
 }
 
 /// A whole answer.

@@ -35,6 +35,12 @@ pub struct Checked {
 }
 
 impl Checking {
+    /// What the check said before the model was asked, as long as it does not know.
+    #[must_use]
+    pub fn untold(&self) -> Option<&Checked> {
+        self.last.as_ref().filter(|_| self.untold)
+    }
+
     pub(crate) fn begin(&mut self, item: ItemId, point: CheckPoint) {
         self.running = Some((item, point));
     }

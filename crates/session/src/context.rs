@@ -227,6 +227,12 @@ impl Context {
         self.todos.last().map_or(&[], |(_, items)| items)
     }
 
+    /// Whether the model is asked for a summary.
+    #[must_use]
+    pub fn is_summing(&self) -> bool {
+        self.summing.is_some()
+    }
+
     /// Whether someone asked for a summary.
     #[must_use]
     pub fn is_asked(&self) -> bool {

@@ -245,7 +245,7 @@ impl State {
             }
             ContextEvent::Entered { item, files } => self.context.enter(seq, Some(*item), files),
             ContextEvent::Folded { before, .. } => {
-                let offered = self.turn.as_ref().and_then(|turn| turn.settings.tools.as_ref());
+                let offered = self.turn.as_ref().and_then(|turn| turn.settings.offered(&turn.model));
                 let recalls = offered.is_none_or(|tools| tools.iter().any(|tool| tool.as_str() == RECALL));
                 let room = self.room();
                 self.context.fold(*before, recalls, room);

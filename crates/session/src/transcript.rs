@@ -81,6 +81,7 @@ impl Transcript {
             check: None,
             single: false,
             tiers: None,
+            small: None,
         }
     }
 

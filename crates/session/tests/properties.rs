@@ -10,9 +10,9 @@ use codetether_event::{
     EgressEvent, Event, FilesEvent, Grant, HookPoint, Input, InterruptReason, ItemEvent, ItemId, KnownFile,
     Message, Mode, ModelId, OnConflict, Op, OpId, Outcome, Principal, ProcessEvent, ProcessStatus,
     ProviderFailure, ProviderFailureKind, Question, Reading, Record, ResponseFormat, Restore, Retry, Role,
-    RouteRule, Routed, RoutedJob, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, SnapshotId,
-    StopReason, Structured, Submission, Tier, Tiers, Timing, ToolCall, ToolName, ToolResult, TurnEvent,
-    TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
+    RouteRule, Routed, RoutedJob, Rung, SampleEvent, SampleOutcome, Seq, SessionEvent, SessionId, Small,
+    SnapshotId, StopReason, Structured, Submission, Tier, Tiers, Timing, ToolCall, ToolName, ToolResult,
+    TurnEvent, TurnSettings, UnixMillis, Usage, Verdict, Way, Which,
 };
 use codetether_session::{Effect, Next, Phase, State};
 use proptest::prelude::*;
@@ -219,6 +219,10 @@ impl World {
                 tries: None,
             }),
             single: self.choose(3) == 0,
+            small: (self.choose(3) == 0).then(|| {
+                let models = vec![ModelId::new("test/small"), ModelId::new("test/1")];
+                Box::new(Small { models, tools: vec![ToolName::new("read")] })
+            }),
             tiers: (self.choose(2) == 0).then(|| Box::new(self.tiers())),
         }
     }
@@ -234,12 +238,14 @@ impl World {
             Effect::Prepare { item, model, format, way, files, instructions, .. } => match self.choose(6) {
                 0 => vec![Event::Item(ItemEvent::Failed { item, error: "x".into() })],
                 _ => {
+                    let turn = self.state.turn.as_ref();
+                    let offered = turn.and_then(|turn| turn.settings.offered(&model));
                     let epoch = ContextEvent::Epoch {
                         item,
                         model,
                         system: BlobId::new("a"),
                         tools: BlobId::new("b"),
-                        offered: None,
+                        offered,
                         format,
                         way,
                         supplement: None,

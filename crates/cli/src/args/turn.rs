@@ -20,6 +20,10 @@ pub(crate) struct TurnArgs {
     #[arg(short, long, value_name = "PROVIDER/MODEL", value_parser = model)]
     pub(crate) model: Option<Model>,
 
+    /// A model on this machine, inside this program: the best of those that `codetether models pull` fetched.
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) local: bool,
+
     /// Work in this folder instead of the current one.
     #[arg(short = 'C', long = "dir", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,

@@ -19,13 +19,14 @@ use codetether_session::State;
 use codetether_tool::{Limits, ToolSource};
 
 use crate::args::TurnArgs;
+use crate::commands::models::files as models_files;
 use crate::commands::permissions;
 use crate::commands::session::{lookup, steps};
 use crate::commands::version::BUILD;
 use crate::defined::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::models::Found;
-use crate::run::{cassettes, checks, routing};
+use crate::run::{cassettes, checks, profile, routing};
 use crate::trust::Project;
 use crate::{facts, hooks, keys, models, place, sandbox, settings};
 
@@ -116,7 +117,11 @@ impl Venue {
 
 /// The settings that hold, flags among them.
 pub(crate) fn settings(project: &Project, args: &TurnArgs) -> Result<Settings, Failure> {
-    Ok(settings::load(project, args.set.clone(), settings::flags(args))?)
+    let mut flags = settings::flags(args);
+    if args.local {
+        flags.model = Some(models::best_embedded()?);
+    }
+    Ok(settings::load(project, args.set.clone(), flags)?)
 }
 
 /// The settings of a turn that begins now; why it is this model and this check, where nobody chose them.
@@ -126,19 +131,20 @@ pub(crate) fn turn(
     settings: &Settings,
     (agent, told): (&Agent, &mut Told),
     format: ResponseFormat,
-    root: &Path,
+    (root, prompt): (&Path, &str),
 ) -> Result<(TurnSettings, Option<String>), Failure> {
     let models::Chosen { model, note } = models::chosen(settings)?;
     let (check, found) = checks::settled(args, settings, root)?;
-    let notes: Vec<String> = note.into_iter().chain(found).collect();
-    let note = (!notes.is_empty()).then(|| notes.join("\n"));
     let confinement = sandbox::confinement(settings)?;
     defined::check_mode(settings, Some(agent), confinement)?;
     let mut turn = settings.turn(model, confinement);
     told.narrow(&mut turn);
     let compaction = compaction(settings, &turn);
     turn.tiers = routing::tiers(settings, &turn.model).map(Box::new);
-    Ok((TurnSettings { format, replayed: args.replay.is_some(), compaction, check, ..turn }, note))
+    let turn = TurnSettings { format, replayed: args.replay.is_some(), compaction, check, ..turn };
+    let (turn, of_small) = profile::cut(settings, turn, prompt, root);
+    let notes: Vec<String> = note.into_iter().chain(found).chain(of_small).collect();
+    Ok((turn, (!notes.is_empty()).then(|| notes.join("\n"))))
 }
 
 /// What a session is opened with, and where its model is asked.
@@ -213,12 +219,28 @@ pub(crate) fn note(layout: &Layout, turn: &TurnSettings) -> String {
     match sandbox::caveat(turn.confinement) {
         Some(caveat) => format!("{caveat}\n"),
         None if !layout.sessions().exists() => {
-            "note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no \
-             network. `codetether undo` takes back what they change; `--mode ask` asks before each.\n"
-                .to_owned()
+            let small = match turn.is_small(&turn.model) {
+                true => of_small(&turn.model),
+                false => String::new(),
+            };
+            format!("{small}{FIRST}")
         }
         None => String::new(),
     }
+}
+
+/// What a person should know who runs it for the first time.
+const FIRST: &str = "note: this is the first run here. Commands run in a sandbox: they change this folder alone, and reach no \
+     network. `codetether undo` takes back what they change; `--mode ask` asks before each.\n";
+
+/// What a person should know of a small model.
+fn of_small(model: &ModelId) -> String {
+    let size = models_files::size_of(model).map(|size| format!(" ({size})")).unwrap_or_default();
+    format!(
+        "note: `{model}`{size} is a small model on this machine. It makes small files, mends a line that a test tells wrong, \
+         and answers where something is; leave larger work to a larger one: set a key, such as `ANTHROPIC_API_KEY`, or \
+         `codetether auth login`, and leave `--local` out.\n"
+    )
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -45,7 +45,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         &settings,
         (&agent, &mut told),
         form::of(args, Some(&agent))?,
-        &venue.root,
+        (&venue.root, ""),
     )?;
     let audience = Some(Audience::Script);
     let Composed { opening, found } =

@@ -42,6 +42,7 @@ mod scripting;
 mod session;
 mod settings;
 mod sight;
+mod small;
 mod soak;
 mod strict;
 mod structured;

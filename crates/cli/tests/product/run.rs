@@ -458,6 +458,7 @@ fn the_ways_to_a_model_are_shown() {
             or set `GEMINI_API_KEY` and choose one with `-m google/MODEL`,
             or keep a key with `codetether auth login openai` (or in Vault: `VAULT_ADDR`),
             or point `OPENAI_BASE_URL` at any OpenAI-compatible server (one on this machine needs no key),
+            or run a small one on this machine: `codetether models pull qwen2.5-coder-1.5b-instruct`, then add `--local`,
             or describe an endpoint in the settings file: `[providers.NAME]` with `base_url` and `key_env`, and use `-m NAME/MODEL`
     ");
     let run = bench.bare(&["run", "go", "-m", "openai/x"]);

@@ -35,6 +35,8 @@ pub(super) struct Body {
     next_id: u64,
     /// Which tool a call was for, where results must name it.
     names: HashMap<String, String>,
+    /// Whether it offers tools, and leaves it to the model whether it calls one.
+    offers: bool,
 }
 
 impl Body {
@@ -79,8 +81,10 @@ impl Body {
         bytes.extend_from_slice(br#","messages":["#);
         let names = HashMap::new();
         let model = epoch.model.clone();
+        let offers =
+            tool_calls == ToolCalls::Native && !epoch.tools.is_empty() && matches!(ask, Ask::Nothing);
         let mut body =
-            Self { bytes, tool_calls, quirks, model, images: 0, image_bytes: 0, next_id: 0, names };
+            Self { bytes, tool_calls, quirks, model, images: 0, image_bytes: 0, next_id: 0, names, offers };
         if !system.is_empty() {
             body.append(&Wire { content: Some(Content::Text(system)), ..Wire::of("system") });
         }
@@ -110,6 +114,9 @@ impl Script for Body {
         }
         if let Some(effort) = spec.effort {
             body.extend_from_slice(self.quirks.effort.json(effort).as_bytes());
+        }
+        if spec.must_call && self.offers {
+            body.extend_from_slice(b",\"tool_choice\":\"required\"");
         }
         if let Some(temperature) = spec.temperature {
             body.extend_from_slice(format!(r#","temperature":{}"#, f64::from(temperature)).as_bytes());

@@ -25,7 +25,7 @@ pub(super) fn told(state: &State, turn: &Turn) -> Option<Next> {
     if state.context.summing.is_some() {
         return None;
     }
-    let checked = turn.checking.last.as_ref().filter(|_| turn.checking.untold)?;
+    let checked = turn.checking.untold()?;
     let word = if checked.status.passed() {
         "It passes already, before anything was done. If the job is to make it pass, there is nothing to do: say so and \
          end. Else it must still pass at the end."

@@ -10,8 +10,10 @@ pub(super) fn policy(state: &State, turn: &Turn) -> Option<Next> {
     let model = super::route::asked(state, turn);
     let asked_alike = epoch.filter(|epoch| epoch.model == *model && epoch.format == settings.format);
     let way = turn.way.or(asked_alike.map(|epoch| epoch.way)).unwrap_or_default();
-    let told_alike =
-        |epoch: &&EpochInfo| epoch.offered == settings.tools && epoch.supplement == settings.supplement;
+    let told_alike = |epoch: &&EpochInfo| {
+        epoch.offered == settings.offered(model)
+            && epoch.supplement.as_ref() == settings.supplement_for(model)
+    };
     if asked_alike.filter(told_alike).is_some_and(|epoch| epoch.way >= way) {
         return None;
     }

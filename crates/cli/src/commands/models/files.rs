@@ -61,6 +61,11 @@ pub(crate) fn store() -> Result<Store, Failure> {
     Ok(Store::new(place::data_dir()?.join("models")))
 }
 
+/// The size of a model's file, for people.
+pub(crate) fn size_of(model: &codetether_event::ModelId) -> Option<String> {
+    Some(size(store().ok()?.find(model.model()).ok()?.facts.bytes))
+}
+
 /// What is to be fetched.
 enum What {
     Known(&'static Entry),
