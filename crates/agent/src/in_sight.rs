@@ -39,6 +39,22 @@ pub(crate) fn names(root: &Root) -> Vec<String> {
     all
 }
 
+/// All of the folder's files, where they are few enough to be named.
+pub(crate) fn all(root: &Root) -> Option<Vec<String>> {
+    let mut all = walked(root);
+    all.sort();
+    (!all.is_empty() && all.len() <= NAMES).then_some(all)
+}
+
+/// Whether a file of this name holds tests.
+pub(crate) fn is_test(name: &str) -> bool {
+    let stem = name.rsplit('/').next().unwrap_or(name).split('.').next().unwrap_or_default();
+    let marked =
+        stem.starts_with("test_") || ["_test", "_tests", "_spec"].iter().any(|end| stem.ends_with(end));
+    let inner = name.contains(".test.") || name.contains(".spec.");
+    marked || inner || name.split('/').rev().skip(1).any(|folder| matches!(folder, "tests" | "test"))
+}
+
 /// The files to show for what a check wrote: those that it names, those that these are tests of, and, where all that there
 /// is is little, the others.
 pub(crate) fn files(root: &Root, output: &str) -> Vec<String> {
@@ -59,7 +75,7 @@ pub(crate) fn files(root: &Root, output: &str) -> Vec<String> {
             all.iter().filter(|name| is_tested(word, name)).for_each(|name| take(name));
         }
     }
-    let sources = all.iter().filter(|name| is_source(name));
+    let sources = all.iter().filter(|name| is_code(name));
     let size = |name: &String| root.metadata(name).map_or(u64::MAX, |metadata| metadata.len());
     let mut others: Vec<(u64, &String)> = sources.map(|name| (size(name), name)).collect();
     if others.iter().fold(0_u64, |sum, (size, _)| sum.saturating_add(*size)) <= ROOM {
@@ -84,7 +100,12 @@ fn is_tested(test: &str, file: &str) -> bool {
     test_end == end && [bare, behind].into_iter().flatten().any(|bare| bare == file)
 }
 
-fn is_source(name: &str) -> bool {
+/// Whether a file of this name holds code that is no test.
+pub(crate) fn is_source(name: &str) -> bool {
+    is_code(name) && !is_test(name)
+}
+
+fn is_code(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| SOURCES.contains(&end))
 }
 
@@ -144,6 +165,16 @@ mod tests {
         let many: Vec<(&str, &str)> = many.iter().map(|(name, text)| (name.as_str(), *text)).collect();
         let (_dir, root) = place(&many);
         assert_eq!(names(&root).last().unwrap(), "and 10 more");
+    }
+
+    #[test]
+    fn tests_are_known_by_their_names() {
+        for test in ["test_a.py", "a/b_test.go", "a.test.ts", "tests/a.rs", "x/spec/a_spec.rb"] {
+            assert!(is_test(test), "{test}");
+        }
+        for other in ["total.py", "contest.py", "src/latest.rs", "testing.md"] {
+            assert!(!is_test(other), "{other}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::in_work;
 use crate::instructions;
 use crate::late::Late;
 use crate::parts::{FindProvider, RuleFile};
-use crate::prepare;
+use crate::prepare::{self, Narrow};
 use crate::processes::Processes;
 use crate::purse::{MoneyLimit, Purse, Request};
 use crate::redacted;
@@ -259,12 +259,13 @@ impl Live {
         let settings = self.state.turn.as_ref().map(|turn| &turn.settings);
         let offered = settings.and_then(|settings| settings.offered(&model));
         let supplement = settings.and_then(|settings| settings.supplement_for(&model).cloned());
-        let small = settings.is_some_and(|settings| settings.is_small(&model));
+        let small = settings.filter(|settings| settings.is_small(&model));
+        let small = small.map(|settings| if settings.single { Narrow::OneChange } else { Narrow::Little });
         let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
         // A small model is shown at once what it would have to find.
         let (files, room, what) = match self.state.turn.as_ref().and_then(|turn| turn.checking.untold()) {
-            Some(checked) if small && first => {
+            Some(checked) if small.is_some() && first => {
                 (in_sight::files(&gate.root, &checked.output), in_sight::ROOM, in_work::HERE)
             }
             _ => (files, room, in_work::IN_WORK),

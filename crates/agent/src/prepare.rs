@@ -9,6 +9,7 @@ use codetether_event::{
 use codetether_files::{BlobStore, Root};
 use codetether_provider::{Epoch, ToolDeclaration};
 use codetether_session::EpochInfo;
+use serde_json::{Value, json};
 
 use crate::gate::Gate;
 use crate::in_sight;
@@ -29,7 +30,7 @@ const FEW: usize = 1_500;
 /// When a tool that was asked for does not exist, or a blob cannot be written.
 pub(crate) fn prepare(
     item: ItemId,
-    (model, small): (ModelId, bool),
+    (model, small): (ModelId, Option<Narrow>),
     offered: Option<Vec<ToolName>>,
     (format, way): (ResponseFormat, Way),
     supplement: Option<BlobId>,
@@ -43,9 +44,12 @@ pub(crate) fn prepare(
         let names: Vec<_> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
         return Err(format!("there is no tool `{unknown}` to offer; there is {}", names.join(", ")));
     }
-    let declared = late::shown(&*gate.tools, specs, offered.as_deref(), gate.tool_room);
+    let mut declared = late::shown(&*gate.tools, specs, offered.as_deref(), gate.tool_room);
+    if small == Some(Narrow::OneChange) {
+        name_files(&mut declared, &gate.root);
+    }
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
-    let own = if small { SMALL } else { SYSTEM };
+    let own = if small.is_some() { SMALL } else { SYSTEM };
     let system = match &supplement {
         None => blobs.put(own.as_bytes()),
         Some(more) => blobs.get(more).and_then(|more| blobs.put(&[own.as_bytes(), b"\n", &more].concat())),
@@ -56,14 +60,51 @@ pub(crate) fn prepare(
     let mut facts = vec![Event::Context(epoch)];
     if first {
         let text = match small {
-            true => in_short(&gate.root, gate.instructions.as_deref()),
-            false => environment(&gate.root, gate.instructions.as_deref()),
+            Some(_) => in_short(&gate.root, gate.instructions.as_deref()),
+            None => environment(&gate.root, gate.instructions.as_deref()),
         };
         let parts = vec![ContentPart::text(gate.redactor.redact(&text).into_owned())];
         let message = Message { role: Role::User, parts };
         facts.push(Event::Context(ContextEvent::Added { message, source: ContextSource::Environment }));
     }
     Ok(facts)
+}
+
+/// How a prefix is cut for a small model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Narrow {
+    /// It is told little.
+    Little,
+    /// And it makes one change to what is there: paths are names of files, and tests are not changed.
+    OneChange,
+}
+
+/// Largest file that is made anew for one change, in bytes: a small model does that better than an edit.
+const ANEW: u64 = 3_000;
+
+/// Lets paths be none but those of files that there are, where they are few; files that are no tests, where something is
+/// to be changed. What is short is made anew.
+fn name_files(declared: &mut Vec<Declared>, root: &Root) {
+    let Some(files) = in_sight::all(root) else { return };
+    let sources: Vec<&String> = files.iter().filter(|name| in_sight::is_source(name)).collect();
+    let short = |name: &&&String| root.metadata(name).is_ok_and(|metadata| metadata.len() <= ANEW);
+    let anew: Vec<&&String> = sources.iter().filter(short).collect();
+    let named = |names: &[&str]| -> Vec<ToolName> { names.iter().map(|name| ToolName::new(*name)).collect() };
+    let (wanted, paths) = match (sources.is_empty(), anew.len() == sources.len()) {
+        (true, _) => return,
+        (false, true) => (named(&["write"]), json!(anew)),
+        (false, false) => (named(&["edit", "read"]), json!(sources)),
+    };
+    if !declared.iter().any(|tool| Some(&tool.name) == wanted.first()) {
+        return;
+    }
+    declared.retain(|tool| wanted.contains(&tool.name));
+    for tool in declared {
+        let names = if tool.name.as_str() == "read" { json!(files) } else { paths.clone() };
+        if let Some(path) = tool.schema.pointer_mut("/properties/path").and_then(Value::as_object_mut) {
+            path.insert("enum".to_owned(), names);
+        }
+    }
 }
 
 /// The prefix that an epoch's blobs hold.

@@ -158,8 +158,8 @@ impl Hold for Value {
     }
 }
 
-/// Text, and then at most one call. A model that begins its answer with a fence or a brace means a call and has forgotten
-/// how to make one: it is led to.
+/// Text, and then at most one call. A model that begins its answer with a fence, a brace or a tag means a call and has
+/// forgotten how to make one: it is led to.
 struct Calls {
     grammar: Grammar,
     /// Whether anything has come.
@@ -187,7 +187,7 @@ impl Calls {
     fn means_a_call(&self, logits: &[f32]) -> bool {
         let first = logits.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
         let begins = first.map(|(token, _)| self.text(token).trim_ascii_start()).unwrap_or_default();
-        matches!(begins.first(), Some(b'`' | b'{'))
+        matches!(begins.first(), Some(b'`' | b'{' | b'<'))
     }
 }
 

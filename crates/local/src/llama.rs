@@ -22,6 +22,8 @@ use crate::server::Refused;
 const SEQUENCES: u32 = 4;
 /// Most rows of one reading.
 const ROWS_MAX: u32 = 64;
+/// Most tokens of a context: more would take gigabytes, and minutes to be read on a processor.
+const WINDOW_MAX: u64 = 16_384;
 /// What states of another version of it are not for.
 const BUILD: &str = concat!("llama-cpp-2 0.1.160, codetether ", env!("CARGO_PKG_VERSION"));
 
@@ -49,10 +51,12 @@ pub fn open(file: &Path) -> Result<Llama, Refused> {
     let free = available().unwrap_or(u64::MAX);
     // The state of a token is known once the file's head was read; the weights are asked for before.
     Need { file: about.len(), token: 1, trained: u64::from(u32::MAX) }.window(free)?;
-    let model = LlamaModel::load_from_file(backend, file, &LlamaModelParams::default().with_n_gpu_layers(0))
+    // Mapped, the file would stay in memory beside the weights that are repacked for this processor.
+    let how = LlamaModelParams::default().with_n_gpu_layers(0).with_use_mmap(false);
+    let model = LlamaModel::load_from_file(backend, file, &how)
         .map_err(|error| Refused(format!("`{}` is no model that can be loaded: {error}", file.display())))?;
     let model: &'static LlamaModel = Box::leak(Box::new(model));
-    let trained = u64::from(model.n_ctx_train());
+    let trained = u64::from(model.n_ctx_train()).min(WINDOW_MAX);
     let window = Need { file: about.len(), token: state_of_token(model), trained }.window(free)?;
     let window = u32::try_from(window).unwrap_or(u32::MAX);
     let threads = threads();
@@ -118,13 +122,28 @@ fn state_of_token(model: &LlamaModel) -> u64 {
 /// Physical cores less what others do with them, and at least one: threads that wait for each other spin.
 fn threads() -> i32 {
     let logical = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let load = std::fs::read_to_string("/proc/loadavg").ok();
-    let load = load.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of cores")]
-    let busy = load.clamp(0.0, 1e4) as usize;
     let cores = physical().unwrap_or(logical).min(logical);
-    i32::try_from(cores.saturating_sub(busy).clamp(1, 64)).unwrap_or(1)
+    i32::try_from(cores.saturating_sub(others()).clamp(1, 64)).unwrap_or(1)
 }
+
+/// Threads of others that want to run now, at the least of a few looks: a mean of the last minute would count what has
+/// ended, our own loading among it.
+fn others() -> usize {
+    let look = || {
+        let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+        let running = text.split_whitespace().nth(3)?.split('/').next()?.parse::<usize>().ok()?;
+        // This thread is one of them.
+        Some(running.saturating_sub(1))
+    };
+    let looks = (0..LOOKS).filter_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        look()
+    });
+    looks.min().unwrap_or(0)
+}
+
+/// Looks at what others do.
+const LOOKS: usize = 8;
 
 /// Cores, of which each may be two processors to the kernel; none where it does not say.
 fn physical() -> Option<usize> {

@@ -89,8 +89,10 @@ pub struct Report {
     pub cpt80: Option<f64>,
     /// How far the router is from the oracle: tasks that it would have done, as a share, and dollars more.
     pub regret: Sum,
-    /// How many times cheaper than always the usual model, where it does as many tasks, give or take a point.
+    /// How many times cheaper than always the usual model, where it does as many tasks, give or take a point, and costs less.
     pub times_cheaper: Option<f64>,
+    /// The share of that cost that is saved, under the same terms; 1 where the router's choices cost nothing.
+    pub saved: Option<f64>,
 }
 
 /// Pass rates that differ by no more than this are equal.
@@ -128,7 +130,7 @@ impl Report {
         let random = Sum { pass: between(small.pass, main.pass), cost: between(small.cost, main.cost) };
         let has_heavy = tasks.iter().all(|task| task.tiers.contains_key(&Tier::Heavy));
         let curve = Curve::of(&outcomes);
-        let equal = (router.pass - main.pass).abs() <= EQUAL + f64::EPSILON;
+        let saves = router.pass >= main.pass - EQUAL - f64::EPSILON && router.cost < main.cost;
         Some(Self {
             tasks: tasks.len(),
             routed,
@@ -142,7 +144,8 @@ impl Report {
             cpt50: curve.as_ref().map(|curve| curve.cpt(0.5)),
             cpt80: curve.as_ref().map(|curve| curve.cpt(0.8)),
             regret: Sum { pass: oracle.pass - router.pass, cost: router.cost - oracle.cost },
-            times_cheaper: (equal && router.cost > 0.0).then(|| main.cost / router.cost),
+            times_cheaper: (saves && router.cost > 0.0).then(|| main.cost / router.cost),
+            saved: saves.then(|| 1.0 - router.cost / main.cost),
         })
     }
 }
@@ -191,6 +194,15 @@ mod tests {
         assert_eq!(report.regret.pass, 0.5);
         assert!(report.regret.cost < 0.0, "what was not done was cheap");
         assert_eq!(Report::of(&head, &[]), None);
+        // Nor where it costs as much or more.
+        let mut dear = task(EASY, true, true);
+        dear.tiers.insert(Tier::Small, Result { pass: true, cost: 0.5 });
+        let report = Report::of(&head, &[dear.clone()]).unwrap();
+        assert_eq!((report.times_cheaper, report.saved), (None, None));
+        // What costs nothing saves all of it.
+        dear.tiers.insert(Tier::Small, Result { pass: true, cost: 0.0 });
+        let report = Report::of(&head, &[dear]).unwrap();
+        assert_eq!((report.times_cheaper, report.saved), (None, Some(1.0)));
         // Where the usual model does no more, there is no gap to recover.
         assert_eq!(Report::of(&head, &[task(EASY, true, true)]).unwrap().apgr, None);
     }

@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod demo;
 mod deny;
+mod engine;
 mod failure;
 mod models;
 mod places;
@@ -45,11 +46,14 @@ enum Task {
     },
     /// Set up and pass all tests
     Test,
+    /// Show what the engine for local models must do, with the release binary and the smallest model
+    Engine,
     /// Format, lints, tests, documentation, dependencies, and a smoke of the demo
     Ci,
     /// Measure the release binary, and print each figure beside its aim
     Bench {
-        /// Only these groups of figures: start, turns, stream, many, journal, models, pieces, sandbox
+        /// Only these groups of figures: start, turns, stream, many, journal, models, pieces, sandbox. `local` stands
+        /// alone: jobs for the embedded model, of all kinds or of those named behind it
         groups: Vec<String>,
     },
     /// Renew the table of models and prices from the packages that gather them
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Task::Demo { smoke: false } => demo::run(&demo::FULL),
         Task::Demo { smoke: true } => demo::run(&demo::SMOKE),
         Task::Test => test::run(),
+        Task::Engine => engine::run(),
         Task::Ci => ci::run(),
         Task::Bench { groups } => bench::run(&groups),
         Task::Models(task) => models::run(&task),

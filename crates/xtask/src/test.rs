@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Failure, places, process, tools};
+use crate::{Failure, engine, places, process, tools};
 
 /// What the line holds in which nextest sums up.
 pub(crate) const SUMMARY: &str = "Summary [";
@@ -18,5 +18,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     tests.args(["nextest", "run", "--workspace", "--profile", profile]).current_dir(places::root());
     process::run(&mut tests)?;
     // nextest does not run the examples in the documentation.
-    process::run(process::cargo().args(["test", "--quiet", "--doc", "--workspace"]))
+    process::run(process::cargo().args(["test", "--quiet", "--doc", "--workspace"]))?;
+    engine::run()
 }

@@ -90,6 +90,17 @@ pub(crate) const PYTHON: SystemTool = SystemTool {
 pub(crate) const C_COMPILER: SystemTool =
     SystemTool { what: "a C compiler", proof: &["cc", "--version"], packages: &["build-essential"] };
 
+/// The engine for local models is C++, built by CMake, …
+pub(crate) const CMAKE: SystemTool =
+    SystemTool { what: "cmake", proof: &["cmake", "--version"], packages: &["cmake", "g++"] };
+
+/// … and its bindings are made with libclang.
+pub(crate) const LIBCLANG: SystemTool = SystemTool {
+    what: "clang with libclang",
+    proof: &["clang", "--version"],
+    packages: &["clang", "libclang-dev"],
+};
+
 /// A session bus for one program.
 pub(crate) const DBUS: SystemTool =
     SystemTool { what: "dbus-run-session", proof: &["dbus-run-session", "--version"], packages: &["dbus"] };

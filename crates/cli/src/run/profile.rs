@@ -49,11 +49,15 @@ pub(super) fn cut(
     let tools = turn.tools.clone().unwrap_or_else(|| tools(class, prompt).map(ToolName::new).collect());
     let alone = models.contains(&turn.model) && turn.tiers.is_none();
     let turn = TurnSettings { small: Some(Box::new(Small { models, tools })), ..turn };
-    if alone { alone_with(turn, class, root) } else { (turn, None) }
+    if alone { alone_with(turn, class, (prompt, root)) } else { (turn, None) }
 }
 
 /// The turn of a small model that no larger one stands behind.
-fn alone_with(turn: TurnSettings, class: Class, root: &Path) -> (TurnSettings, Option<String>) {
+fn alone_with(
+    turn: TurnSettings,
+    class: Class,
+    (prompt, root): (&str, &Path),
+) -> (TurnSettings, Option<String>) {
     let mends = matches!(class, Class::Fix | Class::Edit | Class::Refactor);
     let may = turn.mode != Mode::Plan && turn.check.is_none() && mends;
     let found = if may { checks::of(root) } else { None };
@@ -69,7 +73,9 @@ fn alone_with(turn: TurnSettings, class: Class, root: &Path) -> (TurnSettings, O
         tries: None,
     });
     // What is mended is in one place, and the check tells whether it was the right one.
-    let single = class == Class::Fix && (found.is_some() || turn.check.is_some());
+    // Who names a test may want that one changed.
+    let names_test = prompt.split_whitespace().any(|word| word.contains("test") && word.contains('.'));
+    let single = class == Class::Fix && (found.is_some() || turn.check.is_some()) && !names_test;
     let steps = if single { SINGLE } else { STEPS };
     let turn = TurnSettings {
         check: found.or(turn.check),

@@ -1,6 +1,4 @@
 //! The small Python project that the demo works on, its job, and its check.
-//!
-//! The job is worded for a small model: it names both files, needs two tool calls, and gives it nothing to copy wrongly.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,59 +8,39 @@ use crate::failure::At as _;
 use crate::{Failure, process};
 
 /// The whole prompt.
-pub(super) const JOB: &str = "Read TODO.md. Then create the file primes.py that it asks for.";
+pub(super) const JOB: &str = "fix the failing test";
 
 /// Arguments of Python, in the project's folder: the check that the demo runs before and after.
 pub(super) const CHECK: [&str; 4] = ["-B", "-m", "unittest", "--quiet"];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 3] = [
     (".gitignore", "__pycache__/\n"),
     (
-        "TODO.md",
-        "# To do
+        "stats.py",
+        "def total(xs):
+    result = 0
+    for x in xs:
+        result -= x
+    return result
 
-The tests in test_primes.py fail because the file primes.py is missing.
-It needs one function, is_prime(n). It returns True when the whole number n is
-prime and False when it is not. Numbers below 2 are not prime.
+
+def mean(xs):
+    return total(xs) / len(xs)
 ",
     ),
     (
-        "calc.py",
-        "def add(a, b):
-    return a + b
-
-
-def subtract(a, b):
-    return a - b
-",
-    ),
-    (
-        "test_calc.py",
+        "test_stats.py",
         "import unittest
 
-from calc import add, subtract
+from stats import mean, total
 
 
-class CalcTest(unittest.TestCase):
-    def test_sum_and_difference(self):
-        self.assertEqual(add(2, 3), 5)
-        self.assertEqual(subtract(5, 3), 2)
-",
-    ),
-    (
-        "test_primes.py",
-        "import unittest
+class StatsTest(unittest.TestCase):
+    def test_total(self):
+        self.assertEqual(total([1, 2, 3]), 6)
 
-from primes import is_prime
-
-
-class PrimesTest(unittest.TestCase):
-    def test_primes_below_thirty(self):
-        found = [n for n in range(30) if is_prime(n)]
-        self.assertEqual(found, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29])
-
-    def test_numbers_below_two_are_not_prime(self):
-        self.assertFalse(any(is_prime(n) for n in (1, 0, -7)))
+    def test_mean(self):
+        self.assertEqual(mean([2, 4]), 3)
 ",
     ),
 ];
@@ -100,10 +78,6 @@ mod tests {
 
     use super::*;
 
-    const SOLUTION: &str = "def is_prime(n):
-    return n > 1 and all(n % d for d in range(2, int(n**0.5) + 1))
-";
-
     fn check(folder: &Path) -> bool {
         let mut python = Command::new("python3");
         python.args(CHECK).current_dir(folder).stdin(Stdio::null()).stderr(Stdio::null());
@@ -115,7 +89,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let project = create(folder.path()).unwrap();
         assert!(!check(&project));
-        fs::write(project.join("primes.py"), SOLUTION).unwrap();
+        let stats = project.join("stats.py");
+        let mended = fs::read_to_string(&stats).unwrap().replace("result -= x", "result += x");
+        fs::write(&stats, mended).unwrap();
         assert!(check(&project));
     }
 
@@ -124,8 +100,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let project = create(folder.path()).unwrap();
         assert_eq!(change(&project).unwrap(), "");
-        fs::write(project.join("primes.py"), SOLUTION).unwrap();
+        fs::write(project.join("new.py"), "x = 1\n").unwrap();
         let change = change(&project).unwrap();
-        assert!(change.contains("+++ b/primes.py") && change.contains("+def is_prime(n):"), "{change}");
+        assert!(change.contains("+++ b/new.py") && change.contains("+x = 1"), "{change}");
     }
 }

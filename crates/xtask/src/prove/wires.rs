@@ -10,8 +10,9 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::product::{Product, Run};
+use crate::demo::embedded::{self, Home};
 use crate::demo::log::{self, Log};
-use crate::demo::{model, server};
+use crate::demo::server;
 use crate::failure::At as _;
 use crate::{Failure, process, tools};
 
@@ -55,8 +56,10 @@ pub(super) fn run() -> Result<(), Failure> {
     let python = tools::python_with(server::PACKAGE, server::VERSION)?;
     let import = "import litellm.proxy.proxy_server, google.genai";
     let with_proxy = tools::python_with_all("litellm-1.108.7-google-genai-3.6.1", &PROXY, import)?;
-    let weights = model::QWEN_CODER.get(&python)?;
     let product = Product::build("wires", &[])?;
+    let home = Home::new(product.binary(), &product.folder.join("weights"))?;
+    home.pull(embedded::MODEL)?;
+    let weights = home.weights(embedded::MODEL);
 
     let template = Some(include_str!("wires/chat.jinja"));
     let log = product.folder.join("model-server.log");
