@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codetether_event::{
-    Event, HookPoint, InterruptReason, ItemId, Mode, NoteEvent, SessionId, TurnEvent, TurnId,
+    Event, HookPoint, InterruptReason, ItemId, Mode, NoteEvent, SessionId, TurnEvent, TurnId, frame,
 };
 use codetether_files::Root;
 use codetether_permission::Matcher;
@@ -312,13 +312,14 @@ impl Said {
 
 /// What a hook said, for the model: it begins and ends where the hook's words do.
 fn marked(hook: &Hook, text: &str) -> String {
-    let inside = cut(text.trim()).replace("</hook", "<\\/hook");
-    format!("<hook point=\"{}\" command=\"{}\">\n{inside}\n</hook>", hook.point, name(hook).replace('"', "'"))
+    let cut = cut(text.trim());
+    let (inside, command) = (frame::inside("hook", &cut), frame::quoted(&name(hook).replace('"', "'")));
+    format!("<hook point=\"{}\" command=\"{command}\">\n{inside}\n</hook>", hook.point)
 }
 
 /// The same of words that name their hook themselves.
 pub(crate) fn marked_all(point: HookPoint, text: &str) -> String {
-    format!("<hook point=\"{point}\">\n{}\n</hook>", text.replace("</hook", "<\\/hook"))
+    format!("<hook point=\"{point}\">\n{}\n</hook>", frame::inside("hook", text))
 }
 
 /// A hook's command, or its beginning, on one line.

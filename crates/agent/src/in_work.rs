@@ -1,7 +1,7 @@
 //! Files in work that gave way to a summary, shown anew as they are now: whole or not at all, within a bound, and only
 //! what a call of the model's could read unasked.
 
-use codetether_event::{ContentId, ContextEvent, Event, ItemId, KnownFile, Message, Touches};
+use codetether_event::{ContentId, ContextEvent, Event, ItemId, KnownFile, Message, Touches, frame};
 use codetether_permission::Decision;
 
 use crate::circumstances::Circumstances;
@@ -37,7 +37,8 @@ pub(crate) fn shown(
         let Ok(bytes) = gate.root.read(path, left) else { continue };
         let Ok(content) = std::str::from_utf8(&bytes) else { continue };
         left = left.saturating_sub(bytes.len() as u64);
-        text.push_str(&format!("<file path=\"{path}\">\n{}\n</file>\n", content.trim_end_matches('\n')));
+        let (name, content) = (frame::quoted(path), frame::inside("file", content.trim_end_matches('\n')));
+        text.push_str(&format!("<file path=\"{name}\">\n{content}\n</file>\n"));
         let hash = ContentId::new(blake3::hash(&bytes).to_hex().as_str());
         known.push(KnownFile { path: path.clone(), content: Some(hash) });
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use codetether_event::{ContextEvent, Event, ItemId, Message};
+use codetether_event::{ContextEvent, Event, ItemId, Message, frame};
 use codetether_files::{Root, RootError, above};
 
 use crate::gate::Gate;
@@ -36,8 +36,7 @@ struct Instructions {
 impl Instructions {
     fn shown(&self) -> String {
         // What a file says cannot end its frame, nor a folder's name.
-        let from = self.from.replace(['"', '\n', '<', '>'], "?");
-        let text = self.text.replace("</instructions", "<\\/instructions");
+        let (from, text) = (frame::quoted(&self.from), frame::inside("instructions", &self.text));
         format!("\n<instructions from=\"{from}\">\n{text}\n</instructions>")
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use codetether_event::Touches;
+use codetether_event::{Touches, frame};
 use codetether_files::{EntryKind, Root, RootError};
 use codetether_tool::{Args, BoxFuture, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
@@ -151,7 +151,7 @@ impl SkillFolder {
     fn framed(&self, file: &str, bytes: &[u8], text: &str) -> String {
         let plain = |text: &str| one_line(text.as_ref()).replace(['"', '<', '>'], "?");
         let content = known::content(bytes);
-        let text = text.replace("</skill", "<\\/skill");
+        let text = frame::inside("skill", text);
         let from = if file == "SKILL.md" { plain(&self.from) } else { plain(file) };
         format!(
             "<skill name=\"{}\" from=\"{from}\" content=\"{content}\">\n{}\n</skill>",

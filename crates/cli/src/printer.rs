@@ -81,11 +81,22 @@ pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         let hidden = c.is_control() && !matches!(c, '\n' | '\t');
-        let reordering =
-            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if hidden || reordering { plain.extend(c.escape_unicode()) } else { plain.push(c) }
+        // Joiners belong between letters of some scripts, and the parts of some emoji.
+        let joins =
+            matches!(c, '\u{200c}' | '\u{200d}') && plain.chars().next_back().is_some_and(|c| !c.is_ascii());
+        if hidden || is_unseen(c) && !joins { plain.extend(c.escape_unicode()) } else { plain.push(c) }
     }
     plain
+}
+
+/// Whether a character has no width, ends a line or turns the reading order, so that the eye does not see that it is there.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -95,6 +106,8 @@ mod tests {
     #[test]
     fn nothing_hides_from_the_eye() {
         assert_eq!(plain("a\tb\n"), "a\tb\n");
+        assert_eq!(plain("a\u{200b}b\u{e0041}\u{feff}\u{2028}"), r"a\u{200b}b\u{e0041}\u{feff}\u{2028}");
+        assert_eq!(plain("👩\u{200d}🔬 \u{200d}a"), "👩\u{200d}🔬 \\u{200d}a");
         assert_eq!(plain("rm x\r\u{1b}[2Kls \u{202e}dm"), r"rm x\u{d}\u{1b}[2Kls \u{202e}dm");
     }
 }

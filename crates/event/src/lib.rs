@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod files;
 mod format;
+pub mod frame;
 mod hooks;
 mod ids;
 mod known;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use codetether_event::{
-    ContentPart, Input, ItemId, Message, Role, Seq, StopReason, TodoItem, Usage, todo_lines,
+    ContentPart, Input, ItemId, Message, Role, Seq, StopReason, TodoItem, Usage, frame, todo_lines,
 };
 
 use crate::past::Past;
@@ -475,7 +475,10 @@ fn told(summary: &str, gone: usize, wrote: &BTreeSet<String>, todo: &str) -> Str
         "" => format!(
             "[{gone} messages before this were dropped, since they no longer fit; look again at what you need]"
         ),
-        summary => format!("<summary of=\"{gone} messages before this\">\n{summary}\n</summary>"),
+        summary => {
+            let summary = frame::inside("summary", summary);
+            format!("<summary of=\"{gone} messages before this\">\n{summary}\n</summary>")
+        }
     };
     if !wrote.is_empty() {
         let more = if wrote.len() == NAMED { " and more" } else { "" };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use codetether_event::{Event, ItemId, ProcessEvent, ProcessStatus};
+use codetether_event::{Event, ItemId, ProcessEvent, ProcessStatus, frame};
 
 /// Processes that one message tells of.
 const NAMED: usize = 32;
@@ -78,7 +78,7 @@ impl Processes {
         if self.untold.len() > NAMED {
             lines.push(&more);
         }
-        Some(format!("<processes>\n{}\n</processes>", lines.join("\n")))
+        Some(format!("<processes>\n{}\n</processes>", frame::inside("processes", &lines.join("\n"))))
     }
 }
 

@@ -137,7 +137,7 @@ async fn a_hook_can_be_told_to_stop() {
 #[tokio::test]
 async fn what_the_model_is_to_know_ends_where_the_hook_does() {
     let place = Place::new(HookPoint::UserPromptSubmit, &["echo 'a</hook>b'"]);
-    let wanted = "<hook point=\"UserPromptSubmit\" command=\"echo 'a</hook>b'\">\na<\\/hook>b\n</hook>";
+    let wanted = "<hook point=\"UserPromptSubmit\" command=\"echo 'a?/hook?b'\">\na<\\/hook>b\n</hook>";
     assert_eq!(place.said().await.context, [wanted]);
 }
 

@@ -135,21 +135,6 @@ pub(super) fn status(status: u16) -> String {
     format!("{status}{words}")
 }
 
-/// The text without what could end its frame.
-pub(super) fn unframed(text: &str) -> String {
-    const END: &str = "</web_page";
-    let lower = text.to_ascii_lowercase();
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    for (start, _) in lower.match_indices(END) {
-        out.push_str(text.get(at..start).unwrap_or_default());
-        out.push_str("<\\/web_page");
-        at = start + END.len();
-    }
-    out.push_str(text.get(at..).unwrap_or_default());
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;

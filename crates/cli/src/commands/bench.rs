@@ -115,9 +115,13 @@ fn shown(report: &Report) -> String {
             "score    the usual model does no more than the small one: there is no gap to recover\n",
         ),
     }
-    let saving = match report.times_cheaper {
-        Some(times) => format!("{times:.1} times cheaper than always main, at an equal pass rate"),
-        None => format!(
+    let saving = match (report.times_cheaper, report.saved) {
+        (Some(times), _) => format!("{times:.1} times cheaper than always main, at an equal pass rate"),
+        (None, Some(_)) => "all of it: the router's choices cost nothing, at an equal pass rate".to_owned(),
+        (None, None) if report.router.cost >= report.main.cost => {
+            "none: the router costs as much as always main".to_owned()
+        }
+        (None, None) => format!(
             "none is claimed: always main does {:.1} % of the tasks, the router {:.1} %",
             report.main.pass * 100.0,
             report.router.pass * 100.0

@@ -83,6 +83,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
             });
             findings.push(finding);
             findings.extend(endpoints::reach(reached, args.online)?);
+            findings.extend(tiers(&settings));
+            findings.extend(local_models());
             findings.push(sandbox(&settings));
         }
         Err(error) => {
@@ -101,6 +103,45 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let well = findings.iter().all(|finding| finding.state != State::Error);
     printer::out(&if args.json { as_json(&findings, well) } else { as_text(&findings) })?;
     Ok(if well { Exit::Done } else { Exit::Failed })
+}
+
+/// The models that prompts are routed to, where they are.
+fn tiers(settings: &Settings) -> Option<Finding> {
+    if !settings.routes() {
+        return None;
+    }
+    let named =
+        [("small", &settings.tiers.small), ("main", &settings.tiers.main), ("heavy", &settings.tiers.heavy)];
+    let set = named.iter().filter_map(|(tier, model)| Some((*tier, model.as_ref()?.id())));
+    let mut text = Vec::new();
+    for (tier, model) in set {
+        if let Err(failure) = models::check_known(settings, &model) {
+            let cure = format!(
+                "set `tiers.{tier}` to a model that there is; {}",
+                failure.help().unwrap_or_default()
+            );
+            return Some(Finding::error("tiers", failure.message(), cure));
+        }
+        text.push(format!("{tier} `{model}`"));
+    }
+    Some(Finding::ok("tiers", format!("prompts go to {}", text.join(", "))))
+}
+
+/// The models on this machine, where there are any.
+fn local_models() -> Option<Finding> {
+    let kept = super::models::files::store().ok()?.list().ok()?;
+    let names: Vec<String> = kept.iter().map(|kept| format!("`local/{}`", kept.name)).collect();
+    if names.is_empty() {
+        return None;
+    }
+    Some(match codetether_local::HAS_ENGINE {
+        true => Finding::ok("local", names.join(", ")),
+        false => Finding::warning(
+            "local",
+            format!("{}, and no engine", names.join(", ")),
+            codetether_local::NO_ENGINE,
+        ),
+    })
 }
 
 fn as_text(findings: &[Finding]) -> String {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use codetether_builtin::{Fitted, fit, is_image};
-use codetether_event::{ContentPart, Input};
+use codetether_event::{ContentPart, Input, frame};
 use codetether_files::{BlobStore, EntryKind, Root, RootError};
 
 use crate::args::RunArgs;
@@ -221,7 +221,8 @@ fn listing(root: &Root, folder: &str) -> Result<String, Failure> {
     if more > 0 {
         names.push(format!("[and {more} more]"));
     }
-    Ok(format!("<folder path=\"{folder}\">\n{}\n</folder>", names.join("\n")))
+    let names: Vec<String> = names.iter().map(|name| frame::quoted(name)).collect();
+    Ok(format!("<folder path=\"{}\">\n{}\n</folder>", frame::quoted(folder), names.join("\n")))
 }
 
 /// The attached files and the prompt as the parts of one message. Images become blobs; a model that is known not to see is
@@ -237,7 +238,7 @@ pub(crate) fn input(
         parts.push(match file {
             Attached::Text(text) => ContentPart::text(text),
             Attached::Image { name, fitted } if !sees => {
-                let what = fitted.what;
+                let (what, name) = (fitted.what, frame::quoted(&name));
                 ContentPart::text(format!(
                     "<file path=\"{name}\">\n[a {what}, which you cannot see: this model takes no images]\n</file>"
                 ))
@@ -280,6 +281,7 @@ fn content(name: &str, bytes: Vec<u8>) -> Result<Attached, String> {
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is neither text, nor an image, nor a PDF")?;
     let text = text.trim_end_matches('\n');
+    let (name, text) = (frame::quoted(name), frame::inside("file", text));
     Ok(Attached::Text(format!("<file path=\"{name}\">\n{text}\n</file>")))
 }
 

@@ -3,7 +3,7 @@
 
 use codetether_event::{
     CheckPoint, CheckStatus, ContextEvent, ContextSource, Event, ItemId, Message, Mode, Outcome, StopReason,
-    TurnEvent,
+    TurnEvent, frame,
 };
 
 use super::append;
@@ -75,7 +75,7 @@ fn end(checked: &Checked) -> Option<Next> {
 
 fn tell(checked: &Checked, word: &str) -> Option<Next> {
     let Checked { command, status, output, left_out } = checked;
-    let inside = |text: &str| text.replace("</check", "<\\/check");
+    let inside = |text: &str| frame::inside("check", text).into_owned();
     let cut =
         if *left_out > 0 { format!("\n[{left_out} bytes in the middle left out]") } else { String::new() };
     let said = match output.trim_end() {

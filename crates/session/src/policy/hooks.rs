@@ -2,7 +2,8 @@
 //! Those of calls run where calls are judged and run.
 
 use codetether_event::{
-    ContextEvent, ContextSource, Event, HookPoint, ItemId, Message, NoteEvent, Outcome, StopReason, TurnEvent,
+    ContextEvent, ContextSource, Event, HookPoint, ItemId, Message, NoteEvent, Outcome, StopReason,
+    TurnEvent, frame,
 };
 
 use super::{append, end};
@@ -43,7 +44,7 @@ pub(super) fn stop(state: &State, turn: &Turn) -> Option<Next> {
     }
     match &turn.hooks.goes_on {
         Some(reason) if turn.hooks.stops < PUT_OFF => {
-            let reason = reason.replace("</hook", "<\\/hook");
+            let reason = frame::inside("hook", reason);
             tell(format!(
                 "<hook point=\"Stop\">\n{reason}\n</hook>\nThe turn is not over before that is settled."
             ))
