@@ -46,7 +46,10 @@ pub(super) fn cut(
         return (turn, None);
     }
     let class = Job { prompt, ..Job::default() }.class();
-    let tools = turn.tools.clone().unwrap_or_else(|| tools(class, prompt).map(ToolName::new).collect());
+    let tools = turn
+        .tools
+        .clone()
+        .unwrap_or_else(|| tools(class, prompt).iter().map(|name| ToolName::new(*name)).collect());
     let alone = models.contains(&turn.model) && turn.tiers.is_none();
     let turn = TurnSettings { small: Some(Box::new(Small { models, tools })), ..turn };
     if alone { alone_with(turn, class, (prompt, root)) } else { (turn, None) }
@@ -98,16 +101,15 @@ pub(super) fn tried(turn: TurnSettings) -> TurnSettings {
 }
 
 /// The tools for what a prompt asks for.
-fn tools(class: Class, prompt: &str) -> std::vec::IntoIter<&'static str> {
+fn tools(class: Class, prompt: &str) -> &'static [&'static str] {
     let runs = prompt.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("run"));
-    let tools: &[&str] = match class {
+    match class {
         _ if runs => &["bash", "read"],
         Class::Write => &["write", "edit", "read"],
         Class::Fix | Class::Edit => &["edit", "write", "read"],
         Class::Refactor => &["edit", "write", "read", "grep"],
         Class::Question | Class::Design | Class::Other => &["read", "grep", "list"],
-    };
-    tools.to_vec().into_iter()
+    }
 }
 
 #[cfg(test)]
