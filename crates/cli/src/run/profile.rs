@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn tools_are_few_and_fit_the_job() {
         let of =
-            |prompt: &str| -> Vec<&str> { tools(Job { prompt, ..Job::default() }.class(), prompt).collect() };
+            |prompt: &str| -> Vec<&str> { tools(Job { prompt, ..Job::default() }.class(), prompt).to_vec() };
         assert_eq!(of("create fizz.py that prints FizzBuzz for 1 to 15"), ["write", "edit", "read"]);
         assert_eq!(of("fix the failing test"), ["edit", "write", "read"]);
         assert_eq!(of("where is the parser"), ["read", "grep", "list"]);
