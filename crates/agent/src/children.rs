@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use codetether_event::{
     Answer, AskEvent, AskId, Audience, Brought, ChildEvent, ContentPart, ContextEvent, ContextSource, Event,
     Grant, Input, ItemId, Message, Mode, Money, Op, Outcome, Parent, Principal, Reading, Record, Role,
-    SampleEvent, SessionEvent, SessionId, SnapshotId, TurnEvent, TurnSettings, UnixMillis, Usage,
+    SampleEvent, SessionEvent, SessionId, SnapshotId, TurnEvent, TurnSettings, UnixMillis, Usage, frame,
 };
 use codetether_journal::{Journals, Layout};
 use codetether_session::State;
@@ -37,6 +37,8 @@ const AT_ONCE: usize = 16;
 const SAID: usize = 64;
 /// Characters of a task that are shown.
 const TASK: usize = 80;
+/// Most files that a child's changes are brought in of.
+const BROUGHT: usize = 5_000;
 /// Bytes of a last word that a parent is told after a crash.
 const LAST_WORD: usize = 2_000;
 
@@ -389,7 +391,7 @@ impl Standing {
         if let Err(error) = running.hosted.submit(Principal::Local, op).await {
             return failed(error.to_string());
         }
-        let mut is_stopped = false;
+        let (mut is_stopped, mut is_over) = (false, false);
         let outcome = loop {
             let frame = tokio::select! {
                 biased;
@@ -418,7 +420,10 @@ impl Standing {
             };
             seen.see(&record);
             let passed_on = match &record.event {
-                Event::Turn(TurnEvent::Ended { outcome }) => break outcome.clone(),
+                Event::Turn(TurnEvent::Ended { outcome }) => {
+                    is_over = true;
+                    break outcome.clone();
+                }
                 Event::Ask(AskEvent::Opened { ask: kind, .. }) => {
                     let (ask, kind) = (AskId(record.seq), kind.clone());
                     self.tell(ChildEvent::Asked { item, session, ask, kind }).await
@@ -432,6 +437,10 @@ impl Standing {
                 break failed(error.to_string());
             }
         };
+        if !is_over {
+            // Nobody watches it any more, so it must not go on by itself.
+            let _ = running.hosted.post(Principal::Local, Op::Interrupt);
+        }
         running.ended = true;
         self.family.forget(session);
         match running.hosted.rest().await {
@@ -455,7 +464,8 @@ impl Standing {
             }
         };
         if !left.only_there.is_empty() {
-            let what = left.only_there.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let named = left.only_there.iter().take(8).map(|name| frame::quoted(name));
+            let what = named.collect::<Vec<_>>().join(", ");
             end.notes.push(format!("kept in its worktree alone (session {}): {what}", end.session));
         }
         if left.paths.is_empty() {
@@ -467,6 +477,15 @@ impl Standing {
             let n = left.paths.len();
             end.notes.push(format!(
                 "the {n} files that it changed are kept in its worktree (session {})",
+                end.session
+            ));
+            return None;
+        }
+        if left.paths.len() > BROUGHT {
+            let n = left.paths.len();
+            end.notes.push(format!(
+                "it changed {n} files, more than the {BROUGHT} that can be brought in at once: they are kept in its worktree \
+                 (session {})",
                 end.session
             ));
             return None;

@@ -24,6 +24,7 @@ pub(crate) use self::calls::{Call, Remembered};
 use crate::confine::Sandbox;
 use crate::hooks::answer::{Answer, Decision};
 use crate::hooks::process::Ran;
+use crate::redacted;
 
 /// Bytes of a reason, or of what the model is to know, that are passed on.
 const TOLD: usize = 16_000;
@@ -220,7 +221,10 @@ impl Hooks {
             "hook_event_name": hook.point,
         }));
         told.extend(input.clone());
-        let input = self.redactor.redact(&Value::Object(told).to_string()).into_owned();
+        let mut told = Value::Object(told);
+        // Text by text, since a secret may stand there with escapes once it is JSON.
+        redacted::value(&self.redactor, &mut told);
+        let input = told.to_string();
         let ran = process::run(self, hook, number, &input, cancel).await?;
         // What is said of it names it by its command, which may hold a secret.
         let hook = &Hook { command: self.redactor.redact(&hook.command).into_owned(), ..hook.clone() };

@@ -8,6 +8,7 @@ use codetether_event::{
     Outcome, ProcessEvent, Reading, SampleEvent, SampleOutcome, Structured, TurnEvent,
 };
 use codetether_secret::Redactor;
+use serde_json::Value;
 
 /// Takes known secrets out of a fact.
 pub(crate) fn redact(redactor: &Redactor, event: &mut Event) {
@@ -116,18 +117,37 @@ fn part_of(redactor: &Redactor, part: &mut ContentPart) {
 
 fn form(redactor: &Redactor, structured: &mut Structured) {
     match &mut structured.reading {
-        Some(Reading::Fits { value, .. }) => {
-            // What stands for a secret needs no escape, so JSON stays JSON.
-            if let Cow::Owned(bare) = redactor.redact(&value.to_string())
-                && let Ok(bare) = serde_json::from_str(&bare)
-            {
-                **value = bare;
-            }
-        }
+        Some(Reading::Fits { value, .. }) => self::value(redactor, value),
         Some(Reading::Misfits { problem }) => {
             text(redactor, problem);
         }
         None => {}
+    }
+}
+
+/// Redacts all texts of a value, names among them.
+pub(crate) fn value(redactor: &Redactor, value: &mut Value) {
+    match value {
+        Value::String(said) => {
+            text(redactor, said);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| self::value(redactor, item)),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| self::value(redactor, field));
+            if fields.keys().any(|name| matches!(redactor.redact(name), Cow::Owned(_))) {
+                let all = std::mem::take(fields);
+                fields.extend(
+                    all.into_iter().map(|(name, field)| (redactor.redact(&name).into_owned(), field)),
+                );
+            }
+        }
+        // A number may be all that a secret is.
+        Value::Number(number) => {
+            if let Cow::Owned(bare) = redactor.redact(&number.to_string()) {
+                *value = Value::String(bare);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
     }
 }
 

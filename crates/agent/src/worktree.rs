@@ -4,6 +4,7 @@
 //! difference between two snapshots of it. Removed only when it holds nothing that is not elsewhere.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use codetether_event::SessionId;
@@ -14,6 +15,8 @@ use crate::workspace::Memory;
 
 /// Most bytes of an index that is taken over.
 const INDEX_MAX: u64 = 64 << 20;
+/// Largest file that is not in the store and is copied.
+const LOST_MAX: u64 = 1 << 30;
 /// More of a small file of a repository is not read.
 const SMALL_MAX: u64 = 1 << 20;
 /// Packed references are more.
@@ -72,9 +75,7 @@ impl Worktree {
         // Contents that the store refers to and cannot read by itself are still in the folder.
         let lost: Vec<PathBuf> = plan.conflicts().into_iter().map(|conflict| conflict.path).collect();
         undo.restore(plan).map_err(said)?;
-        for path in &lost {
-            files::copy(root.join(path), place.tree.join(path)).map_err(said)?;
-        }
+        copy(root, &place.tree, &lost)?;
         let borrowed = repository(root, &place.tree);
         let before = undo.snapshot_by_scan().map_err(said)?;
         let (head, objects) = borrowed.unzip();
@@ -220,6 +221,21 @@ fn only_there(undo: &Undo) -> Vec<String> {
     };
     let kept = left_out.filter(|(_, why)| counts(*why));
     kept.map(|(path, why)| format!("`{}` ({why})", path.display())).collect()
+}
+
+/// Copies files of the folder that are not in the store. Neither reading nor writing follows a link out of its folder.
+fn copy(root: &Path, tree: &Path, paths: &[PathBuf]) -> Result<(), String> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let (from, to) = (files::Root::open(root).map_err(said)?, files::Root::open(tree).map_err(said)?);
+    for path in paths {
+        let name = path.to_str().ok_or_else(|| format!("the name of `{}` is no text", path.display()))?;
+        let mode = from.metadata(name).map_err(said)?.permissions().mode() & 0o777;
+        let bytes = from.read(name, LOST_MAX).map_err(said)?;
+        to.write_as(name, &bytes, files::Permissions::Exactly(mode)).map_err(said)?;
+    }
+    Ok(())
 }
 
 /// Gives the copy a repository of its own with the HEAD and the index of the one that the folder is the top of; gives its

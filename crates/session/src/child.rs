@@ -3,9 +3,12 @@
 //! A child that has changed files sends its call back to be judged, now as one that would change these files of the
 //! workspace: so rules, asks, the snapshot before and the permit hold for it as for any other call that writes.
 
-use codetether_event::{AskId, AskKind, Brought, ChildEvent, Grant, Money, Outcome, SessionId};
+use codetether_event::{AskId, AskKind, Brought, ChildEvent, Grant, Money, Outcome, SessionId, frame};
 
 use crate::{Call, Knock, Phase, State, Turn};
+
+/// Most files that are named.
+const NAMED: usize = 40;
 
 /// The child of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +128,15 @@ pub(crate) fn not_brought(call: &Call, text: String) -> String {
     )
 }
 
+/// The first of them, on one line.
+fn named(paths: &[String]) -> String {
+    let mut names: Vec<String> = paths.iter().take(NAMED).map(|path| frame::quoted(path)).collect();
+    if paths.len() > NAMED {
+        names.push(format!("and {} more", paths.len() - NAMED));
+    }
+    names.join(", ")
+}
+
 /// What a call is told whose child was at work when the program ended; nothing for one without a child.
 pub(crate) fn cut_short(call: &Call) -> Option<String> {
     let child = call.child.as_ref()?;
@@ -133,7 +145,7 @@ pub(crate) fn cut_short(call: &Call) -> Option<String> {
             "{}\n\n[interrupted: the program ended while what the child changed was brought into this folder ({}); look \
              before you do it again. It is kept in the child's worktree too (session {})]",
             brought.text,
-            brought.paths.join(", "),
+            named(&brought.paths),
             child.session
         ));
     }
