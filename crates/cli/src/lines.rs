@@ -13,6 +13,16 @@ const HELD: usize = 64 << 10;
 /// Answers each line. One that is no JSON, or has more than `most` bytes, gets an `error`; the exit code is 1 where any
 /// answer has one.
 pub(crate) fn answered(most: usize, answer: impl Fn(&Value) -> Value) -> Result<Exit, Failure> {
+    answered_as(most, |id, error| json!({ "id": id, "error": error }), answer)
+}
+
+/// Answers each line; `ill` makes the answer to one that cannot be read, of its id and of what is wrong. The exit code is
+/// 1 where any answer has an `error`, or has it as its `status`.
+pub(crate) fn answered_as(
+    most: usize,
+    ill: impl Fn(&Value, &str) -> Value,
+    answer: impl Fn(&Value) -> Value,
+) -> Result<Exit, Failure> {
     let mut input = BufReader::with_capacity(HELD, std::io::stdin().lock());
     let mut answers = String::new();
     let mut exit = Exit::Done;
@@ -23,9 +33,8 @@ pub(crate) fn answered(most: usize, answer: impl Fn(&Value) -> Value) -> Result<
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let answer = read(&line, most)
-            .map_or_else(|error| json!({ "id": null, "error": error }), |line| answer(&line));
-        if answer.get("error").is_some() {
+        let answer = read(&line, most).map_or_else(|error| ill(&Value::Null, &error), |line| answer(&line));
+        if answer.get("error").is_some() || answer.get("status").is_some_and(|status| status == "error") {
             exit = Exit::Failed;
         }
         answers.push_str(&answer.to_string());

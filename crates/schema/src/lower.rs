@@ -26,9 +26,10 @@ use serde_json::{Map, Value};
 
 pub use self::together::lower_tools;
 
+pub(crate) use self::disjoint::are_disjoint;
+pub(crate) use self::document::Document;
 pub(crate) use self::guide::{Guide, Place};
 
-use self::document::Document;
 use self::emit::Emitter;
 use self::out::{Additional, Node, Notes, ObjectOut, Out, Property, Speller};
 use crate::dialect::{Dialect, Limits, Refs, Rules};

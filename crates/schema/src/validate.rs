@@ -177,7 +177,7 @@ impl Validator {
 const NESTED: usize = 200;
 
 /// The draft of a schema with a list in `items`, or a flag in `exclusiveMinimum`.
-fn old_draft(schema: &Value, depth: usize) -> Option<jsonschema::Draft> {
+pub(crate) fn old_draft(schema: &Value, depth: usize) -> Option<jsonschema::Draft> {
     let (object, depth) = (schema.as_object(), depth.checked_sub(1)?);
     let inner: Vec<&Value> = match schema {
         Value::Object(object) => {
@@ -203,7 +203,7 @@ fn old_draft(schema: &Value, depth: usize) -> Option<jsonschema::Draft> {
 }
 
 /// Says in `type` what OpenAPI 3.0 says with `nullable`.
-fn spell_nullable(schema: &mut Value, depth: usize) {
+pub(crate) fn spell_nullable(schema: &mut Value, depth: usize) {
     if depth == 0 {
         return;
     }

@@ -2,6 +2,7 @@
 //! and kills, and each fuzz target for a while; a second opinion on prices; and servers that are not ours.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::{Args, Subcommand};
@@ -43,6 +44,8 @@ enum Part {
     Wires,
     /// Keys in a real OpenBao and in a real Secret Service.
     Keys,
+    /// Masks on the whole sample of MaskBench that is beside the repository, with figures.
+    Masks,
 }
 
 /// Runs the tests with this extent, checks the prices, speaks to what is not ours, then runs the fuzz targets.
@@ -50,6 +53,7 @@ pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     match extent.only {
         Some(Part::Wires) => return wires::run(),
         Some(Part::Keys) => return keys::run(),
+        Some(Part::Masks) => return masks(),
         None => {}
     }
     tools::C_COMPILER.ensure()?;
@@ -69,7 +73,35 @@ pub(crate) fn run(extent: &Extent) -> Result<(), Failure> {
     models::check()?;
     wires::run()?;
     keys::run()?;
+    if sample_of_maskbench().is_file() {
+        masks()?;
+    } else {
+        eprintln!("NOT PROVED: masks, as `{}` is not there", sample_of_maskbench().display());
+    }
     fuzz(extent.fuzz_seconds)
+}
+
+/// What is read at test time and never part of the repository.
+fn sample_of_maskbench() -> PathBuf {
+    places::root().join("../shared/data/jsonschema/maskbench-sample.jsonl.gz")
+}
+
+/// Coverage, wrong verdicts, drawn values and times, on every schema; fails where an aim is missed.
+fn masks() -> Result<(), Failure> {
+    let sample = sample_of_maskbench();
+    if !sample.is_file() {
+        return Err(Failure::Missing {
+            what: format!("the sample of MaskBench, `{}`", sample.display()),
+            fix:
+                "put it there: a line each of `{name, split, schema, tests: [{data, valid}]}`, packed by gzip"
+                    .into(),
+        });
+    }
+    let mut cargo = process::cargo();
+    cargo
+        .args(["run", "--release", "--package", "codetether-schema", "--example", "masks", "--"])
+        .arg(sample);
+    process::run(cargo.current_dir(places::root()))
 }
 
 fn fuzz(seconds: u32) -> Result<(), Failure> {

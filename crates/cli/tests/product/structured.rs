@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use codetether_testkit::redact;
+use codetether_testkit::{Reply, planted, redact};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Run};
@@ -150,7 +150,8 @@ fn maskbench() -> Option<Vec<Value>> {
     let file = std::fs::File::open(root.join("../shared/data/jsonschema/maskbench-sample.jsonl.gz")).ok()?;
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    Some(text.lines().step_by(EACH).map(|line| serde_json::from_str(line).unwrap()).collect())
+    let each = if std::env::var_os("CODETETHER_PROVE").is_some() { 1 } else { EACH };
+    Some(text.lines().step_by(each).map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 fn answers(bench: &Bench, args: &[&str], questions: &[Value]) -> Vec<Value> {
@@ -162,7 +163,9 @@ fn answers(bench: &Bench, args: &[&str], questions: &[Value]) -> Vec<Value> {
 #[test]
 fn masks_let_through_what_a_benchmark_calls_valid_and_nothing_else() {
     let Some(rows) = maskbench() else {
-        println!("SKIPPED IN PART: the sample of MaskBench is not beside the repository");
+        eprintln!(
+            "NOT TESTED: the sample of MaskBench is not beside the repository, at ../shared/data/jsonschema"
+        );
         return;
     };
     let bench = Bench::new([]);
@@ -183,7 +186,7 @@ fn masks_let_through_what_a_benchmark_calls_valid_and_nothing_else() {
     }
     assert_eq!(accepted, 0, "of {covered}");
     assert!(rejected * 500 <= covered, "{rejected} of {covered} were valid and rejected");
-    assert!(covered * 10 >= told.len() * 8, "{covered} of {}", told.len());
+    assert!(covered * 100 >= told.len() * 85, "{covered} of {}", told.len());
     let samples = answers(
         &bench,
         &["structured", "sample", "--stdin"],
@@ -195,6 +198,11 @@ fn masks_let_through_what_a_benchmark_calls_valid_and_nothing_else() {
     );
     let drawn: Vec<&Value> = samples.iter().filter(|sample| sample["status"] == "ok").collect();
     assert!(drawn.len() * 10 >= rows.len() * 9, "{} of {}", drawn.len(), rows.len());
+    // What is covered can be drawn.
+    for (answer, question) in told.iter().zip(&questions) {
+        let at = usize::try_from(question["id"].as_u64().unwrap()).unwrap();
+        assert!(answer["status"] == "refused" || samples[at]["status"] == "ok", "{}", samples[at]);
+    }
     for sample in drawn {
         let id = usize::try_from(sample["id"].as_u64().unwrap()).unwrap();
         let value: Value = serde_json::from_str(sample["text"].as_str().unwrap()).unwrap();
@@ -207,7 +215,7 @@ fn masks_let_through_what_a_benchmark_calls_valid_and_nothing_else() {
 fn a_text_is_checked_and_a_value_drawn_as_the_exit_code_says() {
     let bench = Bench::new([]);
     bench.file("s.json", r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#);
-    bench.file("not.json", r#"{"not":{"type":"string"}}"#);
+    bench.file("not.json", r#"{"not":{"const":1}}"#);
     let check = |text: &str| bench.bare(&["structured", "check", "--schema", "s.json", text]);
     assert_eq!(check("{ \"n\" :\n 3 }").code, 0);
     assert_eq!((check(r#"{"n":"3"}"#).code, check("{").code), (1, 1));
@@ -216,6 +224,9 @@ fn a_text_is_checked_and_a_value_drawn_as_the_exit_code_says() {
     assert!(refused.stderr.contains("not"), "{}", refused.stderr);
     let asked = json!({ "schema": { "type": "integer" }, "text": "7" }).to_string();
     assert_eq!(fed(&bench, &["structured", "check"], asked.as_bytes()).code, 0);
+    // A schema asks for no order, and the JSON of old drafts is understood.
+    let any = json!({ "schema": { "properties": { "a": {}, "b": {} } }, "text": r#"{"b":1,"x":2,"a":3}"# });
+    assert_eq!(fed(&bench, &["structured", "check"], any.to_string().as_bytes()).code, 0);
     for most in ["7", "8", "20"] {
         let drawn = bench.bare(&["structured", "sample", "--schema", "s.json", "--max-tokens", most]);
         assert_eq!(drawn.code, 0, "{}", drawn.shown());
@@ -228,4 +239,55 @@ fn a_text_is_checked_and_a_value_drawn_as_the_exit_code_says() {
     }
     let refused = bench.bare(&["structured", "sample", "--schema", "s.json", "--max-tokens", "3"]);
     assert_eq!(refused.code, 3, "{}", refused.shown());
+}
+
+#[test]
+fn a_bad_line_is_an_error_of_its_own_for_masks_too() {
+    let bench = Bench::new([]);
+    let schema = json!({ "type": "integer" });
+    for command in ["check", "sample"] {
+        let lines = [
+            json!({ "id": 1, "schema": schema, "text": "7" }).to_string(),
+            "{oops".into(),
+            json!({ "id": 2 }).to_string(),
+            json!({ "id": 3, "schema": 5, "text": "7" }).to_string(),
+            json!({ "id": 4, "schema": { "not": { "const": 1 } }, "text": "7" }).to_string(),
+            json!({ "id": 5, "schema": schema, "text": "7" }).to_string(),
+        ];
+        let run = fed(&bench, &["structured", command, "--stdin"], lines.join("\n").as_bytes());
+        assert_eq!((run.code, run.stderr.as_str()), (1, ""), "{command}");
+        let answers: Vec<Value> =
+            run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> =
+            answers.iter().map(|answer| (answer["id"].clone(), answer["status"].clone())).collect();
+        let fourth = if command == "check" { "refused" } else { "ok" };
+        let expected = [
+            (json!(1), json!("ok")),
+            (json!(null), json!("error")),
+            (json!(2), json!("error")),
+            (json!(3), json!("error")),
+            (json!(4), json!(fourth)),
+            (json!(5), json!("ok")),
+        ];
+        assert_eq!(told, expected, "{command}");
+        assert!(answers[1..4].iter().all(|answer| answer["reason"].is_string()), "{answers:?}");
+    }
+}
+
+#[test]
+fn a_model_is_asked_for_a_value_as_a_run_would() {
+    let bench = Bench::new([Reply::text(r#"{"n": 4}"#)]);
+    bench.file("s.json", r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#);
+    let args = ["structured", "sample", "--schema", "s.json", "--model", "openai/scripted"];
+    let mut command =
+        bench.binary(&[&args[..], &["--prompt", "four, please", "--max-tokens", "77"]].concat());
+    command.env("OPENAI_BASE_URL", bench.server.base_url()).env("OPENAI_API_KEY", planted::KEY);
+    let run: Run = command.output().unwrap().into();
+    assert_eq!((run.code, run.stdout.as_str()), (0, "{\"n\":4}\n"), "{}", run.shown());
+    let request: Value = serde_json::from_slice(&bench.server.requests()[0].body).unwrap();
+    assert!(request.to_string().contains("four, please") && request.to_string().contains("77"), "{request}");
+    assert!(request["response_format"]["json_schema"].is_object(), "{request}");
+    let unknown = bench.bare(&["structured", "sample", "--schema", "s.json", "--model", "nowhere"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("nowhere"), "{}", unknown.shown());
+    assert_eq!(bench.bare(&["structured", "sample", "--schema", "s.json", "--prompt", "x"]).code, 2);
 }

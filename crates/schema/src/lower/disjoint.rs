@@ -11,6 +11,29 @@ const VARIANTS: usize = 64;
 /// Properties inside properties that are looked into.
 const DEPTH: usize = 2;
 
+/// Whether no value that fits `around` fits two of the variants, all inside of `root`.
+pub(crate) fn are_disjoint(root: &Value, around: &Value, variants: &[Value]) -> bool {
+    if variants.len() > VARIANTS {
+        return false;
+    }
+    let document = Document::new(root);
+    // Places that no reference can lead to: what was seen is known by its place.
+    let shapes: Vec<_> = variants
+        .iter()
+        .map(|variant| {
+            fold(&document, &[Sub::whole(around, "~around".into()), Sub::whole(variant, "~variant".into())])
+        })
+        .collect();
+    each(&document, &shapes)
+}
+
+fn each(document: &Document<'_>, shapes: &[Shape<'_>]) -> bool {
+    shapes
+        .iter()
+        .enumerate()
+        .all(|(n, one)| shapes.iter().skip(n + 1).all(|other| two(document, one, other, DEPTH)))
+}
+
 /// Whether each is disjoint from each.
 pub(super) fn all(document: &Document<'_>, variants: &[Sub<'_>]) -> bool {
     if variants.len() > VARIANTS {
@@ -18,10 +41,7 @@ pub(super) fn all(document: &Document<'_>, variants: &[Sub<'_>]) -> bool {
     }
     let shapes: Vec<_> =
         variants.iter().map(|variant| fold(document, std::slice::from_ref(variant))).collect();
-    shapes
-        .iter()
-        .enumerate()
-        .all(|(n, one)| shapes.iter().skip(n + 1).all(|other| two(document, one, other, DEPTH)))
+    each(document, &shapes)
 }
 
 fn two(document: &Document<'_>, one: &Shape<'_>, other: &Shape<'_>, depth: usize) -> bool {

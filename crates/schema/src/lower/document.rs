@@ -12,10 +12,10 @@ pub(super) type At = Rc<str>;
 /// Keywords whose values are values, not schemas.
 const DATA: [&str; 5] = ["enum", "const", "default", "examples", "example"];
 
-pub(super) struct Document<'s> {
+pub(crate) struct Document<'s> {
     root: &'s Value,
     /// `$ref` stands alone: what is beside it does not count (up to draft 7).
-    pub(super) lone_refs: bool,
+    pub(crate) lone_refs: bool,
     /// Schemas with an id of their own, and with an anchor, by the text that refers to them.
     named: HashMap<String, (&'s Value, At)>,
     /// Where the schemas with an id are, but for the root: pointers in them start there.
@@ -23,7 +23,7 @@ pub(super) struct Document<'s> {
 }
 
 impl<'s> Document<'s> {
-    pub(super) fn new(root: &'s Value) -> Self {
+    pub(crate) fn new(root: &'s Value) -> Self {
         let draft = root.get("$schema").and_then(Value::as_str).unwrap_or_default();
         let lone_refs = ["draft-03", "draft-04", "draft-05", "draft-06", "draft-07"]
             .iter()

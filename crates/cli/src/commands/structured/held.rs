@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, Parser as _, ValueEnum, ValueHint};
 use codetether_schema::Validator;
-use codetether_schema::mask::{Bounds, Form, Grammar, Masks, Policy, Step, Vocabulary, Width};
+use codetether_schema::mask::{Form, Grammar, Masks, Policy, Vocabulary, Width, draw};
 use serde_json::{Value, json};
 
 use super::{SCHEMA_MAX, read, schema};
+use crate::args::{Args as Arguments, Command};
 use crate::exit::{Exit, Failure};
 use crate::{lines, printer};
 
+/// What a model is asked for where nothing else is said.
+const PROMPT: &str = "Give an example of a value that fits the schema.";
+/// Most bytes of a value that is drawn, where nothing else is said.
+const BYTES: u32 = 4096;
 /// Compiled schemas that are kept.
 const KEPT: usize = 64;
-/// Draws of one value.
-const DRAWS: u64 = 8;
-/// Tokens that are drawn before the shortest way out is taken.
-const FREE: usize = 64;
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PolicyName {
     /// What is let through fits the schema.
@@ -67,13 +67,22 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "stdin")]
     schema: Option<PathBuf>,
 
+    /// Ask this model for the value, as `codetether run --output-schema` would, with no tools. A model of this machine
+    /// (`local/NAME`) is held to the schema token by token.
+    #[arg(long, short, value_name = "PROVIDER/MODEL", conflicts_with_all = ["seed", "stdin"])]
+    model: Option<String>,
+
+    /// What the model is asked for.
+    #[arg(long, value_name = "TEXT", requires = "model", default_value = PROMPT)]
+    prompt: String,
+
     /// Draws differ by it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Most bytes of the value.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    max_tokens: usize,
+    /// Most tokens of the value; without a model a token is a byte, and there are 4,096.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
 
     /// Read lines of `{id, schema}` from standard input, and answer each with `{id, status, text, reason}`.
     #[arg(long, conflicts_with = "schema")]
@@ -113,11 +122,18 @@ impl Checker {
         });
         let checked = checked.as_ref().as_ref().map_err(Clone::clone)?;
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
-        if !checked.grammar.accepts(text).map_err(|refused| refused.to_string())? {
+        let passes = checked.grammar.accepts(text).map_err(|refused| refused.to_string())?;
+        let Ok(value) = serde_json::from_str::<Value>(text) else { return Ok(false) };
+        if checked.validator.validate(&value).is_err() {
             return Ok(false);
         }
-        let value = serde_json::from_str::<Value>(text);
-        Ok(value.is_ok_and(|value| checked.validator.validate(&value).is_ok()))
+        if passes {
+            return Ok(true);
+        }
+        // A mask lets properties through in one order; a schema asks for none.
+        let like = self.masks.compile_like(&Form::Schema(schema.clone()), self.policy, &value);
+        let accepts = like.and_then(|grammar| grammar.accepts(text));
+        accepts.map_err(|refused| refused.to_string())
     }
 
     fn compile(&self, schema: &Value) -> Found<Checked> {
@@ -129,6 +145,32 @@ impl Checker {
     }
 }
 
+/// The value that a model gives, by a run with the schema.
+fn asked(model: &str, schema: &Value, args: &SampleArgs) -> Result<Exit, Failure> {
+    let schema = schema.to_string();
+    let mut words = vec!["codetether", "run", "--model", model, "--tools", "", "--quiet"];
+    words.extend(["--output-schema-inline", &schema]);
+    let most = args.max_tokens.map(|most| most.to_string());
+    if let Some(most) = &most {
+        words.extend(["--max-output", most]);
+    }
+    words.extend(["--", &args.prompt]);
+    match Arguments::try_parse_from(words).map(|args| args.command) {
+        Ok(Some(Command::Run(args))) => crate::run::run(&args),
+        Ok(_) => Err(Failure::new(Exit::Failed, "cannot make a run of the question".to_owned())),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.trim_start_matches("error: ").lines().next().unwrap_or_default();
+            Err(Failure::new(Exit::Usage, format!("cannot ask `{model}`: {why}")))
+        }
+    }
+}
+
+/// The answer to a line that is no question.
+fn ill(id: &Value, reason: &str) -> Value {
+    json!({ "id": id, "status": "error", "reason": reason })
+}
+
 fn masks() -> Result<Masks, Failure> {
     Masks::new(&Vocabulary::bytes()).map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))
 }
@@ -136,11 +178,14 @@ fn masks() -> Result<Masks, Failure> {
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let checker = Checker::new(args.policy.into())?;
     if args.stdin {
-        return lines::answered(SCHEMA_MAX, |question| {
+        return lines::answered_as(SCHEMA_MAX, ill, |question| {
             let id = &question["id"];
             let (Some(schema), Some(text)) = (question.get("schema"), question["text"].as_str()) else {
-                return json!({ "id": id, "status": "error", "reason": "the line is no object with `schema` and a string `text`" });
+                return ill(id, "the line is no object with `schema` and a string `text`");
             };
+            if let Err(error) = super::check(schema) {
+                return ill(id, error);
+            }
             match checker.accepts(schema, text) {
                 Ok(accept) => json!({ "id": id, "status": "ok", "accept": accept }),
                 Err(reason) => json!({ "id": id, "status": "refused", "reason": reason }),
@@ -183,88 +228,33 @@ fn all_of_input() -> Result<String, Failure> {
 }
 
 pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
+    if let Some(model) = &args.model {
+        let schema = schema(args.schema.as_deref().unwrap_or(Path::new("-")))?;
+        return asked(model, &schema, args);
+    }
     let masks = masks()?;
+    let most = usize::try_from(args.max_tokens.unwrap_or(BYTES)).unwrap_or(usize::MAX);
     if args.stdin {
-        return lines::answered(SCHEMA_MAX, |question| {
+        return lines::answered_as(SCHEMA_MAX, ill, |question| {
             let id = &question["id"];
             let Some(schema) = question.get("schema") else {
-                return json!({ "id": id, "status": "error", "reason": "the line is no object with a `schema`" });
+                return ill(id, "the line is no object with a `schema`");
             };
-            match drawn(&masks, schema, args) {
-                Ok(text) => json!({ "id": id, "status": "ok", "text": text }),
-                Err(reason) => json!({ "id": id, "status": "refused", "reason": reason }),
+            if let Err(error) = super::check(schema) {
+                return ill(id, error);
+            }
+            match draw(&masks, schema, args.seed, most) {
+                Ok((text, _)) => json!({ "id": id, "status": "ok", "text": text }),
+                Err(refused) => json!({ "id": id, "status": "refused", "reason": refused.reason }),
             }
         });
     }
     let schema = schema(args.schema.as_deref().unwrap_or(Path::new("-")))?;
-    match drawn(&masks, &schema, args) {
-        Ok(text) => {
+    match draw(&masks, &schema, args.seed, most) {
+        Ok((text, _)) => {
             printer::out(&format!("{text}\n"))?;
             Ok(Exit::Done)
         }
         Err(reason) => Err(Failure::new(Exit::Unheld, format!("cannot hold to the schema: {reason}"))),
     }
-}
-
-/// A text that fits the schema: strictly held where that goes, then tightened no more, then under looser policies.
-fn drawn(masks: &Masks, schema: &Value, args: &SampleArgs) -> Found<String> {
-    let validator = Validator::new(schema).map_err(|error| error.to_string())?;
-    let form = Form::Schema(schema.clone());
-    let mut why = None;
-    for policy in Policy::ALL {
-        for width in [Width::Tight(Bounds::default()), Width::Whole] {
-            let grammar = match masks.compile(&form, policy, width) {
-                Ok(grammar) => grammar,
-                Err(refused) => {
-                    why.get_or_insert(refused.reason);
-                    continue;
-                }
-            };
-            for draw in 0..DRAWS {
-                match one(&grammar, args.seed.wrapping_add(draw << 32), args.max_tokens) {
-                    Ok(text) => {
-                        let value = serde_json::from_str::<Value>(&text);
-                        if value.is_ok_and(|value| validator.validate(&value).is_ok()) {
-                            return Ok(text);
-                        }
-                    }
-                    Err(reason) => {
-                        why.get_or_insert(reason);
-                        break;
-                    }
-                }
-            }
-        }
-    }
-    Err(why.unwrap_or_else(|| "no value that was drawn fits the schema".into()))
-}
-
-fn one(grammar: &Grammar, seed: u64, most: usize) -> Found<String> {
-    let mut held = grammar.held(most).map_err(|refused| refused.to_string())?;
-    let (mut state, mut bytes) = (seed, Vec::new());
-    for _ in 0..FREE {
-        if held.is_done() {
-            break;
-        }
-        let mask = held.mask().map_err(|refused| refused.to_string())?;
-        let open: Vec<u32> = mask.iter().collect();
-        let Some(token) = open.get(below(&mut state, open.len())) else { break };
-        let token = *token;
-        if held.consume(token).map_err(|refused| refused.to_string())? == Step::WayOut {
-            break;
-        }
-        bytes.extend(u8::try_from(token));
-    }
-    bytes.extend(held.close().iter().filter_map(|token| u8::try_from(*token).ok()));
-    String::from_utf8(bytes).map_err(|_| "the drawn text is not UTF-8".into())
-}
-
-/// The next number of a generator (splitmix64), below `end`.
-fn below(state: &mut u64, end: usize) -> usize {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    usize::try_from(mixed % (end.max(1) as u64)).unwrap_or(0)
 }
