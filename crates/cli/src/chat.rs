@@ -10,6 +10,7 @@ mod signals;
 mod terminal;
 mod turn;
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 
 use clap::CommandFactory;
@@ -29,7 +30,7 @@ use crate::chat::complete::Words;
 use crate::chat::editor::{Heard, Input};
 use crate::chat::history::History;
 use crate::chat::signals::{Signal, Signals};
-use crate::chat::turn::{Turn, Watched};
+use crate::chat::turn::{Desk, Turn, Watched};
 use crate::commands::session::{About, time};
 use crate::commands::undo::live::{self, Typed};
 use crate::commands::version::BUILD;
@@ -204,9 +205,9 @@ impl Chat {
             crate::run::progress::unconfined(self.turn.confinement),
             printer::plain(&self.root.display().to_string()),
         ));
-        let mut next: Option<String> = None;
+        let mut waits = VecDeque::<String>::new();
         let exit = loop {
-            let line = match next.take() {
+            let line = match waits.pop_front() {
                 Some(line) => line,
                 None => match line(&mut input, &mut signals).await {
                     Some(line) => line,
@@ -231,7 +232,7 @@ impl Chat {
             let done = match watched {
                 Ok(Watched { leave: true, .. }) => break Exit::Interrupted,
                 Ok(watched) => {
-                    next = watched.next;
+                    waits.extend(watched.waits);
                     Ok(())
                 }
                 Err(failure) => Err(failure),
@@ -318,6 +319,8 @@ impl Chat {
         signals: &mut Signals,
     ) -> Result<Watched, Failure> {
         let named = facts::named(&self.settings);
+        let sees = facts::facts(&self.settings, &model).and_then(|facts| facts.images) != Some(false);
+        let root = self.root.clone();
         let open = self.opened().await?;
         let mut subscription = open.hosted.subscribe(Cursor { after: open.seen, open: Vec::new() });
         let turn = match open.hosted.submit(Principal::Local, op).await {
@@ -338,6 +341,7 @@ impl Chat {
             signals,
             model,
             window: &mut window,
+            desk: Desk { root: &root, sees },
         };
         let watched = watch.watch().await;
         open.seen = subscription.cursor().after;

@@ -1,10 +1,11 @@
 //! One turn of a chat, from its prompt to its end: what is said is printed, what is asked is put to the person, what they
 //! type is steering, and Ctrl-C stops the turn alone. While someone types nothing else is printed.
 
+use std::path::Path;
 use std::time::Instant;
 
 use codetether_agent::{Frame, Hosted, SubmitError, Subscription};
-use codetether_event::{AskEvent, AskId, Event, Input as Said, Op, Outcome, Principal, TurnEvent, TurnId};
+use codetether_event::{AskEvent, AskId, Event, Op, Outcome, Principal, TurnEvent, TurnId};
 
 use crate::args::Format;
 use crate::chat::editor::{Happened, Heard, Input};
@@ -14,6 +15,7 @@ use crate::exit::Failure;
 use crate::printer::{self, Output};
 use crate::run::asks::Asks;
 use crate::run::figures::Figures;
+use crate::run::input;
 use crate::run::progress::{self, Progress};
 use crate::run::view::View;
 use crate::run::watch::{fell_back, is_retry};
@@ -21,6 +23,8 @@ use crate::run::window::Probe;
 
 /// What is shown before a line that is typed while the model works.
 const STEER: &str = "steer> ";
+/// Most lines that wait for the end of a turn.
+const WAITING: usize = 16;
 
 /// How a turn ended, as a person saw it.
 pub(super) struct Watched {
@@ -31,8 +35,8 @@ pub(super) struct Watched {
     pub(super) model: codetether_event::ModelId,
     /// Whether the program is to end.
     pub(super) leave: bool,
-    /// A line that came too late, or waits: the next to be taken.
-    pub(super) next: Option<String>,
+    /// Lines that came too late, and commands: the next to be taken, in their order. At most `WAITING`.
+    pub(super) waits: Vec<String>,
 }
 
 pub(super) struct Turn<'a> {
@@ -44,11 +48,20 @@ pub(super) struct Turn<'a> {
     pub(super) model: codetether_event::ModelId,
     /// The question how long the model's context is.
     pub(super) window: &'a mut Probe,
+    pub(super) desk: Desk<'a>,
+}
+
+/// What is needed to attach what a line names.
+pub(super) struct Desk<'a> {
+    /// The project's folder.
+    pub(super) root: &'a Path,
+    /// Whether the model may see images.
+    pub(super) sees: bool,
 }
 
 impl Turn<'_> {
     pub(super) async fn watch(self) -> Result<Watched, Failure> {
-        let Self { hosted, turn, subscription, input, signals, model, window } = self;
+        let Self { hosted, turn, subscription, input, signals, model, window, desk } = self;
         let started = Instant::now();
         let plain = input.is_plain();
         let mut view = View::new(Format::Text, false, false);
@@ -56,7 +69,7 @@ impl Turn<'_> {
         let mut asks = Asks::new(true);
         let mut output = Output::start();
         let mut watched =
-            Watched { outcome: None, figures: Figures::default(), model, leave: false, next: None };
+            Watched { outcome: None, figures: Figures::default(), model, leave: false, waits: Vec::new() };
         let mut text = String::new();
         let mut ended = None;
         let mut steering = false;
@@ -92,7 +105,7 @@ impl Turn<'_> {
                     watched.leave = true;
                     break;
                 },
-                happened = input.happens(steering), if steering || (!asks.is_open() && !watched.leave && watched.next.is_none()) => {
+                happened = input.happens(steering), if steering || (!asks.is_open() && !watched.leave) => {
                     let heard = match happened {
                         Happened::Heard(heard) => heard,
                         Happened::Key => {
@@ -108,8 +121,17 @@ impl Turn<'_> {
                     steering = false;
                     match heard {
                         Heard::Line(line) if line.trim().is_empty() => {}
-                        Heard::Line(line) => watched.next = steer(hosted, line).await,
-                        Heard::Interrupt { .. } => {
+                        Heard::Line(line) => match steer(hosted, &desk, line).await {
+                            Ok(None) => {}
+                            Ok(Some(_)) if watched.waits.len() == WAITING => printer::err(&format!(
+                                "{WAITING} lines wait for the end of the turn already; this one was left out\n"
+                            )),
+                            Ok(Some(line)) => watched.waits.push(line),
+                            Err(failure) => printer::err(&failure.shown()),
+                        },
+                        // It threw away what was typed, and no more than that.
+                        Heard::Interrupt { empty: false } => {}
+                        Heard::Interrupt { empty: true } => {
                             post(Op::Interrupt);
                             progress.say("stopping");
                         }
@@ -189,15 +211,18 @@ impl Turn<'_> {
     }
 }
 
-/// Gives a line to the turn. Given back where it has to wait: the turn is over, or the line is a command.
-async fn steer(hosted: &Hosted, line: String) -> Option<String> {
-    if commands::called(line.trim()).is_some() {
+/// Gives a line to the turn, with what it attaches. Given back where it has to wait: the turn is over, or the line is a
+/// command.
+async fn steer(hosted: &Hosted, desk: &Desk<'_>, line: String) -> Result<Option<String>, Failure> {
+    let said = line.trim();
+    if commands::called(said).is_some() {
         printer::err("that waits for the end of the turn\n");
-        return Some(line);
+        return Ok(Some(line));
     }
-    let op = Op::Steer { input: Said::text(line.trim()) };
+    let files = input::mentioned(said, desk.root)?;
+    let op = Op::Steer { input: input::input(said, files, desk.sees, hosted.blobs())? };
     match hosted.submit(Principal::Local, op).await {
-        Ok(_) => None,
-        Err(SubmitError::Refused(_) | SubmitError::Ended) => Some(line),
+        Ok(_) => Ok(None),
+        Err(SubmitError::Refused(_) | SubmitError::Ended) => Ok(Some(line)),
     }
 }

@@ -49,6 +49,13 @@ pub(crate) fn run(command: RouteCommand) -> Result<Exit, Failure> {
     let Some(prompt) = &args.prompt else {
         return lines::answered(LINE_MAX, |question| answer(&head, question));
     };
+    if prompt.trim().is_empty() {
+        return Err(Failure::with_help(
+            Exit::Usage,
+            "the prompt is empty",
+            "say what is to be done, as in `codetether route explain \"rename a to b\"`",
+        ));
+    }
     if args.json {
         printer::out(&format!("{}\n", explained(&head, prompt)))?;
     } else {

@@ -156,6 +156,67 @@ fn a_question_is_interrupted_like_any_other_work() {
     assert!(!bench.path("made").exists());
 }
 
+/// A chat in whose first turn a command waits until something is written into the file `gate`.
+fn held(bench: &Bench) -> Terminal {
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("gate"), kind, mode, 0).unwrap();
+    let mut terminal = chat(bench, &["--yes", "--no-sandbox"]);
+    terminal.type_keys("go\r");
+    terminal.expect("bash head -n 1 gate");
+    terminal
+}
+
+/// Lets the turn of `held` go on to its end, and leaves.
+fn let_go(bench: &Bench, mut terminal: Terminal, last: &str) -> String {
+    // Held open until the end, so that what is written is there whenever the other side begins to read.
+    let mut gate = codetether_files::open_append(bench.path("gate"), 0o600).unwrap();
+    gate.write_all(b"open\n").unwrap();
+    terminal.expect("turned left");
+    terminal.expect(last);
+    terminal.expect(PROMPT);
+    terminal.type_keys(CTRL_D);
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    screen
+}
+
+fn held_replies() -> [Reply; 2] {
+    [Reply::call("bash", json!({ "command": "head -n 1 gate" })), Reply::text("turned left")]
+}
+
+#[test]
+fn an_interrupt_while_steering_throws_away_the_line_alone() {
+    let bench = Bench::new(held_replies());
+    let mut terminal = held(&bench);
+    terminal.type_keys("half a thought");
+    terminal.expect("steer> ");
+    terminal.expect("thought");
+    terminal.type_keys(CTRL_C);
+    // The spinner comes back, and the turn goes on.
+    terminal.expect("bash head -n 1 gate");
+    let screen = let_go(&bench, terminal, " tokens in ");
+    assert!(!screen.contains("stopp"), "{screen}");
+    assert_eq!(said(&bench, 1), ["go"]);
+}
+
+#[test]
+fn a_command_waits_for_the_end_of_the_turn_and_steering_goes_on() {
+    let bench = Bench::new(held_replies());
+    bench.file("notes.txt", "mind the gap\n");
+    let mut terminal = held(&bench);
+    terminal.type_keys("/title Two turns\r");
+    terminal.expect("that waits for the end of the turn");
+    terminal.expect("bash head -n 1 gate");
+    terminal.type_keys("look at @notes.txt\r");
+    terminal.expect("steer> ");
+    terminal.expect("bash head -n 1 gate");
+    let_go(&bench, terminal, " tokens in ");
+    let body = String::from_utf8(bench.server.requests()[1].body.clone()).unwrap();
+    assert!(body.contains("look at @notes.txt") && body.contains("mind the gap"), "{body}");
+    let list = bench.bare(&["session", "list"]).stdout;
+    assert!(list.contains("Two turns"), "{list}");
+}
+
 #[test]
 fn what_is_typed_while_the_model_works_is_steering() {
     let bench =

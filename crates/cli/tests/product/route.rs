@@ -29,6 +29,11 @@ fn a_prompt_is_explained() {
         "{told}"
     );
     assert_eq!(bench.bare(&["route", "explain"]).code, 2);
+    for blank in ["", " \n"] {
+        let run = bench.bare(&["route", "explain", blank]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.shown());
+        assert!(run.stderr.contains("the prompt is empty"), "{}", run.stderr);
+    }
 }
 
 #[test]
