@@ -74,6 +74,15 @@ impl Tool for Write {
                     let text = format!("`{path}` is unchanged: that is what it held already");
                     return Ok(ToolOutput { text, known, ..ToolOutput::default() });
                 }
+                // A last line break that is left out is a slip, and no change that anyone asked for.
+                Some(old) if old.strip_suffix(b"\n") == Some(content.as_bytes()) && !content.is_empty() => {
+                    let text = format!(
+                        "`{path}` is unchanged: that is what it held already, but for its last line break (`bash` can take \
+                         that away)"
+                    );
+                    let known = vec![known::learnt(name.clone(), &old)];
+                    return Ok(ToolOutput { text, known, ..ToolOutput::default() });
+                }
                 None => "created",
                 Some(_) => "overwrote",
             };

@@ -29,6 +29,9 @@ pub(super) fn told(state: &State, turn: &Turn) -> Option<Next> {
     let word = if checked.status.passed() {
         "It passes already, before anything was done. If the job is to make it pass, there is nothing to do: say so and \
          end. Else it must still pass at the end."
+    } else if turn.settings.single {
+        "The code has a mistake, which this shows. Work out what it must do for the check to pass, find the line that does \
+         something else, and mend that line. The same text again would fail again."
     } else {
         "It ran before anything was done. The work is done when it passes."
     };
