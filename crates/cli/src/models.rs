@@ -49,6 +49,8 @@ or describe an endpoint in the settings file: `[providers.NAME]` with `base_url`
 pub(crate) struct Found {
     pub(crate) base_url: String,
     pub(crate) key: Option<Secret>,
+    /// The engine, where the model is inside this program.
+    pub(crate) embedded: Option<codetether_local::Place>,
     wire: Wire,
     row: Row,
 }
@@ -72,8 +74,8 @@ fn data_files() -> Result<DataFiles, Failure> {
     Ok(DataFiles { store: codetether_weights::Store::new(data.join("models")), states: data.join("states") })
 }
 
-/// Finds a model on this machine. Starts nothing yet.
-fn local(model: &ModelId) -> Result<Arc<dyn Provider>, Missing> {
+/// Finds the engine of a model on this machine. Starts nothing.
+fn local(model: &ModelId) -> Result<codetether_local::Place, Missing> {
     let missing = |message: String, help: &str| Missing { message, help: help.to_owned() };
     if !codetether_local::HAS_ENGINE {
         let message = format!("`{model}` cannot be asked: this build has no engine for local models");
@@ -90,14 +92,13 @@ fn local(model: &ModelId) -> Result<Arc<dyn Provider>, Missing> {
             _ => "`codetether models list --local` says which there are".to_owned(),
         },
     })?;
-    let place = codetether_local::Place {
+    Ok(codetether_local::Place {
         // Also where the file was replaced meanwhile.
         program: "/proc/self/exe".into(),
         run: place::run_dir(),
         kept: files.states,
         model: kept.path,
-    };
-    Ok(Arc::new(codetether_local::Local::new(place)))
+    })
 }
 
 /// The best model that is on this machine, inside this program: those known by name first, as the catalogue has them.
@@ -333,7 +334,8 @@ pub(crate) fn finder(settings: &Settings, cassettes: Cassettes) -> Arc<FindProvi
             return Ok(provider.clone());
         }
         if is_local {
-            let provider = local(model).map_err(|missing| missing.message)?;
+            let place = local(model).map_err(|missing| missing.message)?;
+            let provider: Arc<dyn Provider> = Arc::new(codetether_local::Local::new(place));
             made.insert(name.to_owned(), provider.clone());
             return Ok(provider);
         }
@@ -443,9 +445,9 @@ fn find(
 ) -> Result<Found, Missing> {
     let name = model.provider();
     if is_local(rows, name) {
-        local(model)?;
+        let embedded = Some(local(model)?);
         let base_url = "this machine".to_owned();
-        return Ok(Found { base_url, key: None, wire: Wire::OpenAiChat, row: Row::default() });
+        return Ok(Found { base_url, key: None, embedded, wire: Wire::OpenAiChat, row: Row::default() });
     }
     let vendor = VENDORS.iter().find(|vendor| vendor.name == name);
     let mut row = rows.get(name).cloned();
@@ -532,7 +534,7 @@ fn find(
                 ),
             },
         }),
-        _ => Ok(Found { base_url, key, wire, row }),
+        _ => Ok(Found { base_url, key, embedded: None, wire, row }),
     }
 }
 

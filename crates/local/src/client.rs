@@ -1,6 +1,7 @@
 //! The provider of local models: starts the process that has the model where none is there, and asks it. An engine that
 //! breaks down is a failed attempt that may be made again, with an engine begun anew.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +23,7 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::frames::{REPLY_MAX, REQUEST_MAX, Reply, receive, send};
+use crate::frames::{Ask, REPLY_MAX, REQUEST_MAX, Reply, receive, send};
 use crate::reading::Reading;
 use crate::request::{Request, Tool};
 
@@ -32,6 +33,8 @@ const START_WAIT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Time between two looks for the socket.
 const LOOK: Duration = Duration::from_millis(10);
+/// The same, for what nobody waits for.
+const LOOK_BESIDE: Duration = Duration::from_millis(100);
 /// What is shown of the last words of a process that broke down.
 const WORDS_MAX: u64 = 2_048;
 /// Most bytes of a socket's path (`sun_path` has 108, with the end).
@@ -105,6 +108,30 @@ impl Provider for Local {
     fn models(&self) -> BoxFuture<'_, Result<Vec<Listed>, ProviderFailure>> {
         let id = self.engine.place.model.file_stem().map(|name| name.to_string_lossy().into_owned());
         Box::pin(async move { Ok(vec![Listed { id: id.unwrap_or_default(), ..Listed::default() }]) })
+    }
+}
+
+/// How long the context of the engine at this place is, once one is there and has loaded its model. Starts none, and waits
+/// a minute at most for one; nothing where it does not say.
+pub async fn window(place: &Place) -> Option<u64> {
+    let begun = Instant::now();
+    let mut stream = loop {
+        // The socket's name can change, where the model's file is replaced.
+        if let Ok(stream) = UnixStream::connect(place.socket().ok()?).await {
+            break checked(stream).ok()?;
+        }
+        if begun.elapsed() > SILENCE {
+            return None;
+        }
+        sleep(LOOK_BESIDE).await;
+    };
+    send(&mut stream, &Ask::Window, REQUEST_MAX).await.ok()?;
+    loop {
+        match timeout(SILENCE, receive::<Reply>(&mut stream, REPLY_MAX)).await {
+            Ok(Ok(Some(Reply::Waiting))) => {}
+            Ok(Ok(Some(Reply::Window { tokens }))) => return Some(tokens),
+            _ => return None,
+        }
     }
 }
 
@@ -318,7 +345,8 @@ impl Talk {
                 format!("the engine of the local model broke down: {message}"),
             ))
         };
-        send(&mut stream, &self.request, REQUEST_MAX).await.map_err(|error| broke(error.to_string()))?;
+        let ask = Ask::Answer { request: Cow::Borrowed(&self.request) };
+        send(&mut stream, &ask, REQUEST_MAX).await.map_err(|error| broke(error.to_string()))?;
         let (mut pieces, bytes) = (0_u64, self.bytes);
         loop {
             let spent = Usage { output: pieces, estimated: pieces > 0, ..Usage::default() };
@@ -339,7 +367,7 @@ impl Talk {
                 }
             };
             match reply {
-                Reply::Waiting | Reply::Reading { .. } => {}
+                Reply::Waiting | Reply::Reading { .. } | Reply::Window { .. } => {}
                 Reply::Text { text } => {
                     pieces += 1;
                     reading.feed(&text, out);

@@ -125,4 +125,7 @@ pub trait Hold: Send {
 
     /// Whether nothing more can come.
     fn is_done(&self) -> bool;
+
+    /// Whether the answer is the model's own text here, which may end anywhere.
+    fn is_free(&self) -> bool;
 }

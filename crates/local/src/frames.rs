@@ -1,6 +1,7 @@
 //! What clients and an engine's process say to each other: frames, each a length of four bytes (little end first) and
 //! that many bytes of JSON. A connection carries one request and its replies; closing it cancels. Bounded both ways.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::de::DeserializeOwned;
@@ -9,10 +10,25 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use codetether_event::ProviderFailureKind;
 
+use crate::request::Request;
+
 /// Most bytes of a request.
 pub const REQUEST_MAX: u32 = 32 << 20;
 /// Most bytes of a reply.
 pub const REPLY_MAX: u32 = 1 << 20;
+
+/// What is wanted of the engine's process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Ask<'a> {
+    /// An answer.
+    Answer {
+        /// To this.
+        request: Cow<'a, Request>,
+    },
+    /// How long its context is, once that is known.
+    Window,
+}
 
 /// What the engine's process says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +62,11 @@ pub enum Reply {
         mean_log: f32,
         /// Whether it was held to a form, so that it cannot be without one.
         held: bool,
+    },
+    /// How long the context is.
+    Window {
+        /// Tokens of a prompt and its answer together.
+        tokens: u64,
     },
     /// There is none.
     Failed {

@@ -156,6 +156,10 @@ impl Hold for Value {
     fn is_done(&self) -> bool {
         self.held.as_ref().is_some_and(Held::is_done)
     }
+
+    fn is_free(&self) -> bool {
+        false
+    }
 }
 
 /// Text, and then at most one call. A model that begins its answer with a fence, a brace or a tag means a call and has
@@ -252,5 +256,9 @@ impl Hold for Calls {
 
     fn is_done(&self) -> bool {
         self.closed
+    }
+
+    fn is_free(&self) -> bool {
+        self.held.is_none() && self.pending.is_empty() && !self.said.ends_with(OPEN)
     }
 }

@@ -8,6 +8,7 @@ mod hold;
 mod kept;
 #[cfg(feature = "llama")]
 mod llama;
+mod looping;
 mod memory;
 mod pick;
 mod reading;
@@ -16,9 +17,9 @@ mod scheduler;
 mod server;
 mod template;
 
-pub use client::{Local, Place};
+pub use client::{Local, Place, window};
 pub use engine::{Engine, EngineError, Facts, Hold, Row, Token, Took, Vocabulary};
-pub use frames::{REPLY_MAX, REQUEST_MAX, Reply, receive, send};
+pub use frames::{Ask, REPLY_MAX, REQUEST_MAX, Reply, receive, send};
 pub use hold::Forms;
 pub use kept::{BYTES_MAX as KEPT_MAX, Kept};
 #[cfg(feature = "llama")]

@@ -36,11 +36,14 @@ pub struct Llama {
     facts: Facts,
 }
 
-/// Loads a model from its file.
+/// Loads a model from its file. What needs its vocabulary alone is made `beside`, while the weights are read.
 ///
 /// # Errors
 /// When this processor or its memory cannot run it, or the file is no model.
-pub fn open(file: &Path) -> Result<Llama, Refused> {
+pub fn open<T: Send>(
+    file: &Path,
+    beside: impl FnOnce(&Arc<Vocabulary>) -> T + Send,
+) -> Result<(Llama, T), Refused> {
     processor()?;
     let about = std::fs::metadata(file)
         .map_err(|error| Refused(format!("cannot read the model `{}`: {error}", file.display())))?;
@@ -53,8 +56,23 @@ pub fn open(file: &Path) -> Result<Llama, Refused> {
     Need { file: about.len(), token: 1, trained: u64::from(u32::MAX) }.window(free)?;
     // Mapped, the file would stay in memory beside the weights that are repacked for this processor.
     let how = LlamaModelParams::default().with_n_gpu_layers(0).with_use_mmap(false);
-    let model = LlamaModel::load_from_file(backend, file, &how)
-        .map_err(|error| Refused(format!("`{}` is no model that can be loaded: {error}", file.display())))?;
+    let read = |how: &LlamaModelParams| {
+        LlamaModel::load_from_file(backend, file, how)
+            .map_err(|error| Refused(format!("`{}` is no model that can be loaded: {error}", file.display())))
+    };
+    let words = || {
+        let model = read(&LlamaModelParams::default().with_vocab_only(true))?;
+        let vocabulary = Arc::new(vocabulary(&model));
+        let made = beside(&vocabulary);
+        Ok((vocabulary, made))
+    };
+    let (model, words) = std::thread::scope(|scope| {
+        let words = scope.spawn(words);
+        let model = read(&how);
+        (model, words.join())
+    });
+    let broke = |_| Refused(format!("the vocabulary of `{}` cannot be read", file.display()));
+    let (model, (vocabulary, made)) = (model?, words.map_err(broke)??);
     let model: &'static LlamaModel = Box::leak(Box::new(model));
     let trained = u64::from(model.n_ctx_train()).min(WINDOW_MAX);
     let window = Need { file: about.len(), token: state_of_token(model), trained }.window(free)?;
@@ -77,8 +95,8 @@ pub fn open(file: &Path) -> Result<Llama, Refused> {
         window: context.n_ctx() as usize,
         sequences: SEQUENCES as usize,
     };
-    let vocabulary = Arc::new(vocabulary(model));
-    Ok(Llama { context, model, batch: LlamaBatch::new(ROWS_MAX as usize, 1), vocabulary, facts })
+    let batch = LlamaBatch::new(ROWS_MAX as usize, 1);
+    Ok((Llama { context, model, batch, vocabulary, facts }, made))
 }
 
 /// Names the very file, without reading a gigabyte.

@@ -32,7 +32,7 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// What the answer must be.
     pub format: ResponseFormat,
-    /// Most tokens of the answer; what the window has room for when absent.
+    /// Most tokens of the answer; 4,096 when absent, and never more than the window has room for.
     pub max_output: Option<u32>,
     /// In hundredths; greedy when absent.
     pub temperature: Option<u16>,

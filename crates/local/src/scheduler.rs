@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, EngineError, Hold, Row, Token, Took};
 use crate::kept::Kept;
+use crate::looping::Loop;
 use crate::pick::{Choice, Picker};
 
 /// Most tokens of prompts in a batch: on two cores 32 take half a second with a model of 1.5 billion weights.
@@ -58,7 +59,7 @@ pub enum Event {
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Done {
-    /// The limit cut it off.
+    /// The limit cut it off, or it went round in a loop.
     pub cut: bool,
     /// Tokens of the prompt.
     pub input: usize,
@@ -366,6 +367,7 @@ impl<E: Engine> Scheduler<E> {
             Ok(Next::Token(token)) => running.go_on(Some(token), left, ends),
             Ok(Next::WayOut) => running.go_on(None, left, ends),
             Ok(Next::End) => running.finish(false),
+            Ok(Next::Cut) => running.finish(true),
             Err(fault) => running.ended = Some(Event::Failed(fault)),
         }
     }
@@ -426,14 +428,23 @@ enum Next {
     WayOut,
     /// Nothing: the form is whole.
     End,
+    /// Nothing: it would say the same for ever.
+    Cut,
 }
 
 fn next(running: &mut Running, logits: &[f32], left: usize) -> Result<Next, Fault> {
+    let round = Loop::of(running.tokens.get(running.input..).unwrap_or_default());
     let picked = match &mut running.job.hold {
         Some(hold) if hold.is_done() => return Ok(Next::End),
+        Some(hold) if round.is_some() && hold.is_free() => return Ok(Next::Cut),
+        None if round.is_some() => return Ok(Next::Cut),
         Some(hold) => {
             let mut logits = logits.to_vec();
             hold.restrict(&mut logits, left).map_err(Fault::Form)?;
+            // What must be whole cannot be cut: going round gets less likely, until something else comes.
+            if let Some(round) = round {
+                round.discourage(&mut logits);
+            }
             let picked = running.picker.pick(&logits);
             if let Some((token, _)) = picked
                 && hold.consume(token).map_err(Fault::Form)? == Took::Left

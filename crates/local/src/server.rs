@@ -13,12 +13,12 @@ use codetether_event::ProviderFailureKind;
 use codetether_files::{Lock, LockError, remove_file};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc as channel, oneshot};
+use tokio::sync::{mpsc as channel, oneshot, watch};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, Hold, Vocabulary};
-use crate::frames::{REPLY_MAX, REQUEST_MAX, Reply, receive, send};
+use crate::frames::{Ask, REPLY_MAX, REQUEST_MAX, Reply, receive, send};
 use crate::kept::Kept;
 use crate::pick::Choice;
 use crate::request::Request;
@@ -37,6 +37,8 @@ const WAITING: Duration = Duration::from_secs(2);
 const CONNECTIONS_MAX: usize = 128;
 /// Events of an answer that wait for its reader.
 const EVENTS_MAX: usize = 256;
+/// Most tokens of an answer whose request has no limit.
+const ANSWER_MAX: u32 = 4_096;
 /// How long the engine's thread rests where all readers are slow.
 const REST: Duration = Duration::from_millis(5);
 
@@ -72,6 +74,14 @@ pub struct Loaded<E> {
     pub kept: Option<Kept>,
     /// Forms.
     pub former: Box<Former>,
+}
+
+/// What a connection reaches the engine's thread by.
+#[derive(Clone)]
+struct Way {
+    works: mpsc::SyncSender<Work>,
+    /// Tokens of the context, once it is there. Closed where there is no model.
+    window: watch::Receiver<Option<u64>>,
 }
 
 struct Work {
@@ -117,25 +127,30 @@ pub fn serve<E: Engine + 'static>(
         .map_err(|error| at(error.into()))?;
     let (works, queue) = mpsc::sync_channel(CONNECTIONS_MAX);
     let (told, refused) = channel::channel(1);
+    let (known, window) = watch::channel(None);
     let engine = thread::Builder::new()
         .name("engine".into())
         .spawn(move || match load() {
-            Ok(loaded) => work(loaded, &queue),
+            Ok(loaded) => {
+                let _ = known.send(Some(loaded.engine.facts().window as u64));
+                work(loaded, &queue);
+            }
             Err(Refused(why)) => {
+                drop(known);
                 let _ = told.try_send(());
                 refuse(&why, &queue);
             }
         })
         .map_err(at)?;
     let local = tokio::task::LocalSet::new();
-    let ended = local.block_on(&runtime, listen(&listener, works, idle, refused, &engine));
+    let ended = local.block_on(&runtime, listen(&listener, Way { works, window }, idle, refused, &engine));
     let _ = remove_file(socket);
     ended.map_err(at)
 }
 
 async fn listen(
     listener: &UnixListener,
-    works: mpsc::SyncSender<Work>,
+    way: Way,
     mut idle: Duration,
     mut refused: channel::Receiver<()>,
     engine: &thread::JoinHandle<()>,
@@ -151,9 +166,9 @@ async fn listen(
                 let is_own = stream.peer_cred()
                     .is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw());
                 if is_own && Rc::strong_count(&open) <= CONNECTIONS_MAX {
-                    let (open, works) = (Rc::clone(&open), works.clone());
+                    let (open, way) = (Rc::clone(&open), way.clone());
                     tokio::task::spawn_local(async move {
-                        let _ = answer(stream, works).await;
+                        let _ = answer(stream, way).await;
                         drop(open);
                     });
                 }
@@ -172,11 +187,17 @@ async fn listen(
 }
 
 /// One connection: its request, and what comes of it.
-async fn answer(stream: UnixStream, works: mpsc::SyncSender<Work>) -> io::Result<()> {
+async fn answer(stream: UnixStream, way: Way) -> io::Result<()> {
     let (mut from, mut to) = stream.into_split();
-    let request = timeout(ASK_WAIT, receive::<Request>(&mut from, REQUEST_MAX)).await;
+    let request = timeout(ASK_WAIT, receive::<Ask<'_>>(&mut from, REQUEST_MAX)).await;
     let request = match request.map_err(io::Error::from)? {
-        Ok(Some(request)) => request,
+        Ok(Some(Ask::Answer { request })) => request.into_owned(),
+        Ok(Some(Ask::Window)) => {
+            return tokio::select! {
+                () = closed(&from) => Ok(()),
+                sent = tell_window(way.window, &mut to) => sent,
+            };
+        }
         Ok(None) => return Ok(()),
         Err(error) => {
             let failure = ProviderFailureKind::BadRequest;
@@ -188,7 +209,7 @@ async fn answer(stream: UnixStream, works: mpsc::SyncSender<Work>) -> io::Result
     let (begun, mut wait) = oneshot::channel();
     let cancel = CancellationToken::new();
     let _gone = cancel.clone().drop_guard();
-    if works.try_send(Work { request, cancel, begun, out }).is_err() {
+    if way.works.try_send(Work { request, cancel, begun, out }).is_err() {
         let busy = failed(ProviderFailureKind::Overloaded, "the engine has too many requests waiting");
         return send(&mut to, &busy, REPLY_MAX).await;
     }
@@ -205,6 +226,21 @@ async fn closed(from: &OwnedReadHalf) {
         match from.try_read(&mut [0; 1]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => return,
+        }
+    }
+}
+
+async fn tell_window(mut window: watch::Receiver<Option<u64>>, to: &mut OwnedWriteHalf) -> io::Result<()> {
+    loop {
+        let known = timeout(WAITING, window.wait_for(Option::is_some)).await;
+        let reply = match known.map(|known| known.map(|tokens| *tokens)) {
+            Err(_) => Reply::Waiting,
+            Ok(Ok(Some(tokens))) => Reply::Window { tokens },
+            Ok(Ok(None) | Err(_)) => gone(),
+        };
+        send(to, &reply, REPLY_MAX).await?;
+        if reply != Reply::Waiting {
+            return Ok(());
         }
     }
 }
@@ -308,7 +344,7 @@ fn begin<E: Engine>(scheduler: &mut Scheduler<E>, template: &Template, former: &
     scheduler.submit(Job {
         prompt: prompt.tokens,
         prefix: prompt.prefix,
-        most: request.max_output.map_or(usize::MAX, |most| most as usize),
+        most: request.max_output.unwrap_or(ANSWER_MAX) as usize,
         choice: Choice { temperature, seed: request.seed, ..Choice::default() },
         hold,
         cancel,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail this way")]
 #![allow(clippy::disallowed_methods, reason = "tests make their own files")]
 
+use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use codetether_event::{Message, ProviderFailureKind, ResponseFormat};
 use codetether_local::{
-    Engine, EngineError, Facts, Loaded, REPLY_MAX, REQUEST_MAX, Refused, Reply, Request, Row, ServeError,
-    Token, Vocabulary, receive, send, serve,
+    Ask, Engine, EngineError, Facts, Loaded, REPLY_MAX, REQUEST_MAX, Refused, Reply, Request, Row,
+    ServeError, Token, Vocabulary, receive, send, serve,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -87,8 +88,8 @@ async fn connect(socket: &Path) -> UnixStream {
     panic!("nobody listens");
 }
 
-fn request(most: u32) -> Request {
-    Request {
+fn request(most: u32) -> Ask<'static> {
+    let request = Request {
         system: "Be short.".into(),
         tools: Vec::new(),
         messages: vec![Message::user("hello")],
@@ -97,7 +98,8 @@ fn request(most: u32) -> Request {
         temperature: None,
         seed: 0,
         must_call: false,
-    }
+    };
+    Ask::Answer { request: Cow::Owned(request) }
 }
 
 async fn answer(stream: &mut UnixStream) -> (String, Reply) {
@@ -185,6 +187,27 @@ async fn a_frame_that_is_too_long_or_nonsense_is_refused_in_words() {
         };
         assert!(message.starts_with("the engine cannot read the request"), "{message}");
     }
+    server.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_asks_hears_how_long_the_context_is_and_where_there_is_none_why() {
+    let (_folder, socket) = place();
+    let server = start(&socket, Ok(()));
+    let mut stream = connect(&socket).await;
+    send(&mut stream, &Ask::Window, REQUEST_MAX).await.unwrap();
+    let reply = receive::<Reply>(&mut stream, REPLY_MAX).await.unwrap();
+    assert_eq!(reply, Some(Reply::Window { tokens: 100_000 }));
+    drop(stream);
+    server.join().unwrap().unwrap();
+
+    let (_folder, socket) = place();
+    let server = start(&socket, Err(Refused("no room".into())));
+    let mut stream = connect(&socket).await;
+    send(&mut stream, &Ask::Window, REQUEST_MAX).await.unwrap();
+    let reply = receive::<Reply>(&mut stream, REPLY_MAX).await.unwrap();
+    assert!(matches!(reply, Some(Reply::Failed { .. })), "{reply:?}");
+    drop(stream);
     server.join().unwrap().unwrap();
 }
 

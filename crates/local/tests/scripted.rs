@@ -183,6 +183,15 @@ fn the_limit_cuts_an_answer_off() {
 }
 
 #[test]
+fn an_answer_that_goes_round_in_a_loop_is_cut_off_long_before_its_limit() {
+    let mut scheduler = scheduler(2_000, 1_000);
+    let mut asked = ask(&mut scheduler, "HELLO", |_| {});
+    finish(&mut scheduler);
+    let (said, end) = answer(&mut asked);
+    assert_eq!((said.len(), done(end).cut), (26 + 256, true));
+}
+
+#[test]
 fn a_long_prompt_neither_holds_up_others_nor_a_cancel() {
     let mut scheduler = scheduler(10_000, 50);
     let mut long = ask(&mut scheduler, &"X".repeat(5_000), |_| {});
@@ -303,6 +312,10 @@ impl Hold for One {
 
     fn is_done(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn is_free(&self) -> bool {
+        false
     }
 }
 

@@ -12,9 +12,9 @@ pub(crate) fn run(args: LocalEngineArgs) -> Result<Exit, Failure> {
     let _ = rustix::process::setsid();
     let LocalEngineArgs { socket, model, kept } = args;
     let load = move || {
-        let engine = open(&model)?;
+        let (engine, forms) = open(&model, Forms::new)?;
+        let forms = forms.map_err(Refused)?;
         let kept = Kept::new(kept, engine.facts().id.clone(), KEPT_MAX);
-        let forms = Forms::new(engine.vocabulary()).map_err(Refused)?;
         Ok(Loaded { engine, kept: Some(kept), former: Box::new(move |request| forms.hold(request)) })
     };
     serve(&socket, IDLE, load).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

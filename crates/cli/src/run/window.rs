@@ -20,16 +20,30 @@ const END_WAIT: Duration = Duration::from_millis(250);
 
 /// The question how long the context is. Dropped, it is asked no more.
 pub(crate) struct Probe {
-    task: Option<JoinHandle<Option<LocalWindow>>>,
+    task: Option<JoinHandle<Option<Window>>>,
     /// Whether it has been sent.
     sent: Arc<AtomicBool>,
-    window: Option<LocalWindow>,
+    window: Option<Window>,
     model: ModelId,
 }
 
+/// The context of a model.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    /// On a server of this machine, whose user can make it longer.
+    Served(LocalWindow),
+    /// Of the engine in this program, tokens: what memory allows.
+    Embedded(u64),
+}
+
 impl Probe {
-    /// Asks the model's server, if it is on this machine.
+    /// Asks the model's server or engine, if it is on this machine.
     pub(crate) fn start(found: &Found, model: &ModelId) -> Self {
+        if let Some(place) = found.embedded.clone() {
+            let task =
+                tokio::spawn(async move { codetether_local::window(&place).await.map(Window::Embedded) });
+            return Self { task: Some(task), sent: Arc::default(), window: None, model: model.clone() };
+        }
         let client = codetether_net::is_loopback(&found.base_url)
             .then(|| codetether_net::client(&found.base_url).ok())
             .flatten();
@@ -40,7 +54,7 @@ impl Probe {
             tokio::spawn(async move {
                 tokio::time::sleep(AFTER).await;
                 sending.store(true, Ordering::Relaxed);
-                local_window(&client, &base_url, &name).await
+                local_window(&client, &base_url, &name).await.map(Window::Served)
             })
         });
         Self { task, sent, window: None, model: model.clone() }
@@ -60,7 +74,11 @@ impl Probe {
         let Some(task) = &mut self.task else { return std::future::pending().await };
         self.window = task.await.ok().flatten();
         self.task = None;
-        let tokens = u32::try_from(self.window?.tokens).unwrap_or(u32::MAX);
+        let tokens = match self.window? {
+            Window::Served(window) => window.tokens,
+            Window::Embedded(tokens) => tokens,
+        };
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         Some(Op::Window { model: self.model.clone(), tokens })
     }
 
@@ -70,7 +88,10 @@ impl Probe {
             // What does not come in time is not said.
             let _ = tokio::time::timeout(END_WAIT, self.heard()).await;
         }
-        warning(&self.model, self.window?)
+        match self.window? {
+            Window::Served(window) => warning(&self.model, window),
+            Window::Embedded(_) => None,
+        }
     }
 }
 
