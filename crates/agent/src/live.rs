@@ -260,7 +260,17 @@ impl Live {
         let offered = settings.and_then(|settings| settings.offered(&model));
         let supplement = settings.and_then(|settings| settings.supplement_for(&model).cloned());
         let small = settings.filter(|settings| settings.is_small(&model));
-        let small = small.map(|settings| if settings.single { Narrow::OneChange } else { Narrow::Little });
+        let small = small.map(|settings| match settings.single {
+            true => Narrow::OneChange {
+                // What a file written anew did not mend, another line may.
+                by_line: settings
+                    .check
+                    .as_ref()
+                    .and_then(|check| check.tries)
+                    .is_some_and(|tries| tries.number > 1),
+            },
+            false => Narrow::Little,
+        });
         let first = self.state.context.messages.is_empty();
         let gate = self.gate.clone();
         // A small model is shown at once what it would have to find.

@@ -45,8 +45,8 @@ pub(crate) fn prepare(
         return Err(format!("there is no tool `{unknown}` to offer; there is {}", names.join(", ")));
     }
     let mut declared = late::shown(&*gate.tools, specs, offered.as_deref(), gate.tool_room);
-    if small == Some(Narrow::OneChange) {
-        name_files(&mut declared, &gate.root);
+    if let Some(Narrow::OneChange { by_line }) = small {
+        name_files(&mut declared, &gate.root, by_line);
     }
     let json = serde_json::to_vec(&declared).map_err(|e| e.to_string())?;
     let own = if small.is_some() { SMALL } else { SYSTEM };
@@ -76,35 +76,73 @@ pub(crate) enum Narrow {
     /// It is told little.
     Little,
     /// And it makes one change to what is there: paths are names of files, and tests are not changed.
-    OneChange,
+    OneChange {
+        /// Whether it changes one line, which is one that there is.
+        by_line: bool,
+    },
 }
 
 /// Largest file that is made anew for one change, in bytes: a small model does that better than an edit.
 const ANEW: u64 = 3_000;
 
+/// Most lines that one to change is chosen from, and longest one, in bytes.
+const LINES: usize = 80;
+const LINE: usize = 160;
+
 /// Lets paths be none but those of files that there are, where they are few; files that are no tests, where something is
-/// to be changed. What is short is made anew.
-fn name_files(declared: &mut Vec<Declared>, root: &Root) {
+/// to be changed. What is short is made anew, or one of its lines is changed.
+fn name_files(declared: &mut Vec<Declared>, root: &Root, by_line: bool) {
     let Some(files) = in_sight::all(root) else { return };
     let sources: Vec<&String> = files.iter().filter(|name| in_sight::is_source(name)).collect();
     let short = |name: &&&String| root.metadata(name).is_ok_and(|metadata| metadata.len() <= ANEW);
-    let anew: Vec<&&String> = sources.iter().filter(short).collect();
+    let all_short = sources.iter().all(|name| short(&name));
+    let lines = if by_line && all_short { lines(root, &sources) } else { None };
     let named = |names: &[&str]| -> Vec<ToolName> { names.iter().map(|name| ToolName::new(*name)).collect() };
-    let (wanted, paths) = match (sources.is_empty(), anew.len() == sources.len()) {
-        (true, _) => return,
-        (false, true) => (named(&["write"]), json!(anew)),
-        (false, false) => (named(&["edit", "read"]), json!(sources)),
+    let wanted = match (sources.is_empty(), all_short, &lines) {
+        (true, ..) => return,
+        (false, _, Some(_)) => named(&["edit"]),
+        (false, true, None) => named(&["write"]),
+        (false, false, None) => named(&["edit", "read"]),
     };
     if !declared.iter().any(|tool| Some(&tool.name) == wanted.first()) {
         return;
     }
     declared.retain(|tool| wanted.contains(&tool.name));
     for tool in declared {
-        let names = if tool.name.as_str() == "read" { json!(files) } else { paths.clone() };
-        if let Some(path) = tool.schema.pointer_mut("/properties/path").and_then(Value::as_object_mut) {
+        let names = if tool.name.as_str() == "read" { json!(files) } else { json!(sources) };
+        let Some(properties) = tool.schema.pointer_mut("/properties").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if let Some(lines) = &lines {
+            // One line for another.
+            properties.retain(|name, _| matches!(name.as_str(), "path" | "old" | "new"));
+            let rest = |property: Option<&mut Value>, rest: Value| {
+                if let (Some(Value::Object(property)), Value::Object(rest)) = (property, rest) {
+                    property.extend(rest);
+                }
+            };
+            rest(properties.get_mut("old"), json!({ "enum": lines }));
+            rest(properties.get_mut("new"), json!({ "pattern": "^[^\n\r]+$", "maxLength": LINE }));
+        }
+        if let Some(Value::Object(path)) = properties.get_mut("path") {
             path.insert("enum".to_owned(), names);
         }
     }
+}
+
+/// The lines of files that say something and are there once; nothing where they are many or long.
+fn lines(root: &Root, files: &[&String]) -> Option<Vec<String>> {
+    let mut all: Vec<String> = Vec::new();
+    for file in files {
+        let text = String::from_utf8(root.read(file, ANEW).ok()?).ok()?;
+        all.extend(text.lines().filter(|line| line.trim().len() > 1).map(str::to_owned));
+    }
+    let once: Vec<String> = all
+        .iter()
+        .filter(|line| all.iter().filter(|other| other.contains(line.as_str())).count() == 1)
+        .cloned()
+        .collect();
+    (!once.is_empty() && once.len() <= LINES && once.iter().all(|line| line.len() <= LINE)).then_some(once)
 }
 
 /// The prefix that an epoch's blobs hold.

@@ -165,7 +165,8 @@ impl Chat {
         let (layout, root) = (venue.layout.clone(), venue.root.clone());
         let words = Words::default();
         let known = facts::named(&settings).into_iter().chain([turn.model.clone()]);
-        words.set(root.clone(), known.map(|model| model.to_string()).collect(), defined_names(&project));
+        let models = known.map(|model| model.to_string()).collect();
+        words.set((root.clone(), layout.clone()), models, defined_names(&project));
         Ok(Self { args, settings, turn, layout, root, venue: Some(venue), open: None, words })
     }
 
@@ -205,6 +206,11 @@ impl Chat {
             crate::run::progress::unconfined(self.turn.confinement),
             printer::plain(&self.root.display().to_string()),
         ));
+        if self.args.fork.is_some()
+            && let Err(failure) = self.opened().await
+        {
+            printer::err(&failure.shown());
+        }
         let mut waits = VecDeque::<String>::new();
         let exit = loop {
             let line = match waits.pop_front() {
@@ -380,6 +386,10 @@ impl Chat {
             let window = (!self.turn.replayed).then(|| Probe::start(&found, &self.turn.model));
             let (seen, confinement) = (hosted.opened_after(), self.turn.confinement);
             self.venue = None;
+            if self.args.fork.take().is_some() {
+                // Whoever opens it again means the fork, and not another one.
+                (self.args.at, self.args.resume) = (None, Some(hosted.id().to_string()));
+            }
             self.open = Some(Open { hosted, seen, window, confinement });
         }
         self.open.as_mut().ok_or_else(|| Failure::new(Exit::Failed, "there is no session"))
@@ -451,6 +461,16 @@ impl Chat {
         Ok(())
     }
 
+    /// Goes on in a session of its own that shares this one's past.
+    async fn fork(&mut self, step: &str) -> Result<(), Failure> {
+        let id = self.session()?.id.to_string();
+        let at = Some(step.to_owned()).filter(|step| !step.is_empty());
+        let args = TurnArgs { fork: Some(id), at, dir: None, ..self.elsewhere() };
+        self.go_to(args).await?;
+        // What is asked of it from here on is asked of the fork.
+        self.opened().await.map(drop)
+    }
+
     async fn take_up(&mut self, id: &str) -> Result<(), Failure> {
         let found = crate::commands::session::lookup(&self.layout, id, &self.root)?;
         if self.session().is_ok_and(|session| session.id == found) {
@@ -472,7 +492,8 @@ impl Chat {
         self.let_go().await?;
         let words = self.words.clone();
         let models = facts::named(&entered.settings).iter().map(ToString::to_string).collect();
-        words.set(entered.root.clone(), models, defined_names(&Project::at(&entered.root)));
+        let place = (entered.root.clone(), entered.layout.clone());
+        words.set(place, models, defined_names(&Project::at(&entered.root)));
         *self = Self { words, ..entered };
         Ok(())
     }

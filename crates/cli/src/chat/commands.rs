@@ -66,8 +66,8 @@ pub(super) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "undo",
-        takes: "[N]",
-        about: "take back what the last step (or N steps) changed in files",
+        takes: "[N] [--conversation]",
+        about: "take back what the last step (or N steps) changed in files; what was said, too",
         run: |chat, steps| Box::pin(undo(chat, steps)),
     },
     Row {
@@ -105,6 +105,12 @@ pub(super) const COMMANDS: &[Row] = &[
         takes: "",
         about: "begin a new session in this folder",
         run: |chat, _| Box::pin(async { chat.begin_anew().await.map(|()| After::GoOn) }),
+    },
+    Row {
+        name: "fork",
+        takes: "[STEP]",
+        about: "go on in a new session that shares this one's past, up to a step or all of it",
+        run: |chat, step| Box::pin(async { chat.fork(step).await.map(|()| After::GoOn) }),
     },
     Row {
         name: "title",
@@ -227,15 +233,19 @@ async fn choose_agent(chat: &mut Chat, name: &str) -> Result<After, Failure> {
 }
 
 async fn undo(chat: &mut Chat, steps: &str) -> Result<After, Failure> {
+    const CONVERSATION: &str = "--conversation";
+    let words: Vec<&str> = steps.split_whitespace().collect();
+    let conversation = words.contains(&CONVERSATION);
+    let steps: Vec<&str> = words.into_iter().filter(|word| *word != CONVERSATION).collect();
     let steps =
-        match steps {
+        match steps.join(" ").as_str() {
             "" => 1,
             steps => steps.parse().ok().filter(|steps| *steps > 0).ok_or_else(|| {
                 Failure::new(Exit::Usage, "`/undo` takes a number of steps, such as `/undo 2`")
             })?,
         };
     let session = chat.session()?;
-    let op = live::undo(&session.layout, session.id, steps)?;
+    let op = live::undo(&session.layout, session.id, steps, conversation)?;
     chat.carry_out(op).await.map(|()| After::GoOn)
 }
 

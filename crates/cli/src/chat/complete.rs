@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use codetether_config::defined;
 use codetether_files::{EntryKind, Root};
+use codetether_journal::{Catalogue, Filter, Layout};
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -11,6 +13,12 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use crate::chat::commands;
+use crate::commands::session::About;
+use crate::defined::Own;
+use crate::trust::Project;
+
+/// Most sessions that are offered.
+const SESSIONS: usize = 50;
 
 /// Most names of a folder that are looked at.
 const NAMES: usize = 2_000;
@@ -24,14 +32,16 @@ pub(super) struct Words {
 #[derive(Default)]
 struct Inner {
     root: PathBuf,
+    layout: Option<Layout>,
     models: Vec<String>,
     /// Commands that files define.
     defined: Vec<String>,
 }
 
 impl Words {
-    pub(super) fn set(&self, root: PathBuf, models: Vec<String>, defined: Vec<String>) {
-        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Inner { root, models, defined };
+    pub(super) fn set(&self, (root, layout): (PathBuf, Layout), models: Vec<String>, defined: Vec<String>) {
+        let inner = Inner { root, layout: Some(layout), models, defined };
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = inner;
     }
 
     /// Where the word begins, and what it could become.
@@ -59,9 +69,33 @@ impl Words {
             Some(line) if line.starts_with("model ") => {
                 (start, starting(word, &mut inner.models.iter().map(String::as_str)))
             }
+            Some(line) if line.starts_with("agent ") => {
+                (start, starting(word, &mut agents(&inner.root).iter().map(String::as_str)))
+            }
+            Some(line) if line.starts_with("resume ") => {
+                (start, starting(word, &mut inner.sessions().iter().map(String::as_str)))
+            }
             _ => (start, Vec::new()),
         }
     }
+}
+
+impl Inner {
+    /// The ids of the folder's sessions, the latest first. Looked up when they are asked for.
+    fn sessions(&self) -> Vec<String> {
+        let filter = Filter { project: Some(self.root.display().to_string()) };
+        let listed = self
+            .layout
+            .as_ref()
+            .and_then(|layout| Catalogue::<About>::new(layout.clone()).list(&filter, SESSIONS).ok());
+        listed.unwrap_or_default().iter().map(|session| session.id.to_string()).collect()
+    }
+}
+
+/// The names of the agents that there are here.
+fn agents(root: &std::path::Path) -> Vec<String> {
+    let (project, own) = (Project::at(root), Own::here());
+    defined::agents(own.places(&project)).all.into_iter().map(|agent| agent.name).collect()
 }
 
 /// The paths of the project that begin so, each as it is mentioned.
@@ -122,7 +156,7 @@ mod tests {
         codetether_files::create_dir_all(root.path().join("müll/x")).unwrap();
         let words = Words::default();
         words.set(
-            root.path().canonicalize().unwrap(),
+            (root.path().canonicalize().unwrap(), Layout::new(root.path().join("data"))),
             vec!["a/b".into(), "c/d".into()],
             vec!["review".into()],
         );
@@ -131,6 +165,8 @@ mod tests {
         assert_eq!(of("/rev"), (0, vec!["/review ".into()]));
         assert_eq!(of("/mode a"), (6, vec!["ask".into(), "auto-edit".into()]));
         assert_eq!(of("/model c"), (7, vec!["c/d".into()]));
+        assert_eq!(of("/agent pl"), (7, vec!["plan".into()]));
+        assert_eq!(of("/resume 0"), (8, Vec::new()), "there is no session yet");
         assert_eq!(of("see @ma"), (4, vec!["@main.rs".into(), "@map.rs".into()]));
         assert_eq!(of("@m"), (0, vec!["@main.rs".into(), "@map.rs".into(), "@müll/".into()]));
         assert_eq!(of("ü @müll/"), (3, vec!["@müll/x/".into()]));

@@ -142,13 +142,26 @@ pub(crate) mod live {
         Ok(Past { is_guest: true, ..Past::read(layout, id)? })
     }
 
-    /// What takes back the last steps that changed files. What the user changed since stays.
-    pub(crate) fn undo(layout: &Layout, id: SessionId, steps: usize) -> Result<Op, Failure> {
-        let args = UndoArgs { steps: Some(steps), ..UndoArgs::default() };
+    /// What takes back the last steps that changed files; the conversation, too, where that is wanted. What the user changed
+    /// since stays.
+    pub(crate) fn undo(
+        layout: &Layout,
+        id: SessionId,
+        steps: usize,
+        conversation: bool,
+    ) -> Result<Op, Failure> {
+        let args = UndoArgs { steps: Some(steps), conversation, ..UndoArgs::default() };
         let past = Past::read(layout, id)?;
+        // Where nothing was changed, there may still have been words.
+        if conversation && past.files().changes.is_empty() {
+            let turns = UndoArgs { keep_files: true, ..args };
+            return Ok(Op::Rewind { to: select::rewind(&past.state, &turns)? });
+        }
+        let rewind = if conversation { Some(select::rewind(&past.state, &args)?) } else { None };
         let calls = select::calls(past.files(), &args)?;
         select::tell_fewer(past.files(), &args);
-        Ok(keeping(Which::Undo { calls }))
+        let what = Which::Undo { calls };
+        Ok(Op::Restore(Restore { what, files: Vec::new(), conflicts: OnConflict::Keep, rewind }))
     }
 
     /// What does again what was taken back last.

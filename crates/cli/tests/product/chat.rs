@@ -549,3 +549,35 @@ fn agents_and_commands_that_files_define_are_there_and_a_summary_when_it_is_aske
     assert!(!bench.server.json(4).to_string().contains("at length. what"), "it gave way");
     assert!(bench.server.json(4).to_string().contains("They found it out."));
 }
+
+#[test]
+fn a_fork_goes_on_by_itself_and_the_conversation_goes_back() {
+    let bench = Bench::new([
+        Reply::call("write", json!({ "path": "new.txt", "content": "one\n" })),
+        Reply::text("written"),
+        Reply::text("only words"),
+        Reply::text("in the fork"),
+    ]);
+    let mut terminal = chat(&bench, &["--mode", "auto-edit"]);
+    let mut does = |line: &str, shown: &[&str]| {
+        terminal.type_keys(&format!("{line}\r"));
+        shown.iter().for_each(|text| terminal.expect(text));
+        terminal.expect(PROMPT);
+    };
+    does("write it", &["written"]);
+    does("say something", &["only words"]);
+    let first = bench.last_session();
+    does("/fork", &[&format!("session {}", &first[..8])]);
+    does("/changes", &["new.txt"]);
+    does("/undo --conversation", &["changed  new.txt"]);
+    assert!(!bench.path("new.txt").exists());
+    does("and now", &["in the fork"]);
+    terminal.type_keys("/exit\r");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    // The fork's conversation went back to before the step that wrote, and the other session has all of it.
+    let body = String::from_utf8(bench.server.requests()[3].body.clone()).unwrap();
+    assert!(!body.contains("only words") && body.contains("and now"), "{body}");
+    let whole = bench.bare(&["session", "show", &first]).stdout;
+    assert!(whole.contains("only words") && !whole.contains("and now"), "{whole}");
+}

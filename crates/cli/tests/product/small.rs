@@ -83,6 +83,11 @@ fn what_a_test_tells_wrong_is_shown_at_once_and_tried_until_it_passes() {
         "{told}"
     );
     assert!(told.contains("<file path=\"total.py\">\ndef total(xs):"), "{told}");
+    assert_eq!((tools(&requests[0]), tools(&requests[1])), (vec!["write".into()], vec!["edit".into()]));
+    let edit = &requests[1].json()["tools"][0]["function"]["parameters"]["properties"];
+    assert_eq!(edit["path"]["enum"], json!(["main.py", "total.py"]));
+    let lines = edit["old"]["enum"].as_array().unwrap();
+    assert!(lines.contains(&json!("        result -= x")), "{lines:?}");
     assert_eq!(requests[0].json()["tool_choice"], "required", "words alone mend nothing");
     assert_eq!(requests[0].json()["temperature"], Value::Null);
     assert_eq!(requests[1].json()["temperature"], 0.8);
