@@ -209,7 +209,8 @@ impl Live {
                     // Where one change is all that is asked for, words alone are none.
                     let must_call = self.state.turn.as_ref().is_some_and(|turn| turn.settings.single)
                         && !self.state.context.is_summing();
-                    let spec = SampleSpec { effort, max_output, temperature, cache_key, must_call };
+                    let draw = item.seq.0;
+                    let spec = SampleSpec { effort, max_output, temperature, cache_key, must_call, draw };
                     self.sample(item, &model, spec);
                 }
                 Effect::Snapshot { item } => self.snapshot(item),
@@ -267,7 +268,7 @@ impl Live {
                     .check
                     .as_ref()
                     .and_then(|check| check.tries)
-                    .is_some_and(|tries| tries.number > 1),
+                    .is_some_and(|tries| tries.number % 2 == 0),
             },
             false => Narrow::Little,
         });

@@ -390,10 +390,10 @@ fn tell(system: &mut String, text: &str) {
     system.push_str(text);
 }
 
-/// The same dialogue at the same place has the same chance.
+/// The same dialogue at the same place has the same chance; another request for it has another.
 fn seed(spec: &SampleSpec, messages: usize) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(spec.cache_key.as_deref().unwrap_or_default().as_bytes());
+    hasher.update(&spec.draw.to_le_bytes());
     hasher.update(&(messages as u64).to_le_bytes());
     let mut seed = [0; 8];
     seed.iter_mut().zip(hasher.finalize().as_bytes()).for_each(|(to, from)| *to = *from);
@@ -459,5 +459,20 @@ impl Dialogue for Talk {
             let structured = self.structured(&message, &stop, held);
             Ok(Sampled { message, structured, stop, usage })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_made_anew_draws_anew_and_one_that_is_replayed_does_not() {
+        let of = |draw, messages| seed(&SampleSpec { draw, ..SampleSpec::default() }, messages);
+        assert_eq!(of(7, 3), of(7, 3));
+        assert!(of(7, 3) != of(8, 3) && of(7, 3) != of(7, 4));
+        let named =
+            SampleSpec { draw: 7, cache_key: Some("another session".into()), ..SampleSpec::default() };
+        assert_eq!(seed(&named, 3), of(7, 3), "what is random about a session has no part in it");
     }
 }

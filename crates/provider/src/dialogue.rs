@@ -101,6 +101,9 @@ pub struct SampleSpec {
     pub cache_key: Option<String>,
     /// Whether the answer must make a call; taken by models of this program and over Chat Completions.
     pub must_call: bool,
+    /// Differs from request to request, also where all else is the same; what is left to chance is drawn by it, where that
+    /// is done in this program.
+    pub draw: u64,
 }
 
 /// A whole answer.

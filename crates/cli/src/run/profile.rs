@@ -18,7 +18,7 @@ const OUTPUT: u32 = 1_536;
 const STEPS: u32 = 12;
 
 /// Most answers of a turn that is to make one change.
-const SINGLE: u32 = 4;
+const SINGLE: u32 = 2;
 
 /// Tries at what a check tells.
 pub(crate) const TRIES: u32 = 5;
