@@ -130,12 +130,36 @@ fn name_files(declared: &mut Vec<Declared>, root: &Root, by_line: bool) {
     }
 }
 
-/// The lines of files that say something and are there once; nothing where they are many or long.
+/// Whether a line does something, and does not only name what is there. A small model that copies a file would choose its
+/// first line else.
+fn does(line: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "def ",
+        "class ",
+        "import ",
+        "from ",
+        "fn ",
+        "pub ",
+        "use ",
+        "mod ",
+        "struct ",
+        "impl ",
+        "function ",
+        "export ",
+        "package ",
+        "func ",
+        "#",
+        "//",
+    ];
+    !NAMES.iter().any(|name| line.trim_start().starts_with(name))
+}
+
+/// The lines of files that do something and are there once; nothing where they are many or long.
 fn lines(root: &Root, files: &[&String]) -> Option<Vec<String>> {
     let mut all: Vec<String> = Vec::new();
     for file in files {
         let text = String::from_utf8(root.read(file, ANEW).ok()?).ok()?;
-        all.extend(text.lines().filter(|line| line.trim().len() > 1).map(str::to_owned));
+        all.extend(text.lines().filter(|line| line.trim().len() > 1 && does(line)).map(str::to_owned));
     }
     let once: Vec<String> = all
         .iter()

@@ -25,7 +25,7 @@ pub(crate) const FULL: Demo = Demo { model: embedded::MODEL, limits: &["--max-ti
 /// The demo as CI runs it.
 pub(crate) const SMOKE: Demo = Demo {
     model: embedded::TINY,
-    limits: &["--max-output", "60", "--max-time", "5m", "-c", "check.tries=2"],
+    limits: &["--max-output", "300", "--max-time", "5m", "-c", "check.tries=2"],
 };
 
 /// This many earlier runs are kept for a look.

@@ -119,17 +119,20 @@ impl Log {
         format!("{input} in ({cached} of them from the server's cache), {output} out{how}")
     }
 
-    /// How fast it answered: the first token of the first answer, and tokens a second behind first tokens.
+    /// How fast it answered: a call is told when it is whole, so that its first token is its last.
     pub(crate) fn pace(&self) -> Option<String> {
         let (mut first, mut tokens, mut millis) = (None, 0_u64, 0_u64);
         for event in self.of("sample.ended") {
             let waited = event["timing"]["first_ms"].as_u64()?;
             first.get_or_insert(waited);
             tokens += event["usage"]["output"].as_u64()?;
-            millis += event["timing"]["total_ms"].as_u64()?.saturating_sub(waited);
+            millis += event["timing"]["total_ms"].as_u64()?;
         }
-        let rate = if millis == 0 { 0.0 } else { tokens as f64 * 1_000.0 / millis as f64 };
-        Some(format!("first token after {:.1} s, then {rate:.1} tokens a second", first? as f64 / 1_000.0))
+        let rate = tokens as f64 * 1_000.0 / millis.max(1) as f64;
+        Some(format!(
+            "first piece after {:.1} s; {rate:.1} tokens a second over all, reading among it",
+            first? as f64 / 1_000.0
+        ))
     }
 
     /// The events of this kind, in order.
