@@ -83,6 +83,12 @@ impl Circumstances {
         judge(Stance { mode: self.settings.mode, confined }, &self.rules, tool, touches, &place)
     }
 
+    /// Whether a call of the model's could read this file unasked.
+    pub(crate) fn may_read(&self, path: &str) -> bool {
+        let touches = Touches { reads: vec![path.to_owned()], ..Touches::default() };
+        self.judge("read", &touches).decision == Decision::Allow
+    }
+
     /// Where this tool may go without anyone being asked.
     pub(crate) fn hosts(&self, tool: &str) -> Hosts {
         let (this, tool) = (self.clone(), tool.to_owned());

@@ -22,6 +22,7 @@ mod in_work;
 mod instructions;
 mod late;
 mod live;
+mod one_change;
 mod parts;
 mod placeless;
 mod prepare;

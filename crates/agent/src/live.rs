@@ -282,13 +282,17 @@ impl Live {
             _ => (files, room, in_work::IN_WORK),
         };
         // What cannot be judged is not shown.
-        let circumstances = self.circumstances().and_then(Result::ok).filter(|_| !files.is_empty());
+        let judges = !files.is_empty() || small.is_some();
+        let circumstances = self.circumstances().and_then(Result::ok).filter(|_| judges);
         self.effects.spawn(async move {
-            let facts = prepare::prepare(item, (model, small), offered, form, supplement, first, &gate)
+            let readable =
+                |path: &str| circumstances.as_ref().is_some_and(|circumstances| circumstances.may_read(path));
+            let gated = (&*gate, &readable as &dyn Fn(&str) -> bool);
+            let facts = prepare::prepare(item, (model, small), offered, form, supplement, first, gated)
                 .map(|mut facts| {
                     facts.extend(instructions::anew(item, &instructions, room, &gate));
-                    let shown = circumstances.and_then(|circumstances| {
-                        in_work::shown(item, (&files, what), room, &gate, &circumstances)
+                    let shown = circumstances.as_ref().and_then(|circumstances| {
+                        in_work::shown(item, (&files, what), room, &gate, circumstances)
                     });
                     facts.extend(shown);
                     facts

@@ -166,6 +166,16 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_secret_is_found_in_a_value_whatever_json_makes_of_it() {
+        let redactor = Redactor::default();
+        redactor.learn([Secret::from("pass\"word\\with\nlines".to_owned())]);
+        let mut told = json!({ "a": ["x pass\"word\\with\nlines y"], "pass\"word\\with\nlines": { "n": 1 } });
+        value(&redactor, &mut told);
+        let text = told.to_string();
+        assert!(!text.contains("word") && text.contains("\"n\":1"), "{text}");
+    }
+
     const KEY: &str = "sk-123456789";
 
     #[test]

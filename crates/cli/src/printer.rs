@@ -82,8 +82,8 @@ pub(crate) fn plain(text: &str) -> String {
     for c in text.chars() {
         let hidden = c.is_control() && !matches!(c, '\n' | '\t');
         // Joiners belong between letters of some scripts, and the parts of some emoji.
-        let joins =
-            matches!(c, '\u{200c}' | '\u{200d}') && plain.chars().next_back().is_some_and(|c| !c.is_ascii());
+        let joined = |before: char| !before.is_ascii() && !is_unseen(before);
+        let joins = matches!(c, '\u{200c}' | '\u{200d}') && plain.chars().next_back().is_some_and(joined);
         if hidden || is_unseen(c) && !joins { plain.extend(c.escape_unicode()) } else { plain.push(c) }
     }
     plain
@@ -108,6 +108,7 @@ mod tests {
         assert_eq!(plain("a\tb\n"), "a\tb\n");
         assert_eq!(plain("a\u{200b}b\u{e0041}\u{feff}\u{2028}"), r"a\u{200b}b\u{e0041}\u{feff}\u{2028}");
         assert_eq!(plain("👩\u{200d}🔬 \u{200d}a"), "👩\u{200d}🔬 \\u{200d}a");
+        assert_eq!(plain("é\u{200d}\u{200c}"), "é\u{200d}\\u{200c}", "a run of them would be a message");
         assert_eq!(plain("rm x\r\u{1b}[2Kls \u{202e}dm"), r"rm x\u{d}\u{1b}[2Kls \u{202e}dm");
     }
 }

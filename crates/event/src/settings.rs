@@ -255,7 +255,11 @@ impl TurnSettings {
     #[must_use]
     pub fn offered(&self, model: &ModelId) -> Option<Vec<ToolName>> {
         match &self.small {
-            Some(small) if small.models.contains(model) => Some(small.tools.clone()),
+            Some(small) if small.models.contains(model) => {
+                // An agent may have narrowed them since.
+                let offers = |tool: &&ToolName| self.tools.as_ref().is_none_or(|tools| tools.contains(tool));
+                Some(small.tools.iter().filter(offers).cloned().collect())
+            }
             _ => self.tools.clone(),
         }
     }

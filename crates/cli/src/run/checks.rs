@@ -28,6 +28,13 @@ pub(crate) struct Detected {
     pub(crate) by: String,
 }
 
+impl Detected {
+    /// For a person: which it is, and why.
+    pub(crate) fn told(&self) -> String {
+        format!("check: `{}`, since there is {}", printer::plain(&self.command), printer::plain(&self.by))
+    }
+}
+
 /// The check of turns by these settings, and what a person should know of it: where it was found.
 pub(crate) fn settled(
     args: &TurnArgs,
@@ -47,9 +54,7 @@ pub(crate) fn settled(
         return Err(no_check("the check is empty"));
     }
     let detected = if command.trim() == AUTO { Some(detected(root)?) } else { None };
-    let note = detected.as_ref().map(|Detected { command, by }| {
-        format!("check: `{}`, since there is {}", printer::plain(command), printer::plain(by))
-    });
+    let note = detected.as_ref().map(Detected::told);
     let time_ms = set.time.map_or(Check::TIME_MS, codetether_config::Seconds::millis);
     let check = Check {
         command: detected.map_or_else(|| command.clone(), |detected| detected.command),

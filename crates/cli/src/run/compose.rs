@@ -235,11 +235,13 @@ const FIRST: &str = "note: this is the first run here. Commands run in a sandbox
 
 /// What a person should know of a small model.
 fn of_small(model: &ModelId) -> String {
-    let size = models_files::size_of(model).map(|size| format!(" ({size})")).unwrap_or_default();
+    // One of a server may be small too, by the settings.
+    let size = models_files::size_of(model);
+    let size = size.map(|size| format!(" ({size}, on this machine)")).unwrap_or_default();
     format!(
-        "note: `{model}`{size} is a small model on this machine. It makes small files, mends a line that a test tells wrong, \
+        "note: `{model}`{size} is a small model. It makes small files, mends a line that a test tells wrong, \
          and answers where something is; leave larger work to a larger one: set a key, such as `ANTHROPIC_API_KEY`, or \
-         `codetether auth login`, and leave `--local` out.\n"
+         `codetether auth login`, and choose that with `-m`.\n"
     )
 }
 

@@ -4,11 +4,10 @@
 use std::path::Path;
 
 use codetether_config::Settings;
-use codetether_event::{Check, Mode, ModelId, Small, ToolName, Tries, TurnSettings};
+use codetether_event::{Check, Confinement, Mode, ModelId, Small, ToolName, Tries, TurnSettings};
 use codetether_route::{Class, Job};
 
 use crate::models;
-use crate::printer;
 use crate::run::checks::{self, Detected};
 
 /// Most tokens of an answer, where nothing else is set.
@@ -62,11 +61,11 @@ fn alone_with(
     (prompt, root): (&str, &Path),
 ) -> (TurnSettings, Option<String>) {
     let mends = matches!(class, Class::Fix | Class::Edit | Class::Refactor);
-    let may = turn.mode != Mode::Plan && turn.check.is_none() && mends;
+    // What a folder's own files say is run unasked only where any command is, and is confined.
+    let unasked = turn.confinement == Confinement::Namespaces && turn.mode >= Mode::AutoEdit;
+    let may = unasked && turn.check.is_none() && mends;
     let found = if may { checks::of(root) } else { None };
-    let note = found.as_ref().map(|Detected { command, by }| {
-        format!("check: `{}`, since there is {}", printer::plain(command), printer::plain(by))
-    });
+    let note = found.as_ref().map(Detected::told);
     let found = found.map(|Detected { command, .. }| Check {
         command,
         time_ms: Check::TIME_MS,
@@ -108,7 +107,9 @@ fn tools(class: Class, prompt: &str) -> &'static [&'static str] {
         Class::Write => &["write", "edit", "read"],
         Class::Fix | Class::Edit => &["edit", "write", "read"],
         Class::Refactor => &["edit", "write", "read", "grep"],
-        Class::Question | Class::Design | Class::Other => &["read", "grep", "list"],
+        Class::Question | Class::Design => &["read", "grep", "list"],
+        // It is not known what is asked for.
+        Class::Other => &["edit", "write", "read", "grep"],
     }
 }
 
@@ -124,5 +125,6 @@ mod tests {
         assert_eq!(of("fix the failing test"), ["edit", "write", "read"]);
         assert_eq!(of("where is the parser"), ["read", "grep", "list"]);
         assert_eq!(of("Run ls"), ["bash", "read"]);
+        assert_eq!(of(""), ["edit", "write", "read", "grep"], "a conversation of which nothing was said yet");
     }
 }

@@ -179,7 +179,7 @@ impl Progress {
                 }
                 Event::Turn(TurnEvent::Routed(routed)) => self.say(&routing::told(routed)),
                 Event::Turn(TurnEvent::Escalated { model, why, .. }) => {
-                    self.say(&format!("going on with `{model}`: {why}"));
+                    self.say(&format!("going on with `{model}`: {}", shortened(&why.to_string())));
                 }
                 Event::Turn(TurnEvent::FellBack { model, .. }) => {
                     self.say(&format!("going on with `{model}`"))

@@ -95,6 +95,33 @@ fn what_a_test_tells_wrong_is_shown_at_once_and_tried_until_it_passes() {
 }
 
 #[test]
+fn what_may_not_be_read_is_in_no_list_to_choose_from() {
+    let bench = broken((0..5).map(|n| edit(&format!("result += {n}"))));
+    bench.user_settings(&format!("deny = [\"read(hidden.py)\"]\n{SMALL}"));
+    bench.file("hidden.py", "PASSWORD = \"the moon is cheese\"\n");
+    bench.run(&["fix the failing test"]);
+    let requests = bench.server.requests();
+    assert!(requests.len() == 5 && tools(&requests[1]) == ["edit"], "{:?}", tools(&requests[1]));
+    for request in requests {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        assert!(!body.contains("the moon is cheese"), "{body}");
+        assert!(!request.json()["tools"].to_string().contains("hidden.py"), "{body}");
+    }
+}
+
+#[test]
+fn what_a_folder_says_is_not_run_where_commands_are_asked_about() {
+    for how in [["--mode", "ask"], ["-c", "sandbox.tier=\"none\""]] {
+        let bench = Bench::new([Reply::text("done")]);
+        bench.user_settings(SMALL);
+        bench.file("Makefile", "test:\n\t@touch ran; exit 1\n");
+        let run = bench.run(&["fix the failing test", how[0], how[1]]);
+        assert_eq!(run.code, 0, "{}", run.shown());
+        assert!(!run.stderr.contains("check:") && !bench.path("ran").exists(), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_job_that_no_try_gets_right_leaves_the_files_as_they_were() {
     let bench = broken((0..5).map(|n| edit(&format!("result += {n}"))));
     let before = bench.read("total.py");
