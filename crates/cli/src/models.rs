@@ -177,17 +177,24 @@ pub(crate) fn check_known(settings: &Settings, model: &ModelId) -> Result<(), Fa
 
 /// With `privacy = "local"` nothing is asked but models on this machine.
 fn check_private(settings: &Settings, model: &ModelId, found: &Found) -> Result<(), Failure> {
-    let here =
-        is_local(&settings.providers, model.provider()) || codetether_net::is_loopback(&found.base_url);
-    if here || settings.privacy == Privacy::Any {
-        return Ok(());
-    }
-    Err(Failure::with_help(
+    let private = found.is_private_enough(settings.privacy, model);
+    private.map_err(|problem| Failure::with_help(
         Exit::Usage,
-        format!("`{model}` is no model of this machine, and `privacy` is `local`"),
+        problem,
         "choose one with `-m`: of this program's own (`local/…`, see `codetether models list --local`) or of a server on \
          this machine; or set `privacy = \"any\"`",
     ))
+}
+
+impl Found {
+    /// What is against asking there, if anything is.
+    fn is_private_enough(&self, privacy: Privacy, model: &ModelId) -> Result<(), String> {
+        let here = self.embedded.is_some() || codetether_net::is_loopback(&self.base_url);
+        match here || privacy == Privacy::Any {
+            true => Ok(()),
+            false => Err(format!("`{model}` is no model of this machine, and `privacy` is `local`")),
+        }
+    }
 }
 
 /// Whether this is a model inside this program.
@@ -323,7 +330,7 @@ fn knowing(model: &str) -> Vec<&'static str> {
 
 /// Finds providers by these settings; each is made once, so that its connections are shared.
 pub(crate) fn finder(settings: &Settings, cassettes: Cassettes) -> Arc<FindProvider> {
-    let (rows, keys) = (settings.providers.clone(), keys::of(settings));
+    let (rows, keys, privacy) = (settings.providers.clone(), keys::of(settings), settings.privacy);
     let made: Mutex<HashMap<String, Arc<dyn Provider>>> = Mutex::default();
     Arc::new(move |model| {
         let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -341,6 +348,8 @@ pub(crate) fn finder(settings: &Settings, cassettes: Cassettes) -> Arc<FindProvi
         }
         let key = |wanted: &Wanted<'_>| key(keys, wanted, &cassettes);
         let found = find(&rows, model, &keys::variable, &key).map_err(|problem| problem.message)?;
+        // Here, too, since an agent that a child is may name a model of its own.
+        found.is_private_enough(privacy, model)?;
         let provider = provider(model.provider(), found, &cassettes)?;
         made.insert(model.provider().to_owned(), provider.clone());
         Ok(provider)

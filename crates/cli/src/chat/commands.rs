@@ -192,7 +192,7 @@ async fn choose_model(chat: &mut Chat, name: &str) -> Result<After, Failure> {
         return Err(Failure::new(Exit::Usage, models::is_provider(name)));
     }
     let chosen = model(name).map_err(|problem| Failure::new(Exit::Usage, problem))?;
-    chat.change(|args| args.model = Some(chosen)).await?;
+    chat.change(|args| (args.model, args.local) = (Some(chosen), false)).await?;
     printer::err(&format!("{} is asked from here on\n", chat.turn.model));
     Ok(After::GoOn)
 }

@@ -270,6 +270,20 @@ fn with_privacy_no_model_beyond_this_machine_is_asked() {
     bench.user_settings("privacy = \"local\"\n");
     let run = bench.run(&["go"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "a server on this machine: {}", run.shown());
+    // Nor by a child whose agent names one.
+    let bench = Bench::new([
+        Reply::call("delegate", json!({ "prompt": "look", "agent": "far" })),
+        Reply::text("done"),
+    ]);
+    bench.user_settings("privacy = \"local\"\n");
+    let agents = bench.home.config().join("codetether/agents");
+    codetether_files::create_dir_all(&agents).unwrap();
+    let far = "---\ndescription: far away\nmodel: anthropic/claude-sonnet-4-5\n---\nLook.\n";
+    codetether_files::write_atomic(agents.join("far.md"), far.as_bytes(), &<_>::default()).unwrap();
+    let run = bench.run_env(&["go"], &[("ANTHROPIC_API_KEY", "sk-none-of-these")]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let told = String::from_utf8(bench.server.requests()[1].body.clone()).unwrap();
+    assert!(told.contains("is no model of this machine, and `privacy` is `local`"), "{told}");
     let mut command = bench.binary(&["run", "-m", "openai/gpt-5", "go"]);
     let run: Run = command.env("OPENAI_API_KEY", "sk-none-of-these").output().unwrap().into();
     assert_eq!(run.code, 2);

@@ -209,8 +209,12 @@ pub(super) fn import(args: &ImportArgs) -> Result<Exit, Failure> {
 
 fn told(kept: &Kept) {
     let known = if kept.facts.was_known { "as expected" } else { "nobody said beforehand what it should be" };
+    let next = match codetether_local::HAS_ENGINE {
+        true => format!("`codetether run -m local/{} \"…\"` asks it", kept.name),
+        false => codetether_local::NO_ENGINE.to_owned(),
+    };
     printer::err(&format!(
-        "{} is here: {}\nSHA-256 {} ({known})\n",
+        "{} is here: {}\nSHA-256 {} ({known})\n{next}\n",
         kept.name,
         kept.path.display(),
         kept.facts.sha256

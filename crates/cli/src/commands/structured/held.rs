@@ -21,6 +21,7 @@ const PROMPT: &str = "Give an example of a value that fits the schema.";
 const BYTES: u32 = 4096;
 /// Compiled schemas that are kept.
 const KEPT: usize = 64;
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PolicyName {
     /// What is let through fits the schema.
